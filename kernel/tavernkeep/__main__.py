@@ -1,0 +1,5 @@
+"""`python -m tavernkeep`."""
+
+from tavernkeep.cli import main
+
+main()

@@ -1,0 +1,229 @@
+"""The application: loads the configuration and the plugins, brings them up in order, and takes them down again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import filelock
+import structlog
+
+from tavernkeep.auth import AuthProvider
+from tavernkeep.authoring import Node
+from tavernkeep.config import Config, ConfigSource, ExecutionConfig, PluginsConfig, StartError, StorageConfig
+from tavernkeep.events import EventBus
+from tavernkeep.execution import Scheduler
+from tavernkeep.http import Route, WebSocketMessage
+from tavernkeep.nodes import NodeDefinition, NodeRegistry
+from tavernkeep.plugins import Plugin, Plugins
+from tavernkeep.services import Services
+from tavernkeep.storage import ModelSet, StorageProvider
+
+DEFAULT_CONFIG: Final = "config.json"
+_LOCK_FILE: Final = "server.lock"
+
+_log = structlog.get_logger(__name__)
+
+
+@attrs.define(eq=False)
+class App:
+    """Everything that is there while the server, or one command, runs.
+
+    Attributes:
+        sections: The configuration sections of the plugins, by path.
+        routes: What the HTTP surface can do, each with the name of its plugin.
+        messages: What clients may send over the WebSocket, by type.
+        asgi: The ASGI application; `None` before `start(serving=True)`.
+    """
+
+    config: Config
+    plugins: Plugins
+    sections: Mapping[str, type]
+    services: Services = attrs.field(factory=Services)
+    events: EventBus = attrs.field(factory=EventBus)
+    nodes: NodeRegistry = attrs.field(factory=NodeRegistry)
+    routes: list[tuple[str, Route]] = attrs.field(factory=list)
+    messages: dict[str, WebSocketMessage] = attrs.field(factory=dict)
+    asgi: Any = None
+    _storage: StorageProvider | None = None
+    _auth: AuthProvider | None = None
+    _scheduler: Scheduler | None = None
+    _lock: filelock.BaseFileLock | None = None
+    _started: list[Plugin] = attrs.field(factory=list)
+
+    @classmethod
+    def load(cls, source: ConfigSource) -> "App":
+        """Read the configuration and import the plugins; nothing is opened or started.
+
+        Raises:
+            StartError: The configuration is wrong, or a plugin that it requires is not there.
+        """
+        core = source.resolve({})
+        plugins = Plugins.discover(core.section(PluginsConfig))
+        sections: dict[str, type] = {}
+        for _, registered in plugins.call("register_config"):
+            sections.update((section.path, section.type) for section in registered)
+        config = source.resolve(sections)
+        for warning in config.warnings:
+            _log.warning("configuration", file=str(config.file), problem=str(warning))
+        return cls(config, plugins, sections)
+
+    @property
+    def auth(self) -> AuthProvider:
+        """The chosen auth provider."""
+        assert self._auth is not None, "the app is not started"
+        return self._auth
+
+    @property
+    def storage(self) -> StorageProvider | None:
+        """The chosen storage provider; `None` when no plugin has tables."""
+        return self._storage
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The chosen scheduler."""
+        assert self._scheduler is not None, "the app is not started"
+        return self._scheduler
+
+    async def start(self, *, serving: bool) -> None:
+        """Bring everything up, in the order in which one needs the other.
+
+        Args:
+            serving: Take the data folder for this process alone, and build the HTTP surface.
+
+        Raises:
+            StartError: In one line, what stands in the way. What was brought up is taken down again.
+        """
+        try:
+            self._open_data_folder(exclusive=serving)
+            await self.open_storage()
+            if self._storage is not None:
+                for migration in await self._storage.migrate():
+                    _log.info("migration applied", app=migration.app, version=migration.version)
+            for _ in self.plugins.call("register_services", app=self, services=self.services):
+                pass
+            self.collect_nodes()
+            self._auth = self._choose("auth.provider", self.config.auth_provider, "auth_provider")
+            self._scheduler = self._choose("execution.provider", self.config.section(ExecutionConfig).provider, "scheduler")
+            self.services.add(AuthProvider, self._auth, owner="kernel")  # type: ignore[type-abstract]
+            self.services.add(Scheduler, self._scheduler, owner="kernel")  # type: ignore[type-abstract]
+            for _, sink in self.plugins.call("event_sink", app=self):
+                self.events.add_sink(sink)
+            await self._start_plugins()
+            if serving:
+                self._build_surface()
+            self.plugins.check_required(self.config.section(PluginsConfig))
+        except BaseException:
+            await self.stop()
+            raise
+
+    def _open_data_folder(self, *, exclusive: bool) -> None:
+        data = self.config.data
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+            if exclusive:
+                lock = filelock.FileLock(data / _LOCK_FILE)
+                lock.acquire(timeout=0)
+                self._lock = lock
+        except filelock.Timeout:
+            raise StartError(
+                f"another server is running on the data folder {data}; stop it, or give this one a folder of its own (paths.data)"
+            ) from None
+        except OSError as error:
+            raise StartError(f"the data folder {data} cannot be written: {error.strerror}; set paths.data to one that can") from None
+
+    async def open_storage(self) -> None:
+        """Open the chosen storage with every plugin's tables, where any plugin has some.
+
+        Raises:
+            StartError: There is no such provider, or its database cannot be opened.
+        """
+        models: list[ModelSet] = []
+        owners: list[str] = []
+        for plugin, registered in self.plugins.call("register_models"):
+            models += registered
+            owners.append(plugin.name)
+        if models:
+            wanted = self.config.section(StorageConfig).provider
+            self._storage = self._choose("storage.provider", wanted, "storage_provider", needed_by=owners)
+            await self._storage.open(models)
+
+    def _choose(self, key: str, wanted: str, hook: str, needed_by: list[str] | None = None) -> Any:
+        providers = {provider.name: provider for _, provider in self.plugins.call(hook, app=self)}
+        if wanted in providers:
+            return providers[wanted]
+        message = f"{key} is {wanted!r}, which no active plugin provides; there are: {', '.join(sorted(providers)) or 'none'}"
+        if needed_by:
+            message += f"; needed by {', '.join(needed_by)}"
+        if inactive := self.plugins.inactive():
+            message += f"; not active: {inactive}"
+        raise StartError(message)
+
+    def collect_nodes(self) -> None:
+        """Ask every plugin for its node types."""
+        wrap = [middleware for _, middleware in self.plugins.call("node_middleware", app=self)]
+        for plugin, nodes in self.plugins.call("register_nodes", app=self):
+            owner = str(plugin)
+            try:
+                for entry in nodes:
+                    definition = entry.definition if isinstance(entry, Node) else entry
+                    if not isinstance(definition, NodeDefinition):
+                        raise TypeError(f"register_nodes gave {definition!r}, which is no node")
+                    self.nodes.add(_wrapped(definition, wrap), owner)
+            except Exception as error:
+                self.nodes.remove_all_of(owner)
+                self.plugins.fail(plugin, "register_nodes", error)
+
+    async def _start_plugins(self) -> None:
+        async for plugin, error in self.plugins.acall("startup", app=self):
+            if error is None:
+                self._started.append(plugin)
+            else:
+                self.plugins.fail(plugin, "startup", error)
+                self.nodes.remove_all_of(str(plugin))
+                self.services.remove_all_of(plugin.name)
+
+    def _build_surface(self) -> None:
+        for plugin, routes in self.plugins.call("register_routes", app=self):
+            self.routes += [(plugin.name, route) for route in routes]
+        for _, messages in self.plugins.call("register_websocket_messages", app=self):
+            self.messages.update((message.type, message) for message in messages)
+        for _, asgi in self.plugins.call("asgi_app", app=self):
+            self.asgi = asgi
+            return
+        inactive = self.plugins.inactive()
+        raise StartError("no active plugin serves HTTP (hook asgi_app)" + (f"; not active: {inactive}" if inactive else ""))
+
+    async def stop(self) -> None:
+        """Take everything down, the last first. What fails on the way is logged; the rest is taken down all the same."""
+        started, self._started = self._started, []
+        async for plugin, error in self.plugins.acall("shutdown", backwards=True, app=self):
+            if error is not None:
+                _log.error("plugin failed to stop", plugin=plugin.name, error=str(error), started=plugin in started)
+        if self._storage is not None:
+            await self._storage.close()
+            self._storage = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def _wrapped(definition: NodeDefinition, middleware: list[Any]) -> NodeDefinition:
+    for wrap in middleware:
+        modes = {
+            key: attrs.evolve(mode, execute=wrap(definition, mode.execute)) if mode.execute else mode
+            for key, mode in definition.modes.items()
+        }
+        execute = wrap(definition, definition.execute) if definition.execute else None
+        definition = attrs.evolve(definition, execute=execute, modes=modes)
+    return definition
+
+
+def config_source(path: str | None, environment: Mapping[str, str]) -> ConfigSource:
+    """The configuration of this process: the named file, else that of `TAVERNKEEP_CONFIG`, else `config.json` here, if there is one.
+
+    Raises:
+        ConfigError: The file cannot be read, or was named and is not there.
+    """
+    named = path or environment.get("TAVERNKEEP_CONFIG")
+    return ConfigSource.read(Path(named or DEFAULT_CONFIG), environment, must_exist=named is not None)

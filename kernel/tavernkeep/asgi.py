@@ -1,0 +1,60 @@
+"""`hypercorn tavernkeep.asgi:app`: the server as an ASGI application.
+
+The configuration file is named by `TAVERNKEEP_CONFIG`, else it is `config.json` in the working folder. Everything starts with the
+server's lifespan and ends with it.
+"""
+
+import os
+import sys
+from typing import Any
+
+import structlog
+
+from tavernkeep.app import App, config_source
+from tavernkeep.config import LoggingConfig, StartError
+from tavernkeep.logs import configure_logging
+
+_log = structlog.get_logger(__name__)
+
+
+class Application:
+    """Loads, starts and stops an `App` with the lifespan of the ASGI server that runs it."""
+
+    def __init__(self, app: App | None = None) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            assert self._app is not None, "the ASGI server did not run the lifespan protocol"
+            await self._app.asgi(scope, receive, send)
+
+    async def _lifespan(self, receive: Any, send: Any) -> None:
+        await receive()
+        try:
+            if self._app is None:
+                self._app = load()
+            await self._app.start(serving=True)
+        except StartError as error:
+            # Servers answer `lifespan.startup.failed` with a traceback of their own; an operator needs the one line.
+            print(f"tavernkeep: {error}", file=sys.stderr, flush=True)
+            os._exit(1)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._app.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def load(path: str | None = None) -> App:
+    """Load the app of this process, with its logging set up.
+
+    Raises:
+        StartError: The configuration is wrong.
+    """
+    source = config_source(path, os.environ)
+    configure_logging(source.resolve({}).section(LoggingConfig))
+    return App.load(source)
+
+
+app = Application()

@@ -1,0 +1,174 @@
+"""The `tavernkeep` program. The kernel's own commands are here; plugins add theirs with `register_commands`."""
+
+import asyncio
+import json
+import platform
+import sys
+from importlib.metadata import version as installed_version
+from typing import Any, NoReturn
+
+import click
+
+from tavernkeep.app import App
+from tavernkeep.asgi import load
+from tavernkeep.config import ConfigError, StartError, config_schema
+
+
+class _Program(click.Group):
+    """The program: loads the app when a command that needs it, or that a plugin provides, is asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted({*super().list_commands(context), *_plugin_commands(context)})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return super().get_command(context, name) or _plugin_commands(context).get(name)
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            if inactive := loaded_app(context).plugins.inactive():
+                error.message += f" (commands come from plugins; not active: {inactive})"
+            raise
+
+
+def loaded_app(context: click.Context) -> App:
+    """The app of this run of the program: configuration read and plugins imported, nothing started."""
+    root = context.find_root()
+    if not isinstance(root.obj, App):
+        root.obj = load(root.params.get("config"))
+    return root.obj
+
+
+def _plugin_commands(context: click.Context) -> dict[str, click.Command]:
+    commands: dict[str, click.Command] = {}
+    for _, registered in loaded_app(context).plugins.call("register_commands"):
+        commands.update((command.name or "", command) for command in registered)
+    return commands
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", metavar="FILE", help="The configuration file (default: $TAVERNKEEP_CONFIG, else ./config.json).")
+def program(config: str | None) -> None:
+    """An open server for AI node workflows."""
+
+
+@program.command()
+def version() -> None:
+    """Show the version of the kernel and of Python."""
+    click.echo(f"tavernkeep {installed_version('tavernkeep-kernel')} (Python {platform.python_version()})")
+
+
+@program.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def plugins(context: click.Context, as_json: bool) -> None:
+    """List the installed plugins and what became of them."""
+    rows = [
+        {
+            "name": plugin.name,
+            "status": plugin.status.value,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "description": plugin.description,
+            "error": plugin.error,
+        }
+        for plugin in loaded_app(context).plugins
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['name']:18} {row['status']:12} {row['distribution']} {row['version']}")
+        click.echo(f"{'':18} {row['error'] or row['description']}")
+
+
+@program.command()
+@click.argument("type_", metavar="[TYPE]", required=False)
+@click.pass_context
+def nodes(context: click.Context, type_: str | None) -> None:
+    """List the node types, or show one whole."""
+    app = loaded_app(context)
+    app.collect_nodes()
+    if type_ is None:
+        for definition in sorted(app.nodes, key=lambda d: d.full_type):
+            click.echo(f"{definition.full_type:34} {definition.description}")
+        return
+    found = app.nodes.get(type_)
+    if found is None:
+        raise click.ClickException(f"there is no node type {type_!r}; `tavernkeep nodes` lists them")
+    _print_json({"fullType": found.full_type, "from": app.nodes.owner_of(type_)} | found.to_wire())
+
+
+@program.group()
+def config() -> None:
+    """Check and show the configuration."""
+
+
+@config.command()
+@click.pass_context
+def check(context: click.Context) -> None:
+    """Report everything that is wrong with the configuration; exit code 1 if anything is."""
+    app = loaded_app(context)
+    for warning in app.config.warnings:
+        click.echo(f"{app.config.file}: {warning}", err=True)
+    if app.config.warnings:
+        context.exit(1)
+    click.echo(f"{app.config.file}: no problems" if app.config.file.exists() else f"{app.config.file}: not there; every key has its default")
+
+
+@config.command()
+@click.pass_context
+def show(context: click.Context) -> None:
+    """Show every key with the value in force; secrets are hidden."""
+    _print_json(loaded_app(context).config.to_wire())
+
+
+@config.command()
+@click.pass_context
+def schema(context: click.Context) -> None:
+    """Print the JSON Schema of the configuration file."""
+    _print_json(config_schema(loaded_app(context).sections))
+
+
+@program.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.pass_context
+def migrate(context: click.Context, dry_run: bool) -> None:
+    """Bring the database up to date."""
+    asyncio.run(_migrate(loaded_app(context), dry_run))
+
+
+async def _migrate(app: App, dry_run: bool) -> None:
+    try:
+        await app.open_storage()
+        if app.storage is None:
+            click.echo("no plugin has tables")
+            return
+        migrations = await (app.storage.pending() if dry_run else app.storage.migrate())
+        for migration in migrations:
+            click.echo(f"{'would apply' if dry_run else 'applied'} {migration.app} {migration.version}")
+        if not migrations:
+            click.echo("the database is up to date")
+    finally:
+        await app.stop()
+
+
+def fail(message: str) -> NoReturn:
+    """End the program with one line on standard error."""
+    print(f"tavernkeep: {message}", file=sys.stderr, flush=True)
+    sys.exit(1)
+
+
+def main() -> None:
+    """Run the program; what stands in the way of starting is one line and exit code 1, never a traceback."""
+    try:
+        program(prog_name="tavernkeep")
+    except ConfigError as error:
+        fail("\ntavernkeep: ".join(f"{error.source}: {problem}" for problem in error.problems))
+    except StartError as error:
+        fail(str(error))

@@ -1,0 +1,113 @@
+"""What happens, as it is told: events of executions, notices to everyone, and the bus that carries both to sinks.
+
+An event is made once and shared by all who see it; its JSON is made once too.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+import structlog
+
+from tavernkeep.wire import dumps
+
+_log = structlog.get_logger(__name__)
+
+# The names are those that clients of the protocol know.
+STATUS_UPDATE: Final = "EXECUTION_STATUS_UPDATE"
+NODE_EXECUTING: Final = "NODE_EXECUTING"
+NODE_PROGRESS: Final = "NODE_PROGRESS"
+NODE_COMPLETE: Final = "NODE_COMPLETE"
+NODE_ERROR: Final = "NODE_ERROR"
+NODE_SKIPPED: Final = "NODE_SKIPPED"
+NODE_BYPASSED: Final = "NODE_BYPASSED"
+NODE_YIELD: Final = "NODE_YIELD"
+INTERFACE_YIELD: Final = "WORKFLOW_INTERFACE_YIELD"
+QUEUE_UPDATE: Final = "SYSTEM_QUEUE_UPDATE"
+INTERFACE_OUTPUTS: Final = "__WORKFLOW_INTERFACE_OUTPUTS__"
+
+
+@attrs.define(eq=False)
+class Event:
+    """One thing that happened.
+
+    Not frozen only because a frozen class costs twice as much to make and one is made for every message; nobody changes it.
+
+    Attributes:
+        type: Its name on the wire.
+        payload: Its fields, as they go out: plain data that nobody changes any more.
+        execution_id: The execution that it belongs to; empty for a notice to everyone.
+        seq: Its number within its execution, from 1.
+    """
+
+    type: str
+    payload: dict[str, Any]
+    execution_id: str = ""
+    seq: int = 0
+    _json: bytes | None = attrs.field(default=None, init=False, repr=False)
+
+    def json(self) -> bytes:
+        """The message as it goes out: `{"type": …, "payload": …}`."""
+        if self._json is None:
+            self._json = dumps({"type": self.type, "payload": self.payload})
+        return self._json
+
+
+Sink = Callable[[Event], None]
+
+
+@attrs.define
+class EventBus:
+    """Carries each event to every sink, to those who watch its execution, and notices to everyone who listens.
+
+    A sink is called on the event loop for every single event, so it only takes note and returns. One that raises is logged and left
+    out from then on: it must not cost the others theirs.
+    """
+
+    _sinks: tuple[Sink, ...] = ()
+    _watchers: dict[str, tuple[Sink, ...]] = attrs.field(factory=dict)
+    _listeners: tuple[Sink, ...] = ()
+
+    def add_sink(self, sink: Sink) -> None:
+        """Let a sink see every event and every notice."""
+        self._sinks += (sink,)
+
+    def watch(self, execution_id: str, sink: Sink) -> Callable[[], None]:
+        """Let a sink see the events of one execution; the returned function ends that."""
+        self._watchers[execution_id] = (*self._watchers.get(execution_id, ()), sink)
+        return lambda: self._unwatch(execution_id, sink)
+
+    def listen(self, sink: Sink) -> Callable[[], None]:
+        """Let a sink see the notices to everyone; the returned function ends that."""
+        self._listeners += (sink,)
+        return lambda: self._unlisten(sink)
+
+    def publish(self, event: Event) -> None:
+        """Carry an event, or (without an execution) a notice, to all who should see it."""
+        for sink in self._sinks:
+            self._deliver(sink, event)
+        if event.execution_id:
+            for sink in self._watchers.get(event.execution_id, ()):
+                self._deliver(sink, event)
+        else:
+            for sink in self._listeners:
+                self._deliver(sink, event)
+
+    def _deliver(self, sink: Sink, event: Event) -> None:
+        try:
+            sink(event)
+        except Exception:
+            _log.exception("event sink failed and is left out from now on", sink=repr(sink), event_type=event.type)
+            self._sinks = tuple(other for other in self._sinks if other != sink)
+            self._unlisten(sink)
+            self._unwatch(event.execution_id, sink)
+
+    def _unlisten(self, sink: Sink) -> None:
+        self._listeners = tuple(other for other in self._listeners if other != sink)
+
+    def _unwatch(self, execution_id: str, sink: Sink) -> None:
+        left = tuple(other for other in self._watchers.get(execution_id, ()) if other != sink)
+        if left:
+            self._watchers[execution_id] = left
+        else:
+            self._watchers.pop(execution_id, None)

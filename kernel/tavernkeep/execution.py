@@ -1,0 +1,168 @@
+"""The contract of what runs workflows: a scheduler takes submissions, runs them, and tells of them through the event bus."""
+
+import enum
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+
+from tavernkeep.auth import UserContext
+from tavernkeep.events import Event
+from tavernkeep.wire import Problem
+from tavernkeep.workflow import WorkflowPayload
+
+
+class ExecutionStatus(enum.StrEnum):
+    """Where an execution stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    ERROR = "error"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it has ended."""
+        return self not in (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING)
+
+
+@attrs.frozen
+class ExecutionInfo:
+    """An execution in a list. Times are milliseconds since 1970, UTC."""
+
+    prompt_id: str
+    status: ExecutionStatus
+    submitted_at: int
+    workflow_name: str | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+
+
+@attrs.frozen
+class NodeStatus:
+    """What became of one node: `pending`, `executing`, `complete`, `error`, `skipped` or `bypassed`."""
+
+    status: str
+    output: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+
+
+@attrs.frozen
+class ExecutionDetail:
+    """An execution with its results. Times are milliseconds since 1970, UTC; the duration is in milliseconds."""
+
+    prompt_id: str
+    status: ExecutionStatus
+    submitted_at: int
+    node_status: dict[str, NodeStatus]
+    outputs: dict[str, Any]
+    warnings: list[str]
+    metadata: dict[str, Any]
+    workflow_name: str | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+    duration_ms: int | None = None
+    error_info: dict[str, Any] | None = None
+
+
+@attrs.frozen
+class PayloadReport:
+    """What checking a payload found: what stops the execution, what will fail a node, what is only worth a warning."""
+
+    valid: bool
+    problems: list[Problem]
+    node_problems: list[Problem]
+    warnings: list[Problem]
+
+
+@attrs.frozen
+class Submission:
+    """A workflow that somebody wants to run.
+
+    Attributes:
+        on_accepted: Called once with the execution's id before any of its events is published.
+    """
+
+    payload: WorkflowPayload
+    user: UserContext
+    on_accepted: Callable[[str], None] = lambda _: None
+
+
+class Refused(Exception):  # noqa: N818
+    """A submission is not taken: its payload cannot be run at all, or there is no room.
+
+    Args:
+        status: The HTTP status that says so: 422 for the payload, 429 or 503 for want of room.
+    """
+
+    def __init__(self, message: str, problems: list[Problem] | None = None, status: int = 422) -> None:
+        super().__init__(message)
+        self.problems = problems or []
+        self.status = status
+
+
+class Interrupted(enum.Enum):
+    """What became of a wish to interrupt."""
+
+    DONE = "done"
+    FINISHED = "finished"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen
+class SystemStats:
+    """How busy a scheduler is."""
+
+    max_concurrent_workflows: int
+    running_executions: int
+    pending_executions: int
+
+
+class Scheduler(Protocol):
+    """Runs workflows; one of them is chosen by `execution.provider`.
+
+    Ids of executions that belong to somebody else are unknown ids, except to administrators.
+    """
+
+    name: str
+
+    async def submit(self, submission: Submission) -> str:
+        """Take a workflow; gives the execution's id.
+
+        Raises:
+            Refused: With every problem of the payload.
+        """
+        ...
+
+    async def check(self, payload: WorkflowPayload) -> PayloadReport:
+        """Find everything that is wrong with a payload, and run nothing."""
+        ...
+
+    async def interrupt(self, execution_id: str, user: UserContext) -> Interrupted:
+        """Stop an execution; returns when it has stopped."""
+        ...
+
+    def executions(self, user: UserContext) -> list[ExecutionInfo]:
+        """The user's executions that run or wait; everybody's for an administrator."""
+        ...
+
+    def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
+        """One execution with its results, for as long as it is remembered."""
+        ...
+
+    def events_after(self, execution_id: str, user: UserContext, seq: int) -> list[Event] | None:
+        """The remembered events with a number above `seq`; `None` for an unknown execution.
+
+        Raises:
+            EventsLost: Some of them are no longer remembered.
+        """
+        ...
+
+    def stats(self) -> SystemStats:
+        """How busy it is."""
+        ...
+
+
+class EventsLost(Exception):  # noqa: N818
+    """Events that a viewer asks for again are no longer remembered; it must ask for the execution's state instead."""

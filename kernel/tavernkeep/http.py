@@ -1,0 +1,137 @@
+"""What a plugin declares of its HTTP routes and WebSocket messages. Nothing here knows a web framework.
+
+A handler is a plain async function. Its parameters say what it wants:
+
+- a name that stands in the path (`/api/prompt/{prompt_id}`): that part of the path, decoded;
+- `body`: the request's JSON, made into the parameter's type;
+- `query`: the query string, made into the parameter's type (an attrs class);
+- `user`: the `UserContext` of the caller;
+- `request`: the whole `Request`, for what the above cannot say.
+
+It returns a value (sent as JSON), a `Response`, or nothing (204), or raises `ApiError`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import attrs
+
+from tavernkeep.auth import UserContext
+
+Handler = Callable[..., Awaitable[Any]]
+
+
+class ApiError(Exception):
+    """An answer that is an error, as `{"error": message, "details"?: …}`.
+
+    Args:
+        status: 400 to 599.
+        details: Plain JSON data that says more.
+        body: The whole answer, where clients expect another shape.
+    """
+
+    def __init__(self, status: int, message: str, details: Any = None, *, body: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = dict(body) if body is not None else {"error": message} | ({} if details is None else {"details": details})
+
+
+@attrs.frozen
+class Route:
+    """One thing that the HTTP surface can do.
+
+    Attributes:
+        method: `GET`, `POST`, `PUT` or `DELETE`.
+        path: With its parameters in braces: `/api/prompt/{prompt_id}`; `{rest:path}` takes slashes as well.
+        scope: What the caller must have. A route without one must say `public=True`.
+        status: Of an answer that is not an error.
+        errors: The statuses of its errors, and when they come; for the documentation.
+        summary: One line for the documentation; the first line of the handler's docstring when empty.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    scope: str | None = None
+    public: bool = False
+    status: int = 200
+    errors: Mapping[int, str] = attrs.field(factory=dict)
+    summary: str = ""
+    tag: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if (self.scope is None) != self.public:
+            raise ValueError(f"{self.method} {self.path}: give it a scope, or public=True, and not both")
+
+
+@attrs.frozen
+class Request:
+    """A request, for handlers that need more than typed parameters.
+
+    Attributes:
+        headers: By lower-case name.
+        body: Reads the whole body, within the configured limit.
+        chunks: The body piece by piece, for what should not stand in memory.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Callable[[], Awaitable[bytes]]
+    chunks: Callable[[], AsyncIterator[bytes]]
+
+
+@attrs.frozen
+class Response:
+    """An answer that is not JSON, or needs headers of its own."""
+
+    body: bytes | AsyncIterator[bytes]
+    content_type: str
+    status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+class Client(Protocol):
+    """The other end of a WebSocket, as a message handler sees it."""
+
+    @property
+    def user(self) -> UserContext:
+        """Who opened the socket."""
+        ...
+
+    def send(self, type_: str, payload: Mapping[str, Any]) -> None:
+        """Queue a message; never waits."""
+        ...
+
+    def watch(self, execution_id: str) -> None:
+        """Send it the events of an execution from now on."""
+        ...
+
+    def unwatch(self, execution_id: str) -> None:
+        """Stop sending them."""
+        ...
+
+    def resume(self, events: list[Any]) -> None:
+        """Send events that were published before."""
+        ...
+
+    def allow_batches(self) -> None:
+        """From now on several messages may go out as a JSON list in one frame."""
+        ...
+
+
+@attrs.frozen
+class WebSocketMessage:
+    """A message type that clients may send.
+
+    Attributes:
+        handler: `await handler(payload, client)`; what it raises as `ApiError` or `Invalid` is answered with an `error` message.
+        payload_type: What the payload is made into before the handler gets it.
+        scope: What the client must have.
+    """
+
+    type: str
+    handler: Callable[[Any, Client], Awaitable[None]]
+    payload_type: Any = Any
+    scope: str | None = None

@@ -1,0 +1,181 @@
+"""The workflow as it is submitted, and how a stored workflow becomes one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from tavernkeep.nodes import DataFlowType
+from tavernkeep.wire import structure
+
+
+@attrs.frozen
+class PayloadNode:
+    """A node of a submitted workflow.
+
+    Attributes:
+        full_type: `namespace:type`.
+        inputs: Values typed into the node.
+        input_connection_orders: For a multi-input slot, edge ids in the order in which the node gets their values.
+    """
+
+    id: str
+    full_type: str
+    inputs: dict[str, Any] = attrs.field(factory=dict)
+    config_values: dict[str, Any] = attrs.field(factory=dict)
+    bypassed: bool = False
+    input_connection_orders: dict[str, list[str]] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Edge:
+    """From an output of one node to an input of another."""
+
+    source_node_id: str
+    source_handle: str
+    target_node_id: str
+    target_handle: str
+    id: str | None = None
+
+
+@attrs.frozen
+class InterfaceSlot:
+    """An input or an output of the workflow itself. `config["default"]` of an input is its value for this run."""
+
+    key: str
+    data_flow_type: DataFlowType
+    display_name: str | None = None
+    custom_description: str | None = None
+    config: dict[str, Any] = attrs.field(factory=dict)
+    is_stream: bool = False
+
+
+@attrs.frozen
+class OutputMapping:
+    """Which slot of which node feeds an output of the workflow."""
+
+    source_node_id: str
+    source_slot_key: str
+
+
+@attrs.frozen
+class WorkflowPayload:
+    """A graph to execute: what `PROMPT_REQUEST` and `POST /api/prompt` carry.
+
+    Attributes:
+        metadata: Stored and returned as it is.
+        request_id: Echoed in the answer.
+        priority: Higher goes first among those that wait.
+        timeout_s: After so many seconds the execution is stopped and ends in `error`.
+        target_node_ids: Run only what these nodes need.
+        dry_run: Only check it.
+    """
+
+    nodes: list[PayloadNode]
+    edges: list[Edge]
+    workflow_id: str | None = None
+    interface_inputs: dict[str, InterfaceSlot] = attrs.field(factory=dict)
+    interface_outputs: dict[str, InterfaceSlot] = attrs.field(factory=dict)
+    output_interface_mappings: dict[str, OutputMapping] = attrs.field(factory=dict)
+    metadata: dict[str, Any] = attrs.field(factory=dict)
+    request_id: str | None = None
+    priority: int = 0
+    timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "timeoutS"})
+    target_node_ids: list[str] | None = None
+    dry_run: bool = False
+
+    @property
+    def name(self) -> str | None:
+        """The workflow's name, where the client sent one."""
+        name = self.metadata.get("workflowName")
+        return name if isinstance(name, str) else None
+
+    def with_inputs(self, values: Mapping[str, Any]) -> "WorkflowPayload":
+        """The same workflow with other values for some of its interface inputs.
+
+        Raises:
+            KeyError: It has no such input.
+        """
+        slots = dict(self.interface_inputs)
+        for key, value in values.items():
+            slots[key] = attrs.evolve(slots[key], config={**slots[key].config, "default": value})
+        return attrs.evolve(self, interface_inputs=slots)
+
+
+@attrs.frozen
+class StoredNode:
+    """A node as a workflow file holds it (what concerns execution; files hold more)."""
+
+    id: str
+    type: str
+    input_values: dict[str, Any] = attrs.field(factory=dict)
+    config_values: dict[str, Any] = attrs.field(factory=dict)
+    input_connection_orders: dict[str, list[str]] = attrs.field(factory=dict)
+    bypassed: bool = False
+    data: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class StoredEdge:
+    """An edge as a workflow file holds it."""
+
+    id: str
+    source: str
+    target: str
+    source_handle: str | None = None
+    target_handle: str | None = None
+
+
+@attrs.frozen
+class StoredWorkflow:
+    """A workflow file."""
+
+    nodes: list[StoredNode]
+    edges: list[StoredEdge]
+    id: str | None = None
+    name: str | None = None
+    interface_inputs: dict[str, InterfaceSlot] = attrs.field(factory=dict)
+    interface_outputs: dict[str, InterfaceSlot] = attrs.field(factory=dict)
+
+    def to_payload(self) -> WorkflowPayload:
+        """The execution payload of this workflow: what feeds an input of a `GroupOutput` node is an output of the workflow."""
+        outlets = {node.id for node in self.nodes if node.type == "core:GroupOutput"}
+        edges = [
+            Edge(edge.source, edge.source_handle or "", edge.target, edge.target_handle or "", edge.id) for edge in self.edges
+        ]
+        return WorkflowPayload(
+            nodes=[
+                PayloadNode(
+                    node.id,
+                    node.type,
+                    node.input_values,
+                    node.config_values,
+                    node.bypassed or node.data.get("bypassed") is True,
+                    node.input_connection_orders,
+                )
+                for node in self.nodes
+            ],
+            edges=edges,
+            workflow_id=self.id,
+            interface_inputs=self.interface_inputs,
+            interface_outputs=self.interface_outputs,
+            output_interface_mappings={
+                edge.target_handle: OutputMapping(edge.source_node_id, edge.source_handle)
+                for edge in edges
+                if edge.target_node_id in outlets and edge.source_handle and edge.target_handle
+            },
+            metadata={"workflowId": self.id, "workflowName": self.name} if self.name else {},
+        )
+
+
+def payload_from(data: object) -> WorkflowPayload:
+    """Read either form, the execution payload or a stored workflow; a stored one is told by its nodes' `type`.
+
+    Raises:
+        Invalid: With every problem and its path.
+    """
+    nodes = data.get("nodes") if isinstance(data, dict) else None
+    first = nodes[0] if isinstance(nodes, list) and nodes else None
+    if isinstance(first, dict) and "type" in first and "fullType" not in first:
+        return structure(data, StoredWorkflow).to_payload()
+    return structure(data, WorkflowPayload)

@@ -1,0 +1,1 @@
+"""Users. What other plugins may use of this one is in `contracts`."""

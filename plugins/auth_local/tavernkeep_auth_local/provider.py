@@ -1,0 +1,75 @@
+"""The auth provider of single-user mode: whoever reaches the server is its one user, so only the machine itself may reach it."""
+
+import ipaddress
+from typing import Any, Final
+
+import attrs
+
+from tavernkeep import AuthError, Credentials, StartError, UserContext
+from tavernkeep_accounts.contracts import Account, Accounts
+
+_WAYS_OUT: Final = (
+    "listen on 127.0.0.1 (server.backend.host), or choose an auth provider with a login (auth.provider); "
+    "auth.local.allowInsecure lets anybody in who can reach the server"
+)
+
+
+@attrs.frozen
+class AuthLocalConfig:
+    """Single-user mode.
+
+    Attributes:
+        allow_insecure: Serve other machines too, although nobody has to log in.
+    """
+
+    allow_insecure: bool = False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or a host name is that of the machine itself."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return host.lower() == "localhost"
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+class LocalAuth:
+    """Everybody who gets through is the default user."""
+
+    name = "local"
+
+    def __init__(self, accounts: Accounts, config: AuthLocalConfig) -> None:
+        self._accounts = accounts
+        self._config = config
+        self._default: Account | None = None
+
+    async def _account(self) -> Account:
+        if self._default is None:
+            self._default = await self._accounts.default()
+        return self._default
+
+    async def authenticate(self, credentials: Credentials) -> UserContext:
+        """See `AuthProvider`. A peer that is not this machine is refused, however the server was told to listen."""
+        client = credentials.client
+        if client is not None and not self._config.allow_insecure and not is_loopback(client):
+            raise AuthError("This server has a single user without a login and only serves the machine that it runs on.", 403)
+        account = await self._account()
+        return UserContext(account.uid, account.username, account.is_admin)
+
+    async def describe(self, user: UserContext | None) -> dict[str, Any]:
+        """See `AuthProvider`."""
+        account = await self._accounts.get(user.uid) if user else None
+        return {
+            "mode": "SingleUser",
+            "multiUserMode": False,
+            "accessPasswordRequired": False,
+            "isAuthenticated": account is not None,
+            "currentUser": await self._accounts.profile(account) if account else None,
+        }
+
+    def check_listening(self, host: str) -> None:
+        """See `AuthProvider`."""
+        if not self._config.allow_insecure and not is_loopback(host):
+            raise StartError(f"single-user mode has no login and must not listen on {host}: {_WAYS_OUT}")

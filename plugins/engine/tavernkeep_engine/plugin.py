@@ -1,0 +1,44 @@
+"""The plugin: the embedded scheduler, the routes and messages of executions, and `tavernkeep run`."""
+
+import click
+
+from tavernkeep import ConfigSection, Route, WebSocketMessage, hookimpl
+from tavernkeep.app import App
+from tavernkeep.config import ExecutionConfig
+from tavernkeep_engine.command import run
+from tavernkeep_engine.scheduler import EmbeddedScheduler, EngineConfig
+from tavernkeep_engine.surface import Surface
+
+
+class EnginePlugin:
+    """Runs workflows: compiles, schedules and executes them in the server's process."""
+
+    def __init__(self) -> None:
+        self._scheduler: EmbeddedScheduler | None = None
+
+    @hookimpl
+    def register_config(self) -> list[ConfigSection]:
+        return [ConfigSection("engine", EngineConfig)]
+
+    @hookimpl
+    def scheduler(self, app: App) -> EmbeddedScheduler:
+        concurrent = app.config.section(ExecutionConfig).max_concurrent_workflows
+        self._scheduler = EmbeddedScheduler(app.events, app.nodes, app.services, app.config.section(EngineConfig), concurrent)
+        return self._scheduler
+
+    @hookimpl
+    def register_routes(self, app: App) -> list[Route]:
+        return Surface(app.scheduler, app.nodes).routes()
+
+    @hookimpl
+    def register_websocket_messages(self, app: App) -> list[WebSocketMessage]:
+        return Surface(app.scheduler, app.nodes).messages()
+
+    @hookimpl
+    def register_commands(self) -> list[click.Command]:
+        return [run]
+
+    @hookimpl
+    async def shutdown(self) -> None:
+        if self._scheduler is not None:
+            await self._scheduler.close()

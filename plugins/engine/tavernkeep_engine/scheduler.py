@@ -1,0 +1,352 @@
+"""The embedded scheduler: runs executions in the server's own process, so many at a time, and remembers the last ones."""
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+import nanoid
+import structlog
+
+from tavernkeep import events
+from tavernkeep.auth import UserContext
+from tavernkeep.events import Event, EventBus
+from tavernkeep.execution import (
+    EventsLost,
+    ExecutionDetail,
+    ExecutionInfo,
+    ExecutionStatus,
+    Interrupted,
+    PayloadReport,
+    Refused,
+    Submission,
+    SystemStats,
+)
+from tavernkeep.nodes import ExecutionContext, NodeRegistry
+from tavernkeep.services import Services
+from tavernkeep.workflow import WorkflowPayload
+from tavernkeep_engine.plan import Plan, compile_plan
+from tavernkeep_engine.run import FAILED_MESSAGE, Limits, Run
+
+_log = structlog.get_logger(__name__)
+
+_LARGE: Final = 500  # nodes and edges; what takes longer to compile than the event loop should wait goes to a thread
+
+_REMEMBERED_NODES: Final = 200_000  # over all ended executions; a node with its results is about a kilobyte
+
+
+@attrs.frozen
+class EngineConfig:
+    """The embedded engine.
+
+    Attributes:
+        max_concurrent_nodes: How many nodes of one execution may be at work at once.
+        stream_buffer: How many chunks a stream holds for a consumer before its producer waits.
+        max_queued: How many executions may wait; more are refused.
+        execution_timeout_s: After so many seconds an execution is stopped and ends in `error`; never when not set.
+        remembered_executions: How many ended executions can still be asked for.
+        remembered_events: How many of its last events are kept of each execution, for viewers that come late or come back.
+        shutdown_grace_s: How long running executions may go on when the server stops, in seconds.
+    """
+
+    max_concurrent_nodes: int = attrs.field(default=64, validator=attrs.validators.ge(1))
+    stream_buffer: int = attrs.field(default=64, validator=attrs.validators.ge(1))
+    max_queued: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
+    execution_timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "executionTimeoutS"})
+    remembered_executions: int = attrs.field(default=200, validator=attrs.validators.ge(1))
+    remembered_events: int = attrs.field(default=2000, validator=attrs.validators.ge(0))
+    shutdown_grace_s: float = attrs.field(default=5.0, metadata={"wire_name": "shutdownGraceS"})
+
+
+@attrs.define(eq=False)
+class Execution:
+    """One execution, from its submission until it is forgotten. Times are milliseconds since 1970, UTC."""
+
+    id: str
+    plan: Plan
+    payload: WorkflowPayload
+    user: UserContext
+    submitted_at: int
+    log: deque[Event]
+    publish: Callable[[Event], None]
+    status: ExecutionStatus = ExecutionStatus.QUEUED
+    started_at: int | None = None
+    completed_at: int | None = None
+    error_info: dict[str, Any] | None = None
+    run: Run | None = None
+    timed_out: bool = False
+    last_seq: int = 0
+    ended: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    def emit(self, type_: str, payload: dict[str, Any]) -> None:
+        """Number an event, keep it, and publish it. The payload becomes the event's own."""
+        self.last_seq += 1
+        payload["promptId"] = self.id
+        payload["seq"] = self.last_seq
+        event = Event(type_, payload, self.id, self.last_seq)
+        self.log.append(event)
+        self.publish(event)
+
+    def set_status(self, status: ExecutionStatus, now: int) -> None:
+        """Change the status and tell of it."""
+        self.status = status
+        if status is ExecutionStatus.RUNNING:
+            self.started_at = now
+        elif status.is_final:
+            self.completed_at = now
+        payload: dict[str, Any] = {"status": status.value}
+        if self.error_info is not None:
+            payload["errorInfo"] = self.error_info
+        self.emit(events.STATUS_UPDATE, payload)
+
+    def info(self) -> ExecutionInfo:
+        """The execution as lists show it."""
+        return ExecutionInfo(self.id, self.status, self.submitted_at, self.payload.name, self.started_at, self.completed_at)
+
+    def detail(self) -> ExecutionDetail:
+        """The execution with its results so far."""
+        run = self.run
+        return ExecutionDetail(
+            prompt_id=self.id,
+            status=self.status,
+            submitted_at=self.submitted_at,
+            node_status={node.id: run.status_of(node.index) for node in self.plan.nodes} if run else {},
+            outputs=run.outcome if run else {},
+            warnings=[str(warning) for warning in self.plan.warnings],
+            metadata=self.payload.metadata,
+            workflow_name=self.payload.name,
+            started_at=self.started_at,
+            completed_at=self.completed_at,
+            duration_ms=None if self.started_at is None or self.completed_at is None else self.completed_at - self.started_at,
+            error_info=self.error_info,
+        )
+
+
+class EmbeddedScheduler:
+    """Runs up to `max_concurrent` executions at once; the others wait, the higher priority first and then the earlier.
+
+    Args:
+        clock: Seconds, monotonic.
+        wall_clock: Seconds since 1970.
+    """
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        bus: EventBus,
+        nodes: NodeRegistry,
+        services: Services,
+        config: EngineConfig,
+        max_concurrent: int,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._bus = bus
+        self._nodes = nodes
+        self._services = services
+        self._config = config
+        self._max_concurrent = max_concurrent
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._executions: dict[str, Execution] = {}
+        self._ended: OrderedDict[str, Execution] = OrderedDict()
+        self._ended_nodes = 0
+        self._queue: list[tuple[int, int, Execution]] = []
+        self._numbers = itertools.count()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._pending = 0
+        self._by_type: dict[str, asyncio.Semaphore] = {}
+        self._closing = False
+
+    # The contract
+
+    async def submit(self, submission: Submission) -> str:
+        """See `tavernkeep.execution.Scheduler`."""
+        plan = await self._compile(submission.payload)
+        if self._closing:
+            raise Refused("The server is shutting down.", status=503)
+        if self._running >= self._max_concurrent and self._pending >= self._config.max_queued:
+            raise Refused(f"{self._pending} executions are waiting already; try again later.", status=503)
+        for warning in plan.warnings:
+            _log.warning("workflow", problem=str(warning), workflow=submission.payload.name)
+        execution = Execution(
+            id=nanoid.generate(),
+            plan=plan,
+            payload=submission.payload,
+            user=submission.user,
+            submitted_at=self._now(),
+            log=deque(maxlen=self._config.remembered_events),
+            publish=self._bus.publish,
+        )
+        self._executions[execution.id] = execution
+        submission.on_accepted(execution.id)
+        self._pending += 1
+        heapq.heappush(self._queue, (-submission.payload.priority, next(self._numbers), execution))
+        if self._running >= self._max_concurrent:
+            execution.set_status(ExecutionStatus.QUEUED, self._now())
+            self._tell_queue()
+        else:
+            self._start_waiting()
+        return execution.id
+
+    async def check(self, payload: WorkflowPayload) -> PayloadReport:
+        """See `tavernkeep.execution.Scheduler`."""
+        try:
+            return (await self._compile(payload)).report()
+        except Refused as refused:
+            return PayloadReport(False, refused.problems, [], [])
+
+    async def interrupt(self, execution_id: str, user: UserContext) -> Interrupted:
+        """See `tavernkeep.execution.Scheduler`."""
+        execution = self._find(execution_id, user)
+        if execution is None:
+            return Interrupted.UNKNOWN
+        if execution.status.is_final:
+            return Interrupted.FINISHED
+        self._stop(execution)
+        await execution.ended.wait()
+        return Interrupted.DONE
+
+    def executions(self, user: UserContext) -> list[ExecutionInfo]:
+        """See `tavernkeep.execution.Scheduler`."""
+        return [execution.info() for execution in self._executions.values() if _may_see(user, execution)]
+
+    def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
+        """See `tavernkeep.execution.Scheduler`."""
+        execution = self._find(execution_id, user)
+        return execution.detail() if execution else None
+
+    def events_after(self, execution_id: str, user: UserContext, seq: int) -> list[Event] | None:
+        """See `tavernkeep.execution.Scheduler`."""
+        execution = self._find(execution_id, user)
+        if execution is None:
+            return None
+        first = execution.log[0].seq if execution.log else execution.last_seq + 1
+        if seq + 1 < first:
+            raise EventsLost(f"the events before number {first} of execution {execution_id} are no longer remembered")
+        return [event for event in execution.log if event.seq > seq]
+
+    def stats(self) -> SystemStats:
+        """See `tavernkeep.execution.Scheduler`."""
+        return SystemStats(self._max_concurrent, self._running, self._pending)
+
+    # The life of an execution
+
+    async def close(self) -> None:
+        """Take nothing more, let what runs go on for the configured time, then stop it."""
+        self._closing = True
+        for execution in list(self._executions.values()):
+            if execution.status is ExecutionStatus.QUEUED:
+                self._stop(execution)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._config.shutdown_grace_s)
+        for execution in list(self._executions.values()):
+            self._stop(execution)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _compile(self, payload: WorkflowPayload) -> Plan:
+        if len(payload.nodes) + len(payload.edges) < _LARGE:
+            return compile_plan(payload, self._nodes)
+        return await asyncio.to_thread(compile_plan, payload, self._nodes)
+
+    def _find(self, execution_id: str, user: UserContext) -> Execution | None:
+        execution = self._executions.get(execution_id) or self._ended.get(execution_id)
+        return execution if execution and _may_see(user, execution) else None
+
+    def _now(self) -> int:
+        return int(self._wall_clock() * 1000)
+
+    def _tell_queue(self) -> None:
+        payload = {"runningExecutions": self._running, "pendingExecutions": self._pending}
+        self._bus.publish(Event(events.QUEUE_UPDATE, payload))
+
+    def _start_waiting(self) -> None:
+        while self._running < self._max_concurrent and self._queue:
+            execution = heapq.heappop(self._queue)[2]
+            if execution.status is not ExecutionStatus.QUEUED:
+                continue  # interrupted while it waited
+            self._pending -= 1
+            self._running += 1
+            execution.set_status(ExecutionStatus.RUNNING, self._now())
+            task = asyncio.get_running_loop().create_task(self._execute(execution), name=f"execution {execution.id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._tell_queue()
+
+    async def _execute(self, execution: Execution) -> None:
+        status = ExecutionStatus.ERROR
+        try:
+            if execution.plan.fatal is not None:
+                execution.error_info = {"message": execution.plan.fatal}
+            else:
+                status = await self._run(execution)
+        except Exception as error:
+            _log.exception("the engine failed on an execution", execution=execution.id)
+            execution.error_info = {"message": f"The engine failed: {type(error).__name__}"}
+        self._running -= 1
+        self._end(execution, status)
+        self._start_waiting()
+
+    async def _run(self, execution: Execution) -> ExecutionStatus:
+        limits = Limits(self._config.max_concurrent_nodes, self._config.stream_buffer, self._type_limits(execution.plan))
+        context = ExecutionContext(
+            execution_id=execution.id,
+            user=execution.user,
+            services=self._services,
+            metadata=execution.payload.metadata,
+            interface_inputs=execution.plan.interface_inputs,
+            report_progress=lambda *progress: run.report_progress(*progress),
+        )
+        run = execution.run = Run(execution.plan, context, execution.emit, self._clock, limits)
+        timeout_s = execution.payload.timeout_s or self._config.execution_timeout_s
+        timer = asyncio.get_running_loop().call_later(timeout_s, self._time_out, execution) if timeout_s else None
+        try:
+            status = await run.execute()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if execution.timed_out and status is ExecutionStatus.INTERRUPTED:
+            execution.error_info = {"message": f"The execution took longer than {timeout_s:g} s and was stopped."}
+            return ExecutionStatus.ERROR
+        if status is ExecutionStatus.ERROR:
+            execution.error_info = {"message": FAILED_MESSAGE, "nodes": run.failures}
+        return status
+
+    def _type_limits(self, plan: Plan) -> dict[str, asyncio.Semaphore]:
+        for definition in {node.definition for node in plan.nodes if node.definition and node.definition.max_concurrent}:
+            if definition.full_type not in self._by_type:
+                self._by_type[definition.full_type] = asyncio.Semaphore(definition.max_concurrent or 1)
+        return self._by_type
+
+    def _time_out(self, execution: Execution) -> None:
+        execution.timed_out = True
+        self._stop(execution)
+
+    def _stop(self, execution: Execution) -> None:
+        if execution.status is ExecutionStatus.QUEUED:
+            self._pending -= 1
+            self._end(execution, ExecutionStatus.INTERRUPTED)
+            self._tell_queue()
+        elif execution.run is not None:
+            execution.run.stop()
+
+    def _end(self, execution: Execution, status: ExecutionStatus) -> None:
+        execution.set_status(status, self._now())
+        execution.ended.set()
+        del self._executions[execution.id]
+        self._ended[execution.id] = execution
+        self._ended_nodes += len(execution.plan.nodes)
+        while self._ended and (len(self._ended) > self._config.remembered_executions or self._ended_nodes > _REMEMBERED_NODES):
+            _, forgotten = self._ended.popitem(last=False)
+            self._ended_nodes -= len(forgotten.plan.nodes)
+
+
+def _may_see(user: UserContext, execution: Execution) -> bool:
+    return user.is_admin or user.uid == execution.user.uid

@@ -1,0 +1,194 @@
+"""Streams between nodes: bounded buffers, several consumers each, and no deadlock.
+
+A producer waits while any of its consumers has too much unread. Bounded buffers alone can deadlock a graph that unbounded ones would not
+(a consumer that first reads one stream to its end, while the other fills up and holds back what feeds the first). So when a wait would
+close a circle, the buffer in question is given more room instead: the rule of Parks, "Bounded Scheduling of Process Networks" (1995).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import attrs
+
+from tavernkeep.nodes import Chunk, StreamFailed
+
+DEFAULT_ROOM: Final = 64
+
+_Waits = Callable[[int], Iterable[int]]
+
+
+@attrs.define(eq=False)
+class StreamReader:
+    """One consumer's end of one stream; what a node gets for a stream input.
+
+    Attributes:
+        room: How many chunks may wait here unread before the producer is held back.
+    """
+
+    producer: int
+    consumer: int
+    slot: str
+    room: int
+    _network: "StreamNetwork"
+    _chunks: deque[Chunk] = attrs.field(factory=deque)
+    _news: asyncio.Event = attrs.field(factory=asyncio.Event)
+    _ended: bool = False
+    _failure: str | None = None
+    _left: bool = False
+
+    def __aiter__(self) -> "StreamReader":
+        return self
+
+    async def __anext__(self) -> Chunk:
+        while not self._chunks:
+            if self._failure is not None:
+                raise StreamFailed(self._failure)
+            if self._ended or self._left:
+                raise StopAsyncIteration
+            self._news.clear()
+            self._network.reader_waits(self)
+            try:
+                await self._news.wait()
+            finally:
+                self._network.reader_goes_on(self)
+        chunk = self._chunks.popleft()
+        if len(self._chunks) < self.room:
+            self._network.wake_producer(self.producer)
+        return chunk
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the producer has to wait for this consumer."""
+        return len(self._chunks) >= self.room and not self._left
+
+    def push(self, chunk: Chunk) -> None:
+        """Add a chunk; the producer asks `is_full` afterwards."""
+        if not self._left:
+            self._chunks.append(chunk)
+            self._news.set()
+
+    def end(self, failure: str | None = None) -> None:
+        """No more chunks come; with a message, because the producer failed."""
+        if not self._ended:
+            self._ended, self._failure = True, failure
+            self._news.set()
+
+    def leave(self) -> None:
+        """The consumer is done: nothing is kept for it, and nobody waits for it."""
+        self._left = True
+        self._chunks.clear()
+        self._news.set()
+        self._network.wake_producer(self.producer)
+
+
+@attrs.define(eq=False)
+class StreamNetwork:
+    """All streams of one execution.
+
+    Attributes:
+        waits_for: Tells which nodes a node that has not started, or waits for a free place, is waiting for; none for one that is at work.
+        room: How many chunks each buffer holds at first.
+    """
+
+    waits_for: _Waits
+    room: int = DEFAULT_ROOM
+    _by_producer: dict[int, list[StreamReader]] = attrs.field(factory=dict)
+    _by_consumer: dict[int, list[StreamReader]] = attrs.field(factory=dict)
+    _wakers: dict[int, asyncio.Event] = attrs.field(factory=dict)
+    _reading: dict[int, list[StreamReader]] = attrs.field(factory=dict)
+    _writing: set[int] = attrs.field(factory=set)
+
+    def connect(self, producer: int, slot: str, consumer: int) -> StreamReader:
+        """A new end of a producer's stream; it sees all that is sent from now on."""
+        reader = StreamReader(producer, consumer, slot, self.room, self)
+        self._by_producer.setdefault(producer, []).append(reader)
+        self._by_consumer.setdefault(consumer, []).append(reader)
+        return reader
+
+    def single(self, consumer: int, value: Any) -> StreamReader:
+        """A stream of one chunk."""
+        reader = StreamReader(-1, consumer, "", self.room, self)
+        reader.push(Chunk.of(value))
+        reader.end()
+        return reader
+
+    def has_readers(self, producer: int) -> bool:
+        """Whether any node consumes the producer's streams."""
+        return producer in self._by_producer
+
+    async def send(self, producer: int, chunk: Chunk) -> None:
+        """Hand a chunk to whoever reads it, and wait until there is room for the next."""
+        readers = self._by_producer.get(producer)
+        if readers is None:
+            return
+        for reader in readers:
+            if chunk.slot is None or chunk.slot == reader.slot:
+                reader.push(chunk)
+        while any(reader.is_full for reader in readers):
+            waker = self._wakers.setdefault(producer, asyncio.Event())
+            waker.clear()
+            self._writing.add(producer)
+            try:
+                self.relieve()
+                await waker.wait()
+            finally:
+                self._writing.discard(producer)
+
+    def send_value(self, producer: int, slot: str, value: Any) -> None:
+        """Hand a plain value, as one chunk, to who reads that slot as a stream."""
+        for reader in self._by_producer.get(producer, ()):
+            if reader.slot == slot:
+                reader.push(Chunk.of(value))
+
+    def end(self, producer: int, failure: str | None = None) -> None:
+        """The producer has finished, or failed with a message."""
+        for reader in self._by_producer.get(producer, ()):
+            reader.end(failure)
+
+    def leave(self, consumer: int) -> None:
+        """A consumer has ended, whether it read to the end or not."""
+        for reader in self._by_consumer.get(consumer, ()):
+            reader.leave()
+
+    def wake_producer(self, producer: int) -> None:
+        """Let a producer that waits look again whether there is room."""
+        if producer in self._writing:
+            self._wakers[producer].set()
+
+    def reader_waits(self, reader: StreamReader) -> None:
+        """A consumer found nothing to read."""
+        self._reading.setdefault(reader.consumer, []).append(reader)
+        self.relieve()
+
+    def reader_goes_on(self, reader: StreamReader) -> None:
+        """A consumer stopped waiting."""
+        self._reading[reader.consumer].remove(reader)
+
+    def relieve(self) -> None:
+        """Give room to each waiting producer that would otherwise wait, through others, for itself."""
+        for producer in tuple(self._writing):
+            full = [reader for reader in self._by_producer[producer] if reader.is_full]
+            if self._reaches([reader.consumer for reader in full], producer):
+                for reader in full:
+                    reader.room *= 2
+                self._wakers[producer].set()
+
+    def _reaches(self, start: list[int], goal: int) -> bool:
+        seen: set[int] = set()
+        while start:
+            node = start.pop()
+            if node == goal:
+                return True
+            if node not in seen:
+                seen.add(node)
+                start += self._blocked_by(node)
+        return False
+
+    def _blocked_by(self, node: int) -> list[int]:
+        blockers = list(self.waits_for(node))
+        blockers += [reader.producer for reader in self._reading.get(node, ())]
+        if node in self._writing:
+            blockers += [reader.consumer for reader in self._by_producer[node] if reader.is_full]
+        return blockers

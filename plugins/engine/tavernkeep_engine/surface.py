@@ -1,0 +1,229 @@
+"""How clients reach the scheduler: the routes and WebSocket messages of executions."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+import structlog
+
+from tavernkeep.auth import UserContext
+from tavernkeep.execution import EventsLost, ExecutionDetail, ExecutionInfo, Interrupted, Refused, Scheduler, Submission, SystemStats
+from tavernkeep.http import ApiError, Client, Route, WebSocketMessage
+from tavernkeep.nodes import NodeRegistry
+from tavernkeep.wire import Invalid, Problem, structure, unstructure
+from tavernkeep.workflow import WorkflowPayload
+
+_log = structlog.get_logger(__name__)
+
+EXECUTE: Final = "workflow:execute"
+_LARGE: Final = 500  # nodes and edges; reading more of them takes longer than the event loop should wait
+
+
+@attrs.frozen
+class Accepted:
+    """A workflow was taken and will run."""
+
+    prompt_id: str
+    request_id: str | None = None
+
+
+@attrs.frozen
+class Executions:
+    """The caller's executions that have not ended; everybody's for an administrator."""
+
+    running: list[ExecutionInfo]
+    pending: list[ExecutionInfo]
+
+
+@attrs.frozen
+class InterruptAnswer:
+    """What became of an interrupt."""
+
+    success: bool
+    message: str
+
+
+@attrs.frozen
+class InterruptRequest:
+    """Stop an execution."""
+
+    prompt_id: str
+
+
+@attrs.frozen
+class Subscription:
+    """Watch an execution.
+
+    Attributes:
+        after: Also send the events with a higher number than this that were published before.
+    """
+
+    prompt_id: str
+    after: int | None = None
+
+
+@attrs.frozen
+class Hello:
+    """What a client can do beyond the least."""
+
+    batch: bool = False
+
+
+@attrs.frozen
+class ButtonClick:
+    """A person pressed a button of a node in the editor."""
+
+    node_id: str
+    button_name: str
+    workflow_id: str | None = None
+    node_type: str | None = None
+    node_display_name: str | None = None
+
+
+async def read_payload(data: object) -> WorkflowPayload:
+    """Make a payload of what a client sent; a large one in a thread.
+
+    Raises:
+        Invalid: With every problem and its path.
+    """
+    size = sum(len(part) for key in ("nodes", "edges") if isinstance(data, dict) and isinstance(part := data.get(key), list))
+    return structure(data, WorkflowPayload) if size < _LARGE else await asyncio.to_thread(structure, data, WorkflowPayload)
+
+
+def _problems(problems: list[Problem]) -> list[dict[str, str]]:
+    return [unstructure(problem) for problem in problems]
+
+
+@attrs.frozen
+class Surface:
+    """The handlers; each does what its route or message says."""
+
+    scheduler: Scheduler
+    nodes: NodeRegistry
+
+    def routes(self) -> list[Route]:
+        """The HTTP routes of executions."""
+        gone = {404: "There is no such execution, or it is somebody else's."}
+        return [
+            Route("POST", "/api/prompt", self.prompt, EXECUTE, errors={422: "The payload cannot be run.", 503: "There is no room."}),
+            Route("GET", "/api/prompt/{prompt_id}", self.prompt_detail, EXECUTE, errors=gone),
+            Route("GET", "/api/executions", self.executions, EXECUTE),
+            Route("DELETE", "/api/interrupt/{prompt_id}", self.interrupt, EXECUTE, errors=gone),
+            Route("GET", "/api/system_stats", self.system_stats, EXECUTE),
+        ]
+
+    def messages(self) -> list[WebSocketMessage]:
+        """The WebSocket messages of executions."""
+        return [
+            WebSocketMessage("PROMPT_REQUEST", self.on_prompt, scope=EXECUTE),
+            WebSocketMessage("INTERRUPT_REQUEST", self.on_interrupt, InterruptRequest, EXECUTE),
+            WebSocketMessage("SUBSCRIBE", self.on_subscribe, Subscription, EXECUTE),
+            WebSocketMessage("UNSUBSCRIBE", self.on_unsubscribe, Subscription),
+            WebSocketMessage("HELLO", self.on_hello, Hello),
+            WebSocketMessage("button_click", self.on_button_click, ButtonClick, EXECUTE),
+        ]
+
+    # HTTP
+
+    async def prompt(self, body: WorkflowPayload, user: UserContext) -> Accepted | Mapping[str, Any]:
+        """Run a workflow. With `dryRun`, only check it."""
+        if body.dry_run:
+            return dict(unstructure(await self.scheduler.check(body)))
+        try:
+            return Accepted(await self.scheduler.submit(Submission(body, user)), body.request_id)
+        except Refused as refused:
+            raise ApiError(refused.status, str(refused), _problems(refused.problems) or None) from None
+
+    async def prompt_detail(self, prompt_id: str, user: UserContext) -> ExecutionDetail:
+        """An execution with its results."""
+        detail = self.scheduler.detail(prompt_id, user)
+        if detail is None:
+            raise ApiError(404, f"There is no execution {prompt_id!r}.")
+        return detail
+
+    async def executions(self, user: UserContext) -> Executions:
+        """The executions that run or wait."""
+        found = self.scheduler.executions(user)
+        return Executions([info for info in found if info.status == "running"], [info for info in found if info.status == "queued"])
+
+    async def interrupt(self, prompt_id: str, user: UserContext) -> InterruptAnswer:
+        """Stop an execution; the answer comes when it has stopped."""
+        match await self.scheduler.interrupt(prompt_id, user):
+            case Interrupted.DONE:
+                return InterruptAnswer(True, f"Execution {prompt_id} was interrupted.")
+            case Interrupted.FINISHED:
+                message = f"Execution {prompt_id} had already ended."
+            case Interrupted.UNKNOWN:
+                message = f"There is no execution {prompt_id!r}."
+        raise ApiError(404, message, body={"success": False, "message": message})
+
+    async def system_stats(self) -> SystemStats:
+        """How many executions run and wait, and how many may run."""
+        return self.scheduler.stats()
+
+    # WebSocket
+
+    async def on_prompt(self, payload: object, client: Client) -> None:
+        """Run a workflow and let its sender watch it."""
+        echo = {}
+        if isinstance(payload, dict) and isinstance(payload.get("requestId"), str):
+            echo = {"requestId": payload["requestId"]}
+
+        def accepted(execution_id: str) -> None:
+            client.send("PROMPT_ACCEPTED_RESPONSE", {"promptId": execution_id, **echo})
+            client.watch(execution_id)
+
+        try:
+            workflow = await read_payload(payload)
+            if workflow.dry_run:
+                client.send("PROMPT_VALIDATED_RESPONSE", {**unstructure(await self.scheduler.check(workflow)), **echo})
+            else:
+                await self.scheduler.submit(Submission(workflow, client.user, accepted))
+        except Invalid as invalid:
+            client.send("error", {"message": "The payload is malformed.", "details": _problems(invalid.problems), **echo})
+        except Refused as refused:
+            client.send("error", {"message": str(refused), "details": _problems(refused.problems), **echo})
+
+    async def on_interrupt(self, request: InterruptRequest, client: Client) -> None:
+        """Stop an execution; its watchers see the status `interrupted`."""
+        outcome = await self.scheduler.interrupt(request.prompt_id, client.user)
+        if outcome is Interrupted.FINISHED:
+            client.send("error", {"message": f"Execution {request.prompt_id} had already ended."})
+        elif outcome is Interrupted.UNKNOWN:
+            client.send("error", {"message": f"There is no execution {request.prompt_id!r}."})
+
+    async def on_subscribe(self, request: Subscription, client: Client) -> None:
+        """Watch an execution, from now on or from after an event that was seen before."""
+        after = request.after
+        if after is None:
+            detail = self.scheduler.detail(request.prompt_id, client.user)
+            missed = None if detail is None else []
+        else:
+            try:
+                missed = self.scheduler.events_after(request.prompt_id, client.user, after)
+            except EventsLost as lost:
+                raise ApiError(410, str(lost)) from None
+        if missed is None:
+            raise ApiError(404, f"There is no execution {request.prompt_id!r}.")
+        client.resume(missed)
+        client.watch(request.prompt_id)
+
+    async def on_unsubscribe(self, request: Subscription, client: Client) -> None:
+        """Stop watching an execution."""
+        client.unwatch(request.prompt_id)
+
+    async def on_hello(self, request: Hello, client: Client) -> None:
+        """Let the server send several messages in one frame."""
+        if request.batch:
+            client.allow_batches()
+
+    async def on_button_click(self, click: ButtonClick, client: Client) -> None:
+        """Tell the node type, where it wants to know."""
+        definition = self.nodes.get(click.node_type) if click.node_type else None
+        if definition is not None and definition.on_click is not None:
+            definition.on_click(click.button_name, client.user)
+        else:
+            _log.info("button clicked", node=click.node_id, button=click.button_name, node_type=click.node_type)
+
+

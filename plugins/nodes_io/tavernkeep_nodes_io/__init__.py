@@ -1,0 +1,1 @@
+"""The nodes that connect a workflow with the outside."""

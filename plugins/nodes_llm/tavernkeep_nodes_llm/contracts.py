@@ -1,0 +1,115 @@
+"""What this plugin publishes: the contract of an LLM adapter, and of who knows the channels."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from tavernkeep import Chunk, NodeFailure, UserContext
+
+
+@attrs.frozen
+class Channel:
+    """A service that answers, with what it takes to reach it.
+
+    Attributes:
+        adapter: The id of the adapter that speaks its protocol.
+        base_url: Up to and without `/chat/completions`, where the protocol is OpenAI's.
+        models: The models that it may be asked for; all when empty.
+    """
+
+    label: str
+    adapter: str
+    base_url: str = ""
+    api_key: str = attrs.field(default="", repr=False)
+    models: tuple[str, ...] = ()
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen
+class LlmRequest:
+    """A question to a model.
+
+    Attributes:
+        messages: `{role, content}` objects; content is text, or a list of parts.
+        parameters: What the protocol of OpenAI calls them: `temperature`, `max_tokens`, `tools`, …
+    """
+
+    model: str
+    messages: Sequence[Mapping[str, Any]]
+    parameters: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class LlmResponse:
+    """The whole answer.
+
+    Attributes:
+        usage: Tokens: `prompt_tokens`, `completion_tokens`, `total_tokens`; `None` where the service does not tell.
+        raw: The service's own answer, where there is one.
+    """
+
+    text: str
+    model: str
+    finish_reason: str | None = None
+    usage: Mapping[str, Any] | None = None
+    choices: Sequence[Any] | None = None
+    response_id: str | None = None
+    raw: Mapping[str, Any] | None = None
+
+    def to_output(self) -> dict[str, Any]:
+        """The answer as the node's `response` output."""
+        found = {
+            "text": self.text,
+            "choices": self.choices,
+            "usage": self.usage,
+            "raw_response": self.raw,
+            "model": self.model,
+            "response_id": self.response_id,
+        }
+        return {key: value for key, value in found.items() if value is not None}
+
+
+class LlmError(NodeFailure):
+    """A service did not answer as it should.
+
+    Args:
+        status: Its HTTP status, where it gave one.
+        retry_after_s: How long it asks to be left alone, in seconds.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retryable=retryable)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class LlmAdapter(Protocol):
+    """Speaks the protocol of one kind of service."""
+
+    id: str
+    name: str
+
+    async def complete(self, request: LlmRequest, channel: Channel) -> LlmResponse:
+        """Ask, and wait for the whole answer.
+
+        Raises:
+            LlmError: There is none.
+        """
+        ...
+
+    def stream(self, request: LlmRequest, channel: Channel) -> AsyncGenerator[Chunk | LlmResponse, None]:
+        """Ask, and give the answer as it comes: `text_chunk`s, `usage_chunk`, `tool_call_chunk`s, then the whole as an `LlmResponse`.
+
+        Raises:
+            LlmError: It did not come, or not to its end.
+        """
+        ...
+
+
+class ChannelSource(Protocol):
+    """Knows the channels of a user."""
+
+    async def channels(self, user: UserContext) -> Sequence[Channel]:
+        """The user's channels that are in use, the oldest first."""
+        ...

@@ -1,0 +1,187 @@
+"""GenericLlmRequest, CreateMessage, MergeMessages."""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
+from typing import Any, Final
+
+from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot
+from tavernkeep.wire import Invalid, describe, loads
+from tavernkeep_nodes_llm.channels import LlmRouter
+from tavernkeep_nodes_llm.contracts import LlmRequest, LlmResponse
+
+_T = DataFlowType
+CATEGORY: Final = "LLM"
+_SINGLE_PARAMETERS: Final = ("temperature", "max_tokens", "top_p")
+
+
+async def generic_llm_request(inputs: dict[str, Any], context: NodeContext) -> AsyncIterator[Chunk | Outputs]:
+    """Ask a model; with `stream`, give the answer as it comes."""
+    request = LlmRequest(str(inputs.get("activated_model_id") or ""), _messages(inputs["messages"]), _parameters(inputs))
+    channel, adapter = await context.service(LlmRouter).route(request.model, context.user)
+    context.hide(channel.api_key)
+    if not inputs.get("stream"):
+        yield _outputs(await adapter.complete(request, channel))
+        return
+    async with aclosing(adapter.stream(request, channel)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Chunk):
+                yield piece
+                continue
+            finish = {"finish_reason": piece.finish_reason, "accumulated_text": piece.text, "usage": piece.usage}
+            yield Chunk("finish_reason_chunk", finish)
+            yield _outputs(piece)
+
+
+def _outputs(response: LlmResponse) -> Outputs:
+    usage = {} if response.usage is None else {"usage": response.usage}
+    return Outputs(response=response.to_output(), responseText=response.text, **usage)
+
+
+def _messages(given: Any) -> list[Mapping[str, Any]]:
+    messages = _from_json(given, "messages")
+    if isinstance(messages, dict):
+        messages = [messages]
+    if not isinstance(messages, list):
+        raise NodeFailure(f"messages must be a list of {{role, content}}, not {describe(messages)}", slot="messages")
+    for position, message in enumerate(messages):
+        if not _is_message(message):
+            raise NodeFailure(f"messages[{position}] is no message: it needs a role and a content", slot="messages")
+    return messages
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("role"), str) and ("content" in value or "tool_calls" in value)
+
+
+def _parameters(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The single slots, with what `parameters` says over them."""
+    found = {key: inputs[key] for key in _SINGLE_PARAMETERS if inputs.get(key) is not None}
+    seed = inputs.get("seed")
+    if isinstance(seed, (int, float)) and seed > 0:
+        found["seed"] = seed
+    given = _from_json(inputs.get("parameters") or {}, "parameters")
+    if not isinstance(given, dict):
+        raise NodeFailure(f"parameters must be an object, not {describe(given)}", slot="parameters")
+    return found | given
+
+
+def _from_json(value: Any, slot: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return loads(value) if value.strip() else None
+    except Invalid as invalid:
+        raise NodeFailure(f"{slot}: {invalid}", slot=slot) from None
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def create_message(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+    """One message, as a list; an empty content gives an empty list."""
+    role, content = inputs["role"], inputs["content"]
+    return {"messages": _compact([{"role": role, "content": content}] if content not in ("", None) else [])}
+
+
+def merge_messages(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+    """All messages that come in, in order, in one list."""
+    merged: list[Any] = []
+    for position, given in enumerate(inputs["message_inputs"]):
+        for message in _flatten(given):
+            if _is_message(message):
+                merged.append(message)
+            else:
+                context.log.warning("left out what is no message", input=position, found=describe(message))
+    return {"messages": _compact(merged)}
+
+
+def _flatten(value: Any) -> Iterable[Any]:
+    if isinstance(value, str):
+        try:
+            value = loads(value) if value.strip() else []
+        except Invalid:
+            yield value
+            return
+    if isinstance(value, list):
+        for item in value:
+            yield from _flatten(item)
+    else:
+        yield value
+
+
+GENERIC_LLM_REQUEST = NodeDefinition(
+    type="GenericLlmRequest",
+    category=CATEGORY,
+    display_name="LLM request",
+    description="Asks a language model. The channel is the user's oldest one that offers the model.",
+    width=350,
+    inputs={
+        "messages": Slot(
+            _T.STRING,
+            description="A list of {role, content}, or its JSON.",
+            match_categories=("Json", "ChatHistory", "NoDefaultEdit", "UiBlock"),
+            config={"default": "[]", "languageHint": "json", "multiline": True},
+        ),
+        "parameters": Slot(
+            _T.STRING,
+            description="An object, or its JSON; wins over the single inputs.",
+            match_categories=("Json", "LlmConfig", "NoDefaultEdit"),
+            config={"default": "{}", "languageHint": "json"},
+        ),
+        "activated_model_id": Slot(_T.STRING, display_name="Model"),
+        "temperature": Slot(_T.FLOAT, config={"default": 0.7, "min": 0, "max": 2, "step": 0.01}),
+        "max_tokens": Slot(_T.INTEGER, config={"default": 2048, "min": 1, "max": 65536, "step": 64}),
+        "top_p": Slot(_T.FLOAT, config={"default": 1, "min": 0, "max": 1, "step": 0.01}),
+        "seed": Slot(_T.INTEGER, description="Sent only when above 0.", config={"default": 0, "min": 0, "step": 1}),
+        "stream": Slot(_T.BOOLEAN, config={"default": False}),
+    },
+    outputs={
+        "response": Slot(_T.OBJECT, match_categories=("LlmOutput",)),
+        "responseText": Slot(_T.STRING, display_name="Text", match_categories=("LlmOutput",)),
+        "usage": Slot(_T.OBJECT, match_categories=("LlmOutput",)),
+        "stream_output": Slot(_T.STRING, display_name="Stream", is_stream=True, match_categories=("StreamChunk",)),
+    },
+    config_schema={},
+    execute=generic_llm_request,
+)
+CREATE_MESSAGE = NodeDefinition(
+    type="CreateMessage",
+    category=CATEGORY,
+    display_name="Create message",
+    description="Makes a chat message of a text.",
+    width=300,
+    inputs={
+        "role": Slot(
+            _T.STRING,
+            required=True,
+            match_categories=("ComboOption",),
+            config={"default": "user", "suggestions": [{"value": role} for role in ("system", "user", "assistant")]},
+        ),
+        "content": Slot(
+            _T.STRING,
+            required=True,
+            match_categories=("UiBlock", "CanPreview"),
+            config={"default": "", "multiline": True},
+        ),
+    },
+    outputs={"messages": Slot(_T.STRING, match_categories=("Json", "ChatHistory"))},
+    execute=create_message,
+    inline=True,
+)
+MERGE_MESSAGES = NodeDefinition(
+    type="MergeMessages",
+    category=CATEGORY,
+    display_name="Merge messages",
+    description="Puts messages and lists of messages together, in order.",
+    width=200,
+    inputs={
+        "message_inputs": Slot(
+            _T.STRING, required=True, multi=True, match_categories=("Json", "ChatMessage", "ChatHistory")
+        )
+    },
+    outputs={"messages": Slot(_T.STRING, match_categories=("Json", "ChatHistory"))},
+    execute=merge_messages,
+    inline=True,
+)

@@ -1,0 +1,72 @@
+"""The plugin: the nodes, the adapters, and who finds the channel for a model."""
+
+from collections.abc import Iterable
+
+import httpx2
+import structlog
+
+from tavernkeep import ConfigSection, NodeDefinition, Services, hookimpl
+from tavernkeep.app import App
+from tavernkeep_nodes_llm import hookspecs
+from tavernkeep_nodes_llm.adapters.demo import DemoAdapter
+from tavernkeep_nodes_llm.adapters.openai import OpenAiAdapter
+from tavernkeep_nodes_llm.channels import ConfiguredChannels, LlmConfig, LlmRouter
+from tavernkeep_nodes_llm.contracts import ChannelSource, LlmAdapter
+from tavernkeep_nodes_llm.nodes import CREATE_MESSAGE, GENERIC_LLM_REQUEST, MERGE_MESSAGES
+
+_log = structlog.get_logger(__name__)
+
+
+class NodesLlmPlugin:
+    """Nodes that talk to language models, and the adapters for their services."""
+
+    def __init__(self) -> None:
+        self._client: httpx2.AsyncClient | None = None
+
+    @hookimpl
+    def register_hookspecs(self) -> list[object]:
+        return [hookspecs]
+
+    @hookimpl
+    def register_config(self) -> list[ConfigSection]:
+        return [ConfigSection("llm", LlmConfig)]
+
+    @hookimpl
+    def llm_adapters(self, app: App) -> list[LlmAdapter]:
+        config = app.config.section(LlmConfig)
+
+        def client() -> httpx2.AsyncClient:
+            if self._client is None:
+                timeout = httpx2.Timeout(config.timeout_s, connect=config.connect_timeout_s)
+                # No bound on connections: how many nodes may be at work is the engine's to say.
+                limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
+                self._client = httpx2.AsyncClient(timeout=timeout, limits=limits)
+            return self._client
+
+        return [OpenAiAdapter(client, config), DemoAdapter(config.demo_delay_s)]
+
+    @hookimpl
+    def register_services(self, app: App, services: Services, owner: str) -> None:
+        config = app.config.section(LlmConfig)
+        adapters: dict[str, LlmAdapter] = {}
+        for plugin, offered in app.plugins.call("llm_adapters", app=app):
+            _add(adapters, offered, str(plugin))
+        source = services.find(ChannelSource) or ConfiguredChannels(config)  # type: ignore[type-abstract]
+        services.add(LlmRouter, LlmRouter(source, adapters), owner=owner)
+
+    @hookimpl
+    def register_nodes(self) -> list[NodeDefinition]:
+        return [GENERIC_LLM_REQUEST, CREATE_MESSAGE, MERGE_MESSAGES]
+
+    @hookimpl
+    async def shutdown(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+
+def _add(adapters: dict[str, LlmAdapter], offered: Iterable[LlmAdapter], owner: str) -> None:
+    for adapter in offered:
+        if adapter.id in adapters:
+            _log.error("two plugins offer an LLM adapter of the same name", adapter=adapter.id, ignored=owner)
+        else:
+            adapters[adapter.id] = adapter

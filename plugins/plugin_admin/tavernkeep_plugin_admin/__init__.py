@@ -1,0 +1,1 @@
+"""What is installed: node types and plugins."""

@@ -1,0 +1,1 @@
+"""Keeps tavernkeep's data in SQLite."""

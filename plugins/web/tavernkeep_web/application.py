@@ -1,0 +1,172 @@
+"""Makes the Quart application from the declared routes."""
+
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, Final
+
+import nanoid
+import structlog
+from quart import Quart, g, request
+from quart import Response as QuartResponse
+from quart_cors import cors
+from werkzeug.exceptions import HTTPException
+
+from tavernkeep.app import App
+from tavernkeep.auth import AuthError, UserContext
+from tavernkeep.http import ApiError, Request, Response, Route
+from tavernkeep.wire import Invalid, dumps, unstructure
+from tavernkeep_web.binding import Binding
+from tavernkeep_web.config import WebConfig
+from tavernkeep_web.gate import Denied, Gate
+from tavernkeep_web.sockets import credentials_of
+
+_log = structlog.get_logger(__name__)
+
+_JSON: Final = "application/json"
+_METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
+_REQUEST_HEADERS: Final = ["Content-Type", "Authorization"]
+_SECURITY_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "SAMEORIGIN",
+}
+
+
+def build_quart(app: App, routes: Iterable[tuple[Route, Binding]], gate: Gate, config: WebConfig) -> Quart:
+    """A Quart application that serves the routes, checks who may, and answers every error as JSON."""
+    quart = Quart("tavernkeep_web", static_folder=None)
+    quart.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
+    # Handlers have their own time limits; a long upload or answer is none of the framework's business.
+    quart.config["BODY_TIMEOUT"] = quart.config["RESPONSE_TIMEOUT"] = None
+    quart.url_map.merge_slashes = False
+    _Requests(app, gate, config).install(quart)
+    for route, binding in routes:
+        path = "/".join(_converter(part) for part in route.path.split("/"))
+        view = _view(app, route, binding)
+        quart.add_url_rule(path, f"{route.method} {route.path}", view, methods=[route.method], strict_slashes=False)
+    cors(
+        quart,
+        allow_origin=sorted(gate.origins),
+        allow_methods=_METHODS,
+        allow_headers=_REQUEST_HEADERS,
+        allow_credentials=True,
+    )
+    return quart
+
+
+def _converter(part: str) -> str:
+    if not part.startswith("{"):
+        return part
+    name, _, kind = part.strip("{}").partition(":")
+    return f"<{kind}:{name}>" if kind else f"<{name}>"
+
+
+def _view(app: App, route: Route, binding: Binding) -> Any:
+    async def view(**path: str) -> QuartResponse:
+        user = await _authenticate(app)
+        if route.scope is not None:
+            if user is None:
+                raise ApiError(401, "Log in first.")
+            if not user.may(route.scope):
+                raise ApiError(403, f"You need the scope {route.scope} for this.")
+        result = await binding.call(path, _request(), user)
+        return _response(result, route.status)
+
+    return view
+
+
+async def _authenticate(app: App) -> UserContext | None:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return await app.auth.authenticate(credentials_of(request.scope, headers))
+
+
+def _request() -> Request:
+    async def body() -> bytes:
+        data: bytes = await request.get_data()
+        return data
+
+    async def chunks() -> AsyncIterator[bytes]:
+        async for chunk in request.body:
+            yield chunk
+
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Request(request.method, request.path, headers, request.args.to_dict(), body, chunks)
+
+
+def _response(result: Any, status: int) -> QuartResponse:
+    if isinstance(result, Response):
+        made = QuartResponse(result.body, status=result.status, content_type=result.content_type)
+        made.headers.update(result.headers)
+        return made
+    if result is None:
+        return QuartResponse(b"", status=204)
+    return _json(unstructure(result), status)
+
+
+def _json(value: Any, status: int) -> QuartResponse:
+    return QuartResponse(dumps(value), status=status, content_type=_JSON)
+
+
+class _Requests:
+    """What happens around every request: the gate, ids, logs, headers, errors."""
+
+    def __init__(self, app: App, gate: Gate, config: WebConfig) -> None:
+        self._app = app
+        self._gate = gate
+        self._config = config
+
+    def install(self, quart: Quart) -> None:
+        """Hook into an application."""
+        quart.before_request(self._begin)
+        quart.after_request(self._end)
+        quart.register_error_handler(ApiError, self._on_api_error)
+        quart.register_error_handler(Invalid, self._on_invalid)
+        quart.register_error_handler(AuthError, self._on_auth_error)
+        quart.register_error_handler(Denied, self._on_denied)
+        quart.register_error_handler(HTTPException, self._on_http_error)
+        quart.register_error_handler(Exception, self._on_failure)
+
+    async def _begin(self) -> None:
+        g.request_id = nanoid.generate(size=12)
+        g.began = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        self._gate.check(request.method, request.headers.get("Host"), request.headers.getlist("Origin"))
+
+    async def _end(self, response: QuartResponse) -> QuartResponse:
+        for name, value in _SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = g.request_id
+        if self._config.access_log:
+            took = round((time.perf_counter() - g.began) * 1000, 1)
+            _log.info("request", method=request.method, path=request.path, status=response.status_code, ms=took)
+        return response
+
+    async def _on_api_error(self, error: ApiError) -> QuartResponse:
+        return _json(error.body, error.status)
+
+    async def _on_invalid(self, error: Invalid) -> QuartResponse:
+        details = [unstructure(problem) for problem in error.problems]
+        return _json({"error": "The request does not have the expected shape.", "details": details}, 422)
+
+    async def _on_auth_error(self, error: AuthError) -> QuartResponse:
+        return _json({"error": str(error)}, error.status)
+
+    async def _on_denied(self, error: Denied) -> QuartResponse:
+        return _json({"error": str(error)}, 403)
+
+    async def _on_http_error(self, error: HTTPException) -> QuartResponse:
+        messages: Mapping[int, str] = {
+            404: f"There is nothing at {request.path}.",
+            405: f"{request.path} does not take {request.method}.",
+            413: f"The body is longer than {self._config.max_body_bytes} bytes (web.maxBodyBytes).",
+        }
+        status = error.code or 500
+        answer = _json({"error": messages.get(status, error.description or error.name)}, status)
+        if status == 405 and isinstance(allowed := getattr(error, "valid_methods", None), list):
+            answer.headers["Allow"] = ", ".join(sorted(allowed))
+        return answer
+
+    async def _on_failure(self, error: Exception) -> QuartResponse:
+        _log.exception("request failed", method=request.method, path=request.path, exc_info=error)
+        return _json({"error": "The server failed on this request.", "details": {"requestId": g.request_id}}, 500)

@@ -1,0 +1,96 @@
+"""The OpenAPI document, made of the same declarations as the routes."""
+
+import inspect
+import typing
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+
+from tavernkeep.http import Response, Route
+from tavernkeep.schema import Schema, SchemaBuilder, first_line
+from tavernkeep.wire import wire_name
+from tavernkeep_web.binding import Binding
+
+_ERROR: Schema = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}, "details": {}},
+}
+
+
+def openapi_document(routes: Iterable[tuple[str, Route, Binding]], version: str) -> dict[str, Any]:
+    """An OpenAPI 3.1 document of the routes.
+
+    Args:
+        routes: Each with the name of its plugin, which groups it.
+    """
+    builder = SchemaBuilder("#/components/schemas/", {"Error": _ERROR})
+    paths: dict[str, dict[str, Any]] = {}
+    for plugin, route, binding in routes:
+        path = "/".join(part.partition(":")[0] + "}" if part.startswith("{") and ":" in part else part for part in route.path.split("/"))
+        paths.setdefault(path, {})[route.method.lower()] = _operation(plugin, route, binding, builder)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "tavernkeep", "version": version},
+        "paths": paths,
+        "components": {
+            "schemas": builder.definitions,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}},
+        },
+    }
+
+
+def _operation(plugin: str, route: Route, binding: Binding, builder: SchemaBuilder) -> dict[str, Any]:
+    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in binding.path]
+    if binding.query is not None:
+        hints = typing.get_type_hints(binding.query)
+        parameters += [
+            {
+                "name": wire_name(field),
+                "in": "query",
+                "required": field.default is attrs.NOTHING,
+                "schema": builder.of(hints[field.name]),
+            }
+            for field in attrs.fields(binding.query)
+        ]
+    operation: dict[str, Any] = {
+        "operationId": f"{plugin}_{getattr(route.handler, '__name__', 'handler')}",
+        "summary": route.summary or first_line(route.handler),
+        "tags": [route.tag or plugin],
+        "responses": _responses(route, binding, builder),
+    }
+    if parameters:
+        operation["parameters"] = parameters
+    if binding.body is not None:
+        schema = builder.of(binding.body)
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if route.scope is not None:
+        # `{}` first: in single-user mode no key is needed.
+        operation["security"] = [{}, {"key": []}]
+        operation["x-scope"] = route.scope
+    return operation
+
+
+def _responses(route: Route, binding: Binding, builder: SchemaBuilder) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    if binding.returns is type(None):
+        responses["204"] = {"description": HTTPStatus.NO_CONTENT.phrase}
+    elif inspect.isclass(binding.returns) and issubclass(binding.returns, Response):
+        responses[str(route.status)] = {"description": HTTPStatus(route.status).phrase}
+    else:
+        content = {"application/json": {"schema": builder.of(binding.returns)}}
+        responses[str(route.status)] = {"description": HTTPStatus(route.status).phrase, "content": content}
+    errors = {403: "The caller may not, or the request came from an unknown page or under an unknown name."}
+    errors[401] = "A credential is wrong" + ("." if route.public else ", or there is none.")
+    if binding.body is not None:
+        errors[413] = "The body is too long."
+        errors[415] = "The body is not JSON by its content type."
+    if binding.body is not None or binding.query is not None:
+        errors[422] = "The request does not fit; `details` lists every problem with its path."
+    errors |= route.errors
+    error_content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    for status, description in sorted(errors.items()):
+        responses[str(status)] = {"description": description, "content": error_content}
+    return responses

@@ -1,0 +1,118 @@
+"""What waits to be sent to one viewer: bounded, and with adjacent text of one stream merged, so that a slow viewer costs little."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from tavernkeep import events
+from tavernkeep.events import Event
+from tavernkeep.wire import dumps
+
+_MERGE_FROM: Final = 16  # with so few waiting the viewer keeps up, and gets each chunk as it was
+_OVERHEAD: Final = 200  # bytes of a message around its text, roughly
+_STREAM_FIELDS: Final = {events.NODE_YIELD: "sourceNodeId", events.INTERFACE_YIELD: "interfaceOutputKey"}
+
+
+@attrs.define(eq=False)
+class _Text:
+    """A text chunk, and those of the same stream that came right after it."""
+
+    key: tuple[str, str, str, str | None]
+    event: Event
+    pieces: list[str]
+    size: int
+
+    def json(self) -> bytes:
+        if len(self.pieces) == 1:
+            return self.event.json()
+        content = {**self.event.payload["yieldedContent"], "content": "".join(self.pieces)}
+        return dumps({"type": self.event.type, "payload": {**self.event.payload, "yieldedContent": content}})
+
+
+@attrs.define(eq=False)
+class _Whole:
+    """Any other message."""
+
+    data: bytes
+    size: int
+
+    def json(self) -> bytes:
+        return self.data
+
+
+class Outbox:
+    """A queue of messages for one viewer. Putting never waits; what is too much for it sets `overflowed` and empties it."""
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._entries: deque[_Text | _Whole] = deque()
+        self._size = 0
+        self._news = asyncio.Event()
+        self.overflowed = False
+
+    def put(self, event: Event) -> None:
+        """Queue an event. It is encoded at once, as what it refers to may change; text waits, as more may join it."""
+        key = _stream_of(event)
+        if key is None:
+            data = event.json()
+            self._append(_Whole(data, len(data)))
+            return
+        text: str = event.payload["yieldedContent"]["content"]
+        last = self._entries[-1] if len(self._entries) >= _MERGE_FROM else None
+        if isinstance(last, _Text) and last.key == key:
+            last.pieces.append(text)
+            last.event = event  # its number is the highest of those merged, which is where a viewer resumes
+            last.size += len(text)
+            self._grow(len(text))
+        else:
+            self._append(_Text(key, event, [text], len(text) + _OVERHEAD))
+
+    def put_message(self, type_: str, payload: Mapping[str, Any]) -> None:
+        """Queue a message that is no event."""
+        data = dumps({"type": type_, "payload": payload})
+        self._append(_Whole(data, len(data)))
+
+    def _append(self, entry: _Text | _Whole) -> None:
+        if self.overflowed:
+            return
+        self._entries.append(entry)
+        self._grow(entry.size)
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if len(self._entries) > self._max_messages or self._size > self._max_bytes:
+            self.overflowed = True
+            self._entries.clear()
+            self._size = 0
+        self._news.set()
+
+    async def wait(self) -> None:
+        """Return when there is something to send, or it has overflowed."""
+        if not self._entries and not self.overflowed:
+            self._news.clear()
+            await self._news.wait()
+
+    def take(self) -> bytes | None:
+        """The next message, or `None`."""
+        if not self._entries:
+            return None
+        entry = self._entries.popleft()
+        self._size -= entry.size
+        return entry.json()
+
+
+def _stream_of(event: Event) -> tuple[str, str, str, str | None] | None:
+    """What a text chunk may be merged with: chunks with the same answer. `None` for everything else."""
+    field = _STREAM_FIELDS.get(event.type)
+    if field is None:
+        return None
+    chunk = event.payload["yieldedContent"]
+    if chunk["type"] != "text_chunk" or not isinstance(chunk["content"], str) or event.payload["isLastChunk"]:
+        return None
+    if chunk.keys() - {"type", "content", "slot"}:
+        return None  # fields that a merged chunk would lose
+    return event.type, event.execution_id, event.payload[field], chunk.get("slot")

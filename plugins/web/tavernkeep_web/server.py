@@ -1,0 +1,97 @@
+"""`tavernkeep serve`: the application under Hypercorn, in this process."""
+
+import asyncio
+import signal
+import socket
+import sys
+from typing import Any
+
+import click
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.config import Config as HypercornConfig
+
+from tavernkeep.app import App
+from tavernkeep.asgi import Application
+from tavernkeep.config import ServerConfig, StartError
+from tavernkeep_web.config import WebConfig
+
+_DRAIN_S = 3.0  # for requests that are being answered when the server is told to stop
+
+
+async def run_server(app: App, host: str | None, port: int | None) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        host: Instead of `server.backend.host`.
+        port: Instead of `server.backend.port`; 0 takes any free one.
+
+    Raises:
+        StartError: The address cannot be listened on, or the app cannot start.
+    """
+    address = app.config.section(ServerConfig).backend
+    listener = _listen(address.host if host is None else host, address.port if port is None else port)
+    try:
+        await _serve(app, listener)
+    finally:
+        listener.close()
+
+
+async def _serve(app: App, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await app.start(serving=True)
+    try:
+        app.auth.check_listening(host)
+        click.echo(_banner(host, port), err=True)
+        config = HypercornConfig()
+        config.bind = [f"fd://{listener.fileno()}"]
+        config.accesslog = None
+        config.graceful_timeout = _DRAIN_S
+        # Above the application's own limit, whose error says more than a closed connection.
+        config.websocket_max_message_size = 2 * app.config.section(WebConfig).max_body_bytes
+        config.h11_max_incomplete_size = 64 * 1024
+        await hypercorn_serve(Application(app), config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+    finally:
+        await app.stop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}; set server.backend.host and port, or stop what is there") from None
+    listener.setblocking(False)
+    listener.set_inheritable(True)
+    return listener
+
+
+def _banner(host: str, port: int) -> str:
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return (
+        f"tavernkeep is ready at {url}\n"
+        f"  the API: {url}/docs\n"
+        f"  try:     tavernkeep run examples/chat.json\n"
+        f"  stop:    Ctrl-C"
+    )
+
+
+def run(app: App, host: str | None, port: int | None) -> None:
+    """Run the server on the fastest event loop that is installed."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run_server(app, host, port))
+
+
+def _loop_factory() -> Any:
+    if sys.platform == "win32":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,209 @@
+"""`/ws`: a bare ASGI endpoint. Every message of every execution passes here, so there are as few layers as possible."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import attrs
+import structlog
+
+from tavernkeep.app import App
+from tavernkeep.auth import AuthError, Credentials, UserContext
+from tavernkeep.events import STATUS_UPDATE, Event
+from tavernkeep.execution import ExecutionStatus
+from tavernkeep.http import ApiError, WebSocketMessage
+from tavernkeep.wire import Invalid, describe, dumps, loads, structure, unstructure
+from tavernkeep_web.config import WebConfig
+from tavernkeep_web.gate import Denied, Gate
+from tavernkeep_web.outbox import Outbox
+
+_log = structlog.get_logger(__name__)
+
+_TRY_AGAIN_LATER: Final = 1013
+_TURN: Final = 200  # frames sent before others on the event loop get their turn
+_CLOSE_WAIT_S: Final = 5.0  # for the close frame to a viewer that reads nothing
+
+
+@attrs.define(eq=False)
+class SocketEndpoint:
+    """Accepts viewers."""
+
+    app: App
+    gate: Gate
+    config: WebConfig
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one WebSocket connection."""
+        await receive()  # websocket.connect
+        headers = _headers(scope)
+        try:
+            self.gate.check("CONNECT", headers.get("host"), [headers["origin"]] if "origin" in headers else [])
+            user = await self.app.auth.authenticate(credentials_of(scope, headers))
+            if user is None:
+                raise AuthError("Log in first.")
+        except (Denied, AuthError) as refusal:
+            await _refuse(scope, send, getattr(refusal, "status", 403), str(refusal))
+            return
+        await send({"type": "websocket.accept"})
+        await _Connection(self.app, user, self.config, receive, send).serve()
+
+
+def _headers(scope: Any) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def credentials_of(scope: Any, headers: Mapping[str, str]) -> Credentials:
+    """What a request or handshake carries that may say who sent it."""
+    client, server = scope.get("client"), scope.get("server")
+    cookies = {}
+    for part in headers.get("cookie", "").split(";"):
+        name, equals, value = part.strip().partition("=")
+        if equals:
+            cookies[name] = value
+    return Credentials(
+        headers=headers,
+        cookies=cookies,
+        client=client[0] if client else None,
+        server=server[0] if server else None,
+        subprotocols=tuple(scope.get("subprotocols", ())),
+    )
+
+
+async def _refuse(scope: Any, send: Any, status: int, message: str) -> None:
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": message[:100]})
+        return
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": dumps({"error": message})})
+
+
+class _Connection:
+    """One viewer; what message handlers get as their `Client`."""
+
+    def __init__(self, app: App, user: UserContext, config: WebConfig, receive: Any, send: Any) -> None:
+        self.user = user
+        self._app = app
+        self._config = config
+        self._receive = receive
+        self._send = send
+        self._outbox = Outbox(config.socket_queue_messages, config.socket_queue_bytes)
+        self._watched: dict[str, Callable[[], None]] = {}
+        self._batches = False
+
+    async def serve(self) -> None:
+        """Take messages and send events until either side ends it."""
+        unlisten = self._app.events.listen(self._outbox.put)
+        tasks = {asyncio.create_task(self._read()), asyncio.create_task(self._write())}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            unlisten()
+            for unwatch in self._watched.values():
+                unwatch()
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            for result in results:
+                if isinstance(result, Exception):
+                    _log.error("socket failed", exc_info=result)
+        if self._outbox.overflowed:
+            _log.warning("viewer is too slow and is disconnected", user=self.user.uid)
+            await self._close(_TRY_AGAIN_LATER, "too slow; SUBSCRIBE with `after` to resume")
+
+    async def _close(self, code: int, reason: str) -> None:
+        try:
+            async with asyncio.timeout(_CLOSE_WAIT_S):
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        except TimeoutError:
+            _log.info("viewer does not even take the close frame", user=self.user.uid)
+
+    async def _write(self) -> None:
+        outbox, send = self._outbox, self._send
+        while not outbox.overflowed:
+            await outbox.wait()
+            for _ in range(_TURN):
+                data = self._take_batch() if self._batches else outbox.take()
+                if data is None:
+                    break
+                await send({"type": "websocket.send", "text": data.decode()})
+            else:
+                await asyncio.sleep(0)
+
+    def _take_batch(self) -> bytes | None:
+        taken = []
+        while len(taken) < _TURN and (data := self._outbox.take()) is not None:
+            taken.append(data)
+        return b"[" + b",".join(taken) + b"]" if taken else None
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            try:
+                await self._handle(message)
+            except Invalid as invalid:
+                self._error(str(invalid), [unstructure(problem) for problem in invalid.problems])
+            except ApiError as error:
+                self._error(str(error), error.body.get("details"))
+            except Exception as error:
+                _log.exception("message handler failed")
+                self._error(f"The message could not be processed: {type(error).__name__}")
+
+    async def _handle(self, frame: Mapping[str, Any]) -> None:
+        text = frame.get("text")
+        if text is None:
+            raise ApiError(400, "Messages are JSON in text frames; this was a binary frame.")
+        if len(text) > self._config.max_body_bytes:
+            raise ApiError(413, f"The message has {len(text)} characters; at most {self._config.max_body_bytes} are taken (web.maxBodyBytes).")
+        message = loads(text)
+        if not isinstance(message, dict):
+            raise ApiError(400, f"A message is an object with a type and a payload, not {describe(message)}.")
+        type_ = message.get("type")
+        if not isinstance(type_, str):
+            raise ApiError(400, f"A message's type is a string, not {describe(type_)}." if "type" in message else "The message has no type.")
+        known = self._app.messages.get(type_)
+        if known is None:
+            raise ApiError(400, f"Unknown message type: {type_[:200]}")
+        await self._dispatch(known, message.get("payload"))
+
+    async def _dispatch(self, message: WebSocketMessage, payload: Any) -> None:
+        if message.scope is not None and not self.user.may(message.scope):
+            raise ApiError(403, f"You need the scope {message.scope} for {message.type}.")
+        if message.payload_type is not Any:
+            payload = structure(payload, message.payload_type, "payload")
+        await message.handler(payload, self)
+
+    def _on_event(self, event: Event) -> None:
+        self._outbox.put(event)
+        if event.type == STATUS_UPDATE and ExecutionStatus(event.payload["status"]).is_final:
+            self.unwatch(event.execution_id)
+
+    def _error(self, message: str, details: Any) -> None:
+        self.send("error", {"message": message} | ({} if details is None else {"details": details}))
+
+    # What handlers may do; see `tavernkeep.http.Client`
+
+    def send(self, type_: str, payload: Mapping[str, Any]) -> None:
+        """Queue a message."""
+        self._outbox.put_message(type_, payload)
+
+    def watch(self, execution_id: str) -> None:
+        """Send the events of an execution from now on."""
+        if execution_id not in self._watched:
+            self._watched[execution_id] = self._app.events.watch(execution_id, self._on_event)
+
+    def unwatch(self, execution_id: str) -> None:
+        """Stop sending them."""
+        if unwatch := self._watched.pop(execution_id, None):
+            unwatch()
+
+    def resume(self, events: list[Event]) -> None:
+        """Send events that were published before."""
+        for event in events:
+            self._outbox.put(event)
+
+    def allow_batches(self) -> None:
+        """Send several messages in one frame from now on."""
+        self._batches = True

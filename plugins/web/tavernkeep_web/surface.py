@@ -1,0 +1,115 @@
+"""The surface's own routes: who is there, how the server does, what it can do, and files."""
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+from jinja2 import Environment, PackageLoader
+
+from tavernkeep.app import App
+from tavernkeep.auth import UserContext
+from tavernkeep.http import ApiError, Response, Route
+from tavernkeep.schema import Schema
+
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+}
+
+
+@attrs.frozen
+class Ready:
+    """Whether the server can do its work.
+
+    Attributes:
+        ready: Whether every part can.
+        problems: By plugin, why it cannot.
+    """
+
+    ready: bool
+    problems: dict[str, str]
+
+
+@attrs.frozen
+class Alive:
+    """The server answers."""
+
+    status: str = "ok"
+
+
+@attrs.define(eq=False)
+class Surface:
+    """The handlers; each does what its route says.
+
+    Attributes:
+        document: Gives the OpenAPI document, which is made after all routes are known.
+    """
+
+    app: App
+    document: Callable[[], dict[str, Any]]
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        return [
+            Route("GET", "/api/auth/current", self.current_user, public=True),
+            Route("GET", "/api/openapi.json", self.openapi, public=True),
+            Route("GET", "/docs", self.docs, public=True),
+            Route("GET", "/healthz", self.healthz, public=True),
+            Route("GET", "/readyz", self.readyz, public=True, errors={503: "Some part cannot do its work."}),
+        ]
+
+    async def current_user(self, user: UserContext | None) -> dict[str, Any]:
+        """Who the caller is, and how one logs in here."""
+        return await self.app.auth.describe(user)
+
+    async def openapi(self) -> dict[str, Any]:
+        """This description of the API, for programs."""
+        return self.document()
+
+    async def docs(self) -> Response:
+        """This description of the API, for people."""
+        return Response(_page(self.document()).encode(), "text/html; charset=utf-8", headers=_PAGE_HEADERS)
+
+    async def healthz(self) -> Alive:
+        """The server answers."""
+        return Alive()
+
+    async def readyz(self) -> Ready:
+        """Whether every part of the server can do its work."""
+        problems = {}
+        async for plugin, error in self.app.plugins.acall("health", app=self.app):
+            if error is not None:
+                problems[plugin.name] = str(error)
+        if problems:
+            raise ApiError(503, "Not ready.", problems)
+        return Ready(True, {})
+
+
+def _page(document: dict[str, Any]) -> str:
+    def resolve(schema: Schema, depth: int = 0) -> Any:
+        """A schema with what it refers to put in, a few levels deep: pages are for reading."""
+        if "$ref" in schema and depth < 4:
+            return resolve(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], depth + 1)
+        return {key: resolve(value, depth) if isinstance(value, dict) else value for key, value in schema.items()}
+
+    environment = Environment(loader=PackageLoader("tavernkeep_web"), autoescape=True)
+    environment.filters["resolve"] = resolve
+    operations = sorted(_operations(document), key=lambda entry: (entry[2]["tags"][0], entry[0]))
+    groups = [(tag, list(entries)) for tag, entries in groupby(operations, key=lambda entry: entry[2]["tags"][0])]
+    return environment.get_template("docs.html").render(document=document, groups=groups)
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def safe_file(root: Path, name: str) -> Path | None:
+    """The file of that name below a folder; `None` when there is none, or it is anywhere else (links are followed first)."""
+    try:
+        found = (root / name).resolve(strict=True)
+    except (OSError, ValueError):
+        return None
+    return found if found.is_file() and found.is_relative_to(root.resolve()) else None
