@@ -84,23 +84,18 @@ class EventBus:
 
     def publish(self, event: Event) -> None:
         """Carry an event, or (without an execution) a notice, to all who should see it."""
-        for sink in self._sinks:
-            self._deliver(sink, event)
-        if event.execution_id:
-            for sink in self._watchers.get(event.execution_id, ()):
-                self._deliver(sink, event)
-        else:
-            for sink in self._listeners:
-                self._deliver(sink, event)
+        self._deliver(self._sinks, event)
+        self._deliver(self._watchers.get(event.execution_id, ()) if event.execution_id else self._listeners, event)
 
-    def _deliver(self, sink: Sink, event: Event) -> None:
-        try:
-            sink(event)
-        except Exception:
-            _log.exception("event sink failed and is left out from now on", sink=repr(sink), event_type=event.type)
-            self._sinks = tuple(other for other in self._sinks if other != sink)
-            self._unlisten(sink)
-            self._unwatch(event.execution_id, sink)
+    def _deliver(self, sinks: tuple[Sink, ...], event: Event) -> None:
+        for sink in sinks:
+            try:
+                sink(event)
+            except Exception:
+                _log.exception("event sink failed and is left out from now on", sink=repr(sink), event_type=event.type)
+                self._sinks = tuple(other for other in self._sinks if other != sink)
+                self._unlisten(sink)
+                self._unwatch(event.execution_id, sink)
 
     def _unlisten(self, sink: Sink) -> None:
         self._listeners = tuple(other for other in self._listeners if other != sink)

@@ -58,6 +58,52 @@ class Binding:
     multi: bool
 
 
+@attrs.frozen
+class Shape:
+    """What all nodes of one type and mode have in common.
+
+    Attributes:
+        mutable_defaults: The inputs whose default could be changed by a node that is given it.
+        conditional: The inputs that are required or not by the node's configuration.
+    """
+
+    mode: NodeMode
+    defaults: dict[str, Any]
+    mutable_defaults: tuple[str, ...]
+    multi: frozenset[str]
+    required: tuple[str, ...]
+    conditional: tuple[str, ...]
+    stream_inputs: frozenset[str]
+    stream_outputs: frozenset[str]
+    secret_inputs: frozenset[str]
+    secret_outputs: frozenset[str]
+    kind: Kind | None
+
+    @classmethod
+    def of(cls, definition: NodeDefinition, mode: NodeMode) -> "Shape":
+        defaults = {key: slot.config["default"] for key, slot in mode.inputs.items() if "default" in slot.config}
+        return cls(
+            mode=mode,
+            defaults=defaults,
+            mutable_defaults=tuple(key for key, value in defaults.items() if isinstance(value, _MUTABLE)),
+            multi=_keys(mode.inputs, "multi"),
+            required=tuple(key for key, slot in mode.inputs.items() if slot.required is True),
+            conditional=tuple(key for key, slot in mode.inputs.items() if callable(slot.required)),
+            stream_inputs=_keys(mode.inputs, "is_stream"),
+            stream_outputs=_keys(mode.outputs, "is_stream"),
+            secret_inputs=_keys(mode.inputs, "secret"),
+            secret_outputs=_keys(mode.outputs, "secret"),
+            kind=Kind.of(mode.execute, definition.inline) if mode.execute else None,
+        )
+
+
+def _keys(slots: Slots, quality: str) -> frozenset[str]:
+    return frozenset(key for key, slot in slots.items() if getattr(slot, quality))
+
+
+_NO_SHAPE: Final = Shape.of(NodeDefinition(type=""), NodeMode("", {}, {}))
+
+
 @attrs.define(eq=False)
 class PlanNode:
     """A node, ready to run.
@@ -69,8 +115,7 @@ class PlanNode:
         required: The inputs without which it fails.
         kind: How it runs; `None` for one that is bypassed or broken.
         problem: What is wrong with it, reported when its turn comes.
-        waits: How many nodes must have finished or, where they stream into it, started before it may start.
-        sources: Those nodes.
+        sources: The nodes that must have finished or, where they stream into it, started before it may start.
         after_start: The nodes that may go on when this one has started.
         after_finish: The nodes that may go on when this one has finished.
         joined: The stream outputs whose joined text somebody needs.
@@ -83,21 +128,16 @@ class PlanNode:
     bypassed: bool
     config: Mapping[str, Any]
     static: dict[str, Any]
-    mode: NodeMode
     definition: NodeDefinition | None
+    shape: Shape
     kind: Kind | None
-    required: tuple[str, ...] = ()
-    stream_inputs: frozenset[str] = frozenset()
-    stream_outputs: frozenset[str] = frozenset()
-    secret_inputs: frozenset[str] = frozenset()
-    secret_outputs: frozenset[str] = frozenset()
-    problem: str | None = None
-    values: tuple[tuple[str, int, str], ...] = ()
-    bindings: tuple[Binding, ...] = ()
-    waits: int = 0
-    sources: tuple[int, ...] = ()
-    after_start: tuple[int, ...] = ()
-    after_finish: tuple[int, ...] = ()
+    required: tuple[str, ...]
+    problem: str | None
+    values: Sequence[tuple[str, int, str]] = ()
+    bindings: Sequence[Binding] = ()
+    sources: Sequence[int] = ()
+    after_start: list[int] | tuple[()] = ()
+    after_finish: list[int] | tuple[()] = ()
     joined: frozenset[str] = frozenset()
     streamed_to: bool = False
 
@@ -166,45 +206,7 @@ def compile_plan(payload: WorkflowPayload, registry: NodeRegistry) -> Plan:
     return _Compiler(payload, registry).compile()
 
 
-@attrs.frozen
-class _Shape:
-    """What all nodes of one type and mode have in common."""
-
-    mode: NodeMode
-    defaults: dict[str, Any]
-    mutable_defaults: tuple[str, ...]
-    multi: frozenset[str]
-    required: tuple[str, ...]
-    conditional: tuple[str, ...]
-    stream_inputs: frozenset[str]
-    stream_outputs: frozenset[str]
-    secret_inputs: frozenset[str]
-    secret_outputs: frozenset[str]
-    kind: Kind | None
-
-    @classmethod
-    def of(cls, definition: NodeDefinition, mode: NodeMode) -> "_Shape":
-        defaults = {key: slot.config["default"] for key, slot in mode.inputs.items() if "default" in slot.config}
-        return cls(
-            mode=mode,
-            defaults=defaults,
-            mutable_defaults=tuple(key for key, value in defaults.items() if isinstance(value, _MUTABLE)),
-            multi=_keys(mode.inputs, "multi"),
-            required=tuple(key for key, slot in mode.inputs.items() if slot.required is True),
-            conditional=tuple(key for key, slot in mode.inputs.items() if callable(slot.required)),
-            stream_inputs=_keys(mode.inputs, "is_stream"),
-            stream_outputs=_keys(mode.outputs, "is_stream"),
-            secret_inputs=_keys(mode.inputs, "secret"),
-            secret_outputs=_keys(mode.outputs, "secret"),
-            kind=Kind.of(mode.execute, definition.inline) if mode.execute else None,
-        )
-
-
-def _keys(slots: Slots, quality: str) -> frozenset[str]:
-    return frozenset(key for key, slot in slots.items() if getattr(slot, quality))
-
-
-_NO_SHAPE: Final = _Shape.of(NodeDefinition(type=""), NodeMode("", {}, {}))
+_Arrival = tuple[str, int, int, Edge, PlanNode]  # the slot, its index, the edge's position, the edge, where it comes from
 
 
 class _Compiler:
@@ -212,8 +214,8 @@ class _Compiler:
         self._payload = payload
         self._registry = registry
         self._warnings: list[Problem] = []
-        self._shapes: dict[tuple[str, str], _Shape] = {}
-        self._node_shapes: list[_Shape] = []
+        self._shapes: dict[tuple[str, str], Shape] = {}
+        self._judged: dict[tuple[int, int], str | None] = {}
 
     def compile(self) -> Plan:
         payload = self._payload
@@ -222,7 +224,7 @@ class _Compiler:
             kept = self._only_needed(kept, payload.target_node_ids)
         nodes = [self._node(index, node) for index, node in enumerate(kept)]
         by_id = {node.id: node for node in nodes}
-        self._connect(nodes, by_id, {node.id: node for node in kept})
+        self._connect(nodes, by_id, kept)
         outputs = self._outputs(nodes, by_id)
         return Plan(
             nodes=tuple(nodes),
@@ -284,7 +286,7 @@ class _Compiler:
             if definition.config_values:
                 config = {**definition.config_values, **node.config_values}
             mode = definition.mode_for(config)
-            shape = self._shapes.get((node.full_type, mode.id)) or _Shape.of(definition, mode)
+            shape = self._shapes.get((node.full_type, mode.id)) or Shape.of(definition, mode)
             self._shapes[node.full_type, mode.id] = shape
             if shape.kind is None and not node.bypassed:
                 problem = f"Node type '{node.full_type}' has nothing to run"
@@ -294,38 +296,36 @@ class _Compiler:
                 required = tuple(key for key, slot in shape.mode.inputs.items() if slot.is_required(config))
             except Exception as error:
                 problem = f"Node type '{node.full_type}' cannot tell which inputs it needs: {type(error).__name__}: {error}"
-        self._node_shapes.append(shape)
         return PlanNode(
-            index=index,
-            id=node.id,
-            full_type=node.full_type,
-            bypassed=node.bypassed,
-            config=config,
-            static=_static_inputs(shape, node),
-            mode=shape.mode,
-            definition=definition,
-            kind=None if node.bypassed else shape.kind,
-            required=required,
-            stream_inputs=shape.stream_inputs,
-            stream_outputs=shape.stream_outputs,
-            secret_inputs=shape.secret_inputs,
-            secret_outputs=shape.secret_outputs,
-            problem=problem,
+            index,
+            node.id,
+            node.full_type,
+            node.bypassed,
+            config,
+            _static_inputs(shape, node),
+            definition,
+            shape,
+            None if node.bypassed else shape.kind,
+            required,
+            problem,
         )
 
-    def _connect(self, nodes: list[PlanNode], by_id: Mapping[str, PlanNode], payload_nodes: Mapping[str, PayloadNode]) -> None:
-        incoming: list[dict[str, list[tuple[int, int, Edge]]]] = [{} for _ in nodes]
+    def _connect(self, nodes: list[PlanNode], by_id: Mapping[str, PlanNode], payload_nodes: Sequence[PayloadNode]) -> None:
+        incoming: list[list[_Arrival] | None] = [None] * len(nodes)
         everything = {node.id for node in self._payload.nodes}
         for position, edge in enumerate(self._payload.edges):
-            target = by_id.get(edge.target_node_id)
-            if target is None or edge.source_node_id not in by_id or not edge.source_handle or not edge.target_handle:
+            target, source = by_id.get(edge.target_node_id), by_id.get(edge.source_node_id)
+            if target is None or source is None or not edge.source_handle or not edge.target_handle:
                 self._note_ignored(position, edge, everything)
                 continue
-            slot, number = _split_handle(edge.target_handle, target.mode)
-            incoming[target.index].setdefault(slot, []).append((number, position, edge))
-        for node, slots in zip(nodes, incoming, strict=True):
-            if slots:
-                self._bind(node, slots, payload_nodes[node.id], by_id)
+            arrivals = incoming[target.index]
+            if arrivals is None:
+                arrivals = incoming[target.index] = []
+            slot, number = _split_handle(edge.target_handle, target.shape.mode)
+            arrivals.append((slot, number, position, edge, source))
+        for node, arrivals, payload_node in zip(nodes, incoming, payload_nodes, strict=True):
+            if arrivals is not None:
+                self._bind(node, arrivals, payload_node)
         _link(nodes)
 
     def _note_ignored(self, position: int, edge: Edge, everything: set[str]) -> None:
@@ -335,48 +335,45 @@ class _Compiler:
         elif not edge.source_handle or not edge.target_handle:
             self._warn(f"edges[{position}]", "is ignored: a handle is empty")
 
-    def _bind(
-        self,
-        node: PlanNode,
-        slots: dict[str, list[tuple[int, int, Edge]]],
-        payload_node: PayloadNode,
-        by_id: Mapping[str, PlanNode],
-    ) -> None:
+    def _bind(self, node: PlanNode, arrivals: "list[_Arrival]", payload_node: PayloadNode) -> None:
         values: list[tuple[str, int, str]] = []
         bindings: list[Binding] = []
-        multi_slots = self._node_shapes[node.index].multi
-        for slot, arriving in slots.items():
-            multi = slot in multi_slots
+        by_slot: dict[str, list[_Arrival]] = {}
+        for arrival in arrivals:
+            by_slot.setdefault(arrival[0], []).append(arrival)
+        for slot, arriving in by_slot.items():
+            multi = slot in node.shape.multi
             if multi:
                 arriving = _ordered(arriving, payload_node.input_connection_orders.get(slot))
             elif len(arriving) > 1:
-                for _, position, _ in arriving[:-1]:
+                for _, _, position, _, _ in arriving[:-1]:
                     self._warn(f"edges[{position}]", f"is ignored: a later edge also feeds slot {slot!r} of node {node.id!r}, which takes one")
                 arriving = arriving[-1:]
-            target_slot = node.mode.inputs.get(slot)
-            sources = tuple(self._source(edge, position, by_id[edge.source_node_id], target_slot) for _, position, edge in arriving)
-            if not multi and sources[0].feed is Feed.VALUE:
-                values.append((slot, sources[0].node, sources[0].slot))
+            target = node.shape.mode.inputs.get(slot)
+            feeds = [self._feed(edge, position, source, target) for _, _, position, edge, source in arriving]
+            if not multi and feeds[0] is Feed.VALUE:
+                values.append((slot, arriving[0][4].index, arriving[0][3].source_handle))
             else:
-                bindings.append(Binding(slot, sources, multi))
-        node.values, node.bindings = tuple(values), tuple(bindings)
-        if node.bypassed and node.stream_outputs and any(s.feed in _STREAMED for b in bindings for s in b.sources):
+                sources = [Source(entry[4].index, entry[3].source_handle, feed) for entry, feed in zip(arriving, feeds, strict=True)]
+                bindings.append(Binding(slot, tuple(sources), multi))
+        node.values, node.bindings = values, bindings
+        if node.bypassed and node.shape.stream_outputs and any(s.feed in _STREAMED for b in bindings for s in b.sources):
             node.kind = Kind.STREAM  # what comes in on a stream may go out on one, so it lasts as long as that does
 
-    def _source(self, edge: Edge, position: int, source: PlanNode, target: Slot | None) -> Source:
-        given = source.mode.outputs.get(edge.source_handle)
-        streams, wants_stream = edge.source_handle in source.stream_outputs, target is not None and target.is_stream
+    def _feed(self, edge: Edge, position: int, source: PlanNode, target: Slot | None) -> Feed:
+        given = source.shape.mode.outputs.get(edge.source_handle)
+        streams = given is not None and given.is_stream
+        wants_stream = target is not None and target.is_stream
         if given is not None and target is not None:
-            ends = f"from {source.id!r}.{edge.source_handle} ({given.data_flow_type}) to {edge.target_node_id!r}.{edge.target_handle} ({target.data_flow_type})"
-            if streams != wants_stream:
-                self._warn(f"edges[{position}]", f"joins a stream and a slot that is none, {ends}")
-            elif not compatible(given, target):
-                self._warn(f"edges[{position}]", f"types do not fit {ends}; the value is passed on as it is")
+            judged = (id(given), id(target))
+            if judged not in self._judged:
+                self._judged[judged] = _misfit(given, target)
+            if misfit := self._judged[judged]:
+                ends = f"from {source.id!r}.{edge.source_handle} to {edge.target_node_id!r}.{edge.target_handle}"
+                self._warn(f"edges[{position}]", f"{misfit} ({ends})")
         if streams:
-            feed = Feed.STREAM if wants_stream else Feed.TEXT
-        else:
-            feed = Feed.LIFTED if wants_stream else Feed.VALUE
-        return Source(source.index, edge.source_handle, feed)
+            return Feed.STREAM if wants_stream else Feed.TEXT
+        return Feed.LIFTED if wants_stream else Feed.VALUE
 
     def _outputs(self, nodes: list[PlanNode], by_id: Mapping[str, PlanNode]) -> tuple[InterfaceOutput, ...]:
         outputs = []
@@ -387,14 +384,14 @@ class _Compiler:
                 continue
             slot = self._payload.interface_outputs.get(key)
             is_stream = slot is not None and slot.is_stream
-            if not is_stream and mapping.source_slot_key in node.stream_outputs:
+            if not is_stream and mapping.source_slot_key in node.shape.stream_outputs:
                 node.joined |= {mapping.source_slot_key}
             name = slot.display_name if slot else None
             outputs.append(InterfaceOutput(key, name, node.index, mapping.source_slot_key, is_stream))
         return tuple(outputs)
 
 
-def _static_inputs(shape: _Shape, node: PayloadNode) -> dict[str, Any]:
+def _static_inputs(shape: Shape, node: PayloadNode) -> dict[str, Any]:
     static = {**shape.defaults, **node.inputs}
     for key in shape.mutable_defaults:
         if key not in node.inputs:
@@ -410,58 +407,80 @@ def _split_handle(handle: str, mode: NodeMode) -> tuple[str, int]:
 
     An index belongs to a slot that the definition knows; any other handle is taken literally, as dynamic slots may be called anything.
     """
-    match = _INDEXED.fullmatch(handle)
-    if match and handle not in mode.inputs and match[1] in mode.inputs:
-        return match[1], int(match[2])
+    if "__" in handle and handle not in mode.inputs:
+        match = _INDEXED.fullmatch(handle)
+        if match and match[1] in mode.inputs:
+            return match[1], int(match[2])
     return handle, _UNINDEXED
 
 
-def _ordered(arriving: list[tuple[int, int, Edge]], order: list[str] | None) -> list[tuple[int, int, Edge]]:
+def _ordered(arriving: "list[_Arrival]", order: list[str] | None) -> "list[_Arrival]":
     """Edges of a multi slot: in the order that the node names, then by the index in the handle, then as they were sent."""
     rank = {edge_id: position for position, edge_id in reversed(list(enumerate(order or ())))}
-    return sorted(arriving, key=lambda entry: (rank.get(entry[2].id or "", len(rank)), entry[0], entry[1]))
+    return sorted(arriving, key=lambda entry: (rank.get(entry[3].id or "", len(rank)), entry[1], entry[2]))
+
+
+def _misfit(given: Slot, target: Slot) -> str | None:
+    """What is odd about an edge between such slots; it is used all the same."""
+    if given.is_stream != target.is_stream:
+        return "joins a stream and a slot that is none"
+    if not compatible(given, target):
+        return f"types do not fit, {given.data_flow_type} and {target.data_flow_type}; the value is passed on as it is"
+    return None
 
 
 def _link(nodes: list[PlanNode]) -> None:
     """Work out who waits for whom: for the start of what streams into it, for the end of everything else."""
-    after_start: list[list[int]] = [[] for _ in nodes]
-    after_finish: list[list[int]] = [[] for _ in nodes]
     for node in nodes:
-        finished = {source for _, source, _ in node.values}
-        started = set()
-        for binding in node.bindings:
-            for source in binding.sources:
-                if source.feed is Feed.STREAM and nodes[source.node].streams:
-                    started.add(source.node)
-                    node.streamed_to = True
-                else:
-                    finished.add(source.node)
-                if source.feed is Feed.TEXT:
-                    nodes[source.node].joined |= {source.slot}
-        started -= finished
-        for source_index in finished:
-            after_finish[source_index].append(node.index)
-        for source_index in started:
-            after_start[source_index].append(node.index)
-        node.sources = (*finished, *started)
-        node.waits = len(node.sources)
-    for node in nodes:
-        node.after_start = tuple(after_start[node.index])
-        node.after_finish = tuple(after_finish[node.index])
+        if len(node.values) == 1 and not node.bindings:  # most nodes
+            source = nodes[node.values[0][1]]
+            node.sources = (source.index,)
+            _follow(source, node)
+        elif node.values or node.bindings:
+            _link_many(node, nodes)
+
+
+def _link_many(node: PlanNode, nodes: list[PlanNode]) -> None:
+    finished = {source for _, source, _ in node.values}
+    started = set()
+    for binding in node.bindings:
+        for source in binding.sources:
+            if source.feed is Feed.STREAM and nodes[source.node].streams:
+                started.add(source.node)
+                node.streamed_to = True
+            else:
+                finished.add(source.node)
+            if source.feed is Feed.TEXT:
+                nodes[source.node].joined |= {source.slot}
+    started -= finished
+    node.sources = (*finished, *started)
+    for index in finished:
+        _follow(nodes[index], node)
+    for index in started:
+        source_node = nodes[index]
+        source_node.after_start = [*source_node.after_start, node.index]
+
+
+def _follow(source: PlanNode, node: PlanNode) -> None:
+    if source.after_finish:
+        source.after_finish.append(node.index)
+    else:
+        source.after_finish = [node.index]
 
 
 def _find_cycle(nodes: list[PlanNode]) -> str | None:
     """The message that names the nodes on a cycle, if there is one."""
-    waits = [node.waits for node in nodes]
-    ready = [node.index for node in nodes if not node.waits]
+    waits = [len(node.sources) for node in nodes]
+    ready = [index for index, left in enumerate(waits) if not left]
     done = 0
     while ready:
         node = nodes[ready.pop()]
         done += 1
-        for follower in (*node.after_start, *node.after_finish):
-            waits[follower] -= 1
-            if not waits[follower]:
-                ready.append(follower)
+        for followers in (node.after_start, node.after_finish):
+            for follower in followers:
+                waits[follower] -= 1
+                if not waits[follower]:
+                    ready.append(follower)
     if done == len(nodes):
         return None
     stuck = {index for index, left in enumerate(waits) if left}

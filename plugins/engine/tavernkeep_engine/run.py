@@ -82,7 +82,7 @@ class Run:
         self._clock = clock
         self._limits = limits
         self._prompt_id = context.execution_id
-        self._waits = [node.waits for node in plan.nodes]
+        self._waits = [len(node.sources) for node in plan.nodes]
         self._open = count
         self._ready: deque[int] = deque()
         self._held: deque[int] = deque()
@@ -105,7 +105,7 @@ class Run:
     async def execute(self) -> ExecutionStatus:
         """Run to the end; gives the final status. `outcome` then holds the workflow's own outputs, `failures` what went wrong."""
         self._connect_streams()
-        self._ready.extend(node.index for node in self.plan.nodes if not node.waits)
+        self._ready.extend(node.index for node in self.plan.nodes if not node.sources)
         slice_end = self._clock() + _SLICE_S
         try:
             while self._open and not self._stopping:
@@ -188,8 +188,8 @@ class Run:
         self._emit(events.NODE_EXECUTING, {"nodeId": node.id})
         context = NodeContext(self._context, node.id, node.full_type, node.config)
         try:
-            result = node.mode.execute(inputs, context)  # type: ignore[misc]
-            if inspect.isawaitable(result):
+            result = node.shape.mode.execute(inputs, context)  # type: ignore[misc]
+            if type(result) is not dict and inspect.isawaitable(result):
                 self._busy += 1
                 self._track(asyncio.ensure_future(self._finish_awaitable(node, result)), node, takes_place=True)
                 return
@@ -237,7 +237,7 @@ class Run:
             self.states[node.index] = NodeState.EXECUTING
             self._emit(events.NODE_EXECUTING, {"nodeId": node.id})
             context = NodeContext(self._context, node.id, node.full_type, node.config)
-            execute = node.mode.execute
+            execute = node.shape.mode.execute
             assert execute is not None, "the compiler notes a node without a function as a problem"
             if node.kind is Kind.STREAM:
                 self._released(node.after_start)
@@ -276,10 +276,10 @@ class Run:
                 inputs[slot] = given[key]
         for binding in node.bindings:
             self._bind(node, binding, inputs)
-        for slot in node.stream_inputs:
+        for slot in node.shape.stream_inputs:
             if slot in inputs and not node.bypassed:
                 inputs[slot] = self._as_stream(node, inputs[slot])
-        for slot in node.secret_inputs:
+        for slot in node.shape.secret_inputs:
             if isinstance(inputs.get(slot), str):
                 self._context.secrets.add(inputs[slot])
         return inputs
@@ -391,7 +391,7 @@ class Run:
 
     def _end_interface_streams(self, node: PlanNode) -> None:
         for output in self._interface.get(node.index, ()):
-            if output.slot in node.stream_outputs or output.slot in self.outputs[node.index]:
+            if output.slot in node.shape.stream_outputs or output.slot in self.outputs[node.index]:
                 self._shown_streams.add(output.key)
                 self._emit_interface(output, _STREAM_ENDED, last=True)
 
@@ -400,7 +400,7 @@ class Run:
     def _bypass(self, node: PlanNode, inputs: dict[str, Any]) -> None:
         try:
             assert node.definition is not None, "an unknown type is noted as a problem"
-            outputs = pseudo_outputs(node.definition, node.mode, inputs)
+            outputs = pseudo_outputs(node.definition, node.shape.mode, inputs)
         except Exception as error:
             self._fail(node, error)
             return
@@ -415,7 +415,7 @@ class Run:
     async def _relay(self, node: PlanNode, inputs: dict[str, Any]) -> None:
         """A bypassed node with a stream going in: what fits goes out again, chunk by chunk."""
         assert node.definition is not None, "an unknown type is noted as a problem"
-        outputs = pseudo_outputs(node.definition, node.mode, inputs)
+        outputs = pseudo_outputs(node.definition, node.shape.mode, inputs)
         streams = {slot: value for slot, value in outputs.items() if isinstance(value, StreamReader)}
         plain = {slot: value for slot, value in outputs.items() if slot not in streams}
         self.outputs[node.index] = plain
@@ -444,9 +444,9 @@ class Run:
         self.outputs[index] = outputs
         self._set_done(node, NodeState.COMPLETE)
         self._emit(events.NODE_COMPLETE, {"nodeId": node.id, "output": self._shown(node, outputs)})
-        if not node.stream_outputs:
+        if not node.shape.stream_outputs:
             self._emit(events.NODE_YIELD, {"sourceNodeId": node.id, "yieldedContent": _STREAM_ENDED, "isLastChunk": True})
-        if node.stream_outputs or node.stream_inputs or index in self._interface:
+        if node.shape.stream_outputs or node.shape.stream_inputs or index in self._interface:
             self._lift(node, outputs)
             self._end_streams(node)
             self._end_interface_streams(node)
@@ -454,7 +454,7 @@ class Run:
 
     def _lift(self, node: PlanNode, outputs: Mapping[str, Any]) -> None:
         """Plain values where streams were expected go as one chunk."""
-        for slot in node.stream_outputs:
+        for slot in node.shape.stream_outputs:
             if slot in outputs:
                 self._network.send_value(node.index, slot, outputs[slot])
         for output in self._interface.get(node.index, ()):
@@ -532,12 +532,12 @@ class Run:
 
     def _shown(self, node: PlanNode, outputs: dict[str, Any], *, streams: bool = False) -> dict[str, Any]:
         """Outputs as viewers may see them: secret ones hidden, streams left out unless a bypassed node has a plain value there."""
-        if not node.secret_outputs and (streams or not node.stream_outputs):
+        if not node.shape.secret_outputs and (streams or not node.shape.stream_outputs):
             return outputs
         return {
-            slot: HIDDEN if slot in node.secret_outputs else value
+            slot: HIDDEN if slot in node.shape.secret_outputs else value
             for slot, value in outputs.items()
-            if streams or slot not in node.stream_outputs
+            if streams or slot not in node.shape.stream_outputs
         }
 
     def _final_outputs(self) -> dict[str, Any]:
@@ -549,7 +549,7 @@ class Run:
                 if output.key in self._shown_streams:
                     label = f"{output.key} ({output.display_name or output.key})"
                     found[output.key] = {"type": "stream_placeholder", "message": f"Stream started for {label}"}
-            elif output.slot in node.secret_outputs and output.slot in outputs:
+            elif output.slot in node.shape.secret_outputs and output.slot in outputs:
                 found[output.key] = HIDDEN
             elif (output.node, output.slot) in self._texts and self.states[output.node] is not NodeState.ERROR:
                 found[output.key] = "".join(self._texts[output.node, output.slot])

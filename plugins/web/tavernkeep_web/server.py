@@ -1,6 +1,7 @@
 """`tavernkeep serve`: the application under Hypercorn, in this process."""
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -11,7 +12,6 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config as HypercornConfig
 
 from tavernkeep.app import App
-from tavernkeep.asgi import Application
 from tavernkeep.config import ServerConfig, StartError
 from tavernkeep_web.config import WebConfig
 
@@ -47,15 +47,30 @@ async def _serve(app: App, listener: socket.socket) -> None:
         app.auth.check_listening(host)
         click.echo(_banner(host, port), err=True)
         config = HypercornConfig()
-        config.bind = [f"fd://{listener.fileno()}"]
+        config.bind = [f"fd://{listener.detach()}"]  # from here on the socket is Hypercorn's, to close as well
         config.accesslog = None
+        config.errorlog = logging.getLogger("hypercorn.error")
         config.graceful_timeout = _DRAIN_S
         # Above the application's own limit, whose error says more than a closed connection.
         config.websocket_max_message_size = 2 * app.config.section(WebConfig).max_body_bytes
         config.h11_max_incomplete_size = 64 * 1024
-        await hypercorn_serve(Application(app), config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+        await hypercorn_serve(_started(app), config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
     finally:
         await app.stop()
+
+
+def _started(app: App) -> Any:
+    """The app as an ASGI application that is up already: what is to be said of its start was said before Hypercorn had a part in it."""
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await app.asgi(scope, receive, send)
+            return
+        for stage in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{stage}.complete"})
+
+    return asgi
 
 
 def _listen(host: str, port: int) -> socket.socket:
