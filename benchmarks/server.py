@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+
 from support.client import Viewer, viewer
 from support.llm import channel, llm_server
 from support.server import Server, serve
@@ -43,7 +44,13 @@ uvloop.run(serve(app, config))
 def chain(length: int) -> dict[str, Any]:
     nodes = [{"id": f"n{i}", "fullType": "core:TextMerge", "inputs": {"separator": "-", "text_inputs": ["x"]}} for i in range(length)]
     edges = [
-        {"id": f"e{i}", "sourceNodeId": f"n{i}", "sourceHandle": "merged_text", "targetNodeId": f"n{i + 1}", "targetHandle": "text_inputs__0"}
+        {
+            "id": f"e{i}",
+            "sourceNodeId": f"n{i}",
+            "sourceHandle": "merged_text",
+            "targetNodeId": f"n{i + 1}",
+            "targetHandle": "text_inputs__0",
+        }
         for i in range(length - 1)
     ]
     return {"nodes": nodes, "edges": edges}
@@ -134,7 +141,10 @@ async def start(folder: Path) -> None:
 
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        async with llm_server() as service, serve(Path(folder), {"llm": channel(service)}, TAVERNKEEP_LOGGING__LEVEL="warning") as server:
+        async with (
+            llm_server() as service,
+            serve(Path(folder), {"llm": channel(service)}, TAVERNKEEP_LOGGING__LEVEL="warning") as server,
+        ):
             await chain_against_echo(server)
             await llm(server)
     with tempfile.TemporaryDirectory() as folder:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+
 from support.llm import LlmServer, channel, llm_server
 from support.server import Server, serve
 

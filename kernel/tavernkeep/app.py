@@ -16,7 +16,7 @@ from tavernkeep.events import EventBus
 from tavernkeep.execution import Scheduler
 from tavernkeep.http import Route, WebSocketMessage
 from tavernkeep.nodes import NodeDefinition, NodeRegistry
-from tavernkeep.plugins import Plugin, Plugins
+from tavernkeep.plugins import Plugin, Plugins, PluginStatus
 from tavernkeep.services import Services
 from tavernkeep.storage import ModelSet, StorageProvider
 
@@ -50,7 +50,7 @@ class App:
     _auth: AuthProvider | None = None
     _scheduler: Scheduler | None = None
     _lock: filelock.BaseFileLock | None = None
-    _started: list[Plugin] = attrs.field(factory=list)
+    _chosen: dict[str, Plugin] = attrs.field(factory=dict)
 
     @classmethod
     def load(cls, source: ConfigSource) -> "App":
@@ -106,8 +106,8 @@ class App:
             self.collect_nodes()
             self._auth = self._choose("auth.provider", self.config.auth_provider, "auth_provider")
             self._scheduler = self._choose("execution.provider", self.config.section(ExecutionConfig).provider, "scheduler")
-            self.services.add(AuthProvider, self._auth, owner="kernel")  # type: ignore[type-abstract]
-            self.services.add(Scheduler, self._scheduler, owner="kernel")  # type: ignore[type-abstract]
+            self.services.add(AuthProvider, self._auth, owner="kernel")
+            self.services.add(Scheduler, self._scheduler, owner="kernel")
             for _, sink in self.plugins.call("event_sink", app=self):
                 self.events.add_sink(sink)
             await self._start_plugins()
@@ -151,9 +151,11 @@ class App:
             await self._storage.open(models)
 
     def _choose(self, key: str, wanted: str, hook: str, needed_by: list[str] | None = None) -> Any:
-        providers = {provider.name: provider for _, provider in self.plugins.call(hook, app=self)}
+        providers = {provider.name: (plugin, provider) for plugin, provider in self.plugins.call(hook, app=self)}
         if wanted in providers:
-            return providers[wanted]
+            plugin, provider = providers[wanted]
+            self._chosen[key] = plugin
+            return provider
         message = f"{key} is {wanted!r}, which no active plugin provides; there are: {', '.join(sorted(providers)) or 'none'}"
         if needed_by:
             message += f"; needed by {', '.join(needed_by)}"
@@ -178,12 +180,15 @@ class App:
 
     async def _start_plugins(self) -> None:
         async for plugin, error in self.plugins.acall("startup", app=self):
-            if error is None:
-                self._started.append(plugin)
-            else:
+            if error is not None:
                 self.plugins.fail(plugin, "startup", error)
+        for plugin in self.plugins:
+            if plugin.status is not PluginStatus.ACTIVE:
                 self.nodes.remove_all_of(str(plugin))
                 self.services.remove_all_of(plugin.name)
+        for key, plugin in self._chosen.items():
+            if plugin.status is not PluginStatus.ACTIVE:
+                raise StartError(f"{key} chooses {plugin}, which is {plugin.status}: {plugin.error}")
 
     def _build_surface(self) -> None:
         for plugin, routes in self.plugins.call("register_routes", app=self):
@@ -198,10 +203,9 @@ class App:
 
     async def stop(self) -> None:
         """Take everything down, the last first. What fails on the way is logged; the rest is taken down all the same."""
-        started, self._started = self._started, []
         async for plugin, error in self.plugins.acall("shutdown", backwards=True, app=self):
             if error is not None:
-                _log.error("plugin failed to stop", plugin=plugin.name, error=str(error), started=plugin in started)
+                _log.error("plugin failed to stop", plugin=plugin.name, error=str(error))
         if self._storage is not None:
             await self._storage.close()
             self._storage = None

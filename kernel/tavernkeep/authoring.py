@@ -166,7 +166,7 @@ class _Signature:
         if kind is Kind.ASYNC:
 
             async def run(inputs: dict[str, Any], context: NodeContext) -> Any:
-                return wrapped(await typing.cast(Awaitable[Any], function(**arguments(inputs, context))))
+                return wrapped(await typing.cast("Awaitable[Any]", function(**arguments(inputs, context))))
 
             return run
 

@@ -28,7 +28,8 @@ class _Program(click.Group):
             return super().resolve_command(context, args)
         except click.UsageError as error:
             if inactive := loaded_app(context).plugins.inactive():
-                error.message += f" (commands come from plugins; not active: {inactive})"
+                message = f"{error.message} (commands come from plugins; not active: {inactive})"
+                raise click.UsageError(message, context) from None
             raise
 
 
@@ -118,7 +119,9 @@ def check(context: click.Context) -> None:
         click.echo(f"{app.config.file}: {warning}", err=True)
     if app.config.warnings:
         context.exit(1)
-    click.echo(f"{app.config.file}: no problems" if app.config.file.exists() else f"{app.config.file}: not there; every key has its default")
+    click.echo(
+        f"{app.config.file}: no problems" if app.config.file.exists() else f"{app.config.file}: not there; every key has its default"
+    )
 
 
 @config.command()

@@ -80,9 +80,7 @@ class ExecutionConfig:
         provider: The scheduler to use.
     """
 
-    max_concurrent_workflows: int = attrs.field(
-        default=5, validator=attrs.validators.ge(1), metadata=named("max_concurrent_workflows")
-    )
+    max_concurrent_workflows: int = attrs.field(default=5, validator=attrs.validators.ge(1), metadata=named("max_concurrent_workflows"))
     log_dir: str | None = None
     provider: str = "embedded"
 
@@ -240,7 +238,7 @@ class Config:
         """The section of a class, each key at its configured value or its default."""
         for section in self._sections.values():
             if type(section) is type_:
-                return typing.cast(T, section)
+                return section
         raise LookupError(f"no plugin registered a configuration section of type {type_.__qualname__}")
 
     @property
@@ -338,23 +336,17 @@ class ConfigSource:
                 made[path] = structure({} if found is None else found, type_, path)
             except Invalid as error:
                 problems += error.problems
-        warnings += [
-            problem for problem in _unknown_keys(values, "", None, sections) if not problem.path.startswith(_PLUGIN_PATHS)
-        ]
+        warnings += [problem for problem in _unknown_keys(values, "", None, sections) if not problem.path.startswith(_PLUGIN_PATHS)]
         try:
             plugin_paths = structure(values.get(_PLUGIN_PATHS, []), list[str], _PLUGIN_PATHS)
         except Invalid as error:
             problems += error.problems
         if problems:
-            raise ConfigError(str(self.file), problems)
+            raise ConfigError(str(self.file), problems + warnings)
         return Config(self.file, tuple(self.file.parent / path for path in plugin_paths), tuple(warnings), made)
 
-    def _apply_environment(
-        self, values: dict[str, Any], sections: Mapping[str, type], problems: list[Problem]
-    ) -> list[Problem]:
-        known = {_normal(path): (path, type_) for path, type_ in _leaves(sections)} | {
-            _normal(_PLUGIN_PATHS): (_PLUGIN_PATHS, list[str])
-        }
+    def _apply_environment(self, values: dict[str, Any], sections: Mapping[str, type], problems: list[Problem]) -> list[Problem]:
+        known = {_normal(path): (path, type_) for path, type_ in _leaves(sections)} | {_normal(_PLUGIN_PATHS): (_PLUGIN_PATHS, list[str])}
         warnings = []
         for variable, text in sorted(self._environment.items()):
             if not variable.startswith(ENV_PREFIX) or variable == f"{ENV_PREFIX}CONFIG":

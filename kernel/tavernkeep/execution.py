@@ -89,7 +89,7 @@ class Submission:
     on_accepted: Callable[[str], None] = lambda _: None
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """A submission is not taken: its payload cannot be run at all, or there is no room.
 
     Args:
@@ -151,8 +151,8 @@ class Scheduler(Protocol):
         """One execution with its results, for as long as it is remembered."""
         ...
 
-    def events_after(self, execution_id: str, user: UserContext, seq: int) -> list[Event] | None:
-        """The remembered events with a number above `seq`; `None` for an unknown execution.
+    def events_after(self, execution_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
+        """The remembered events with a number above `seq`, none for no number; `None` for an unknown execution.
 
         Raises:
             EventsLost: Some of them are no longer remembered.
@@ -164,5 +164,5 @@ class Scheduler(Protocol):
         ...
 
 
-class EventsLost(Exception):  # noqa: N818
+class EventsLost(Exception):
     """Events that a viewer asks for again are no longer remembered; it must ask for the execution's state instead."""

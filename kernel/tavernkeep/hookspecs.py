@@ -106,7 +106,7 @@ def asgi_app(app: "App") -> Any:
 
 @hookspec
 async def shutdown(app: "App") -> None:
-    """End: called for each plugin that was started, those that started last first."""
+    """End: called for every active plugin, also when the start was not completed; those that start last first."""
 
 
 @hookspec

@@ -40,9 +40,7 @@ class Redactor:
         self._secrets = [secret for secret in secrets if secret]
 
     def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        shown = {
-            key: HIDDEN if isinstance(value, str) and _SECRET_KEYS.search(key) else value for key, value in event.items()
-        }
+        shown = {key: HIDDEN if isinstance(value, str) and _SECRET_KEYS.search(key) else value for key, value in event.items()}
         hidden: dict[str, Any] = hide(shown, self._secrets)
         return hidden
 

@@ -182,11 +182,11 @@ class Stream(Protocol):
     def __aiter__(self) -> AsyncIterator[Chunk]: ...
 
 
-class StreamFailed(Exception):  # noqa: N818  (a state of the stream that a node may handle)
+class StreamFailed(Exception):
     """The node that feeds a stream failed before it ended."""
 
 
-class NodeFailure(Exception):  # noqa: N818  (what a node raises on purpose)
+class NodeFailure(Exception):
     """A failure that a node reports on purpose: its message is meant for the person who runs the workflow.
 
     Args:
@@ -200,8 +200,7 @@ class NodeFailure(Exception):  # noqa: N818  (what a node raises on purpose)
         self.slot = slot
 
 
-class Progress(Protocol):
-    def __call__(self, node_id: str, value: float, max_: float) -> None: ...
+Progress = Callable[[str, float, float], None]
 
 
 @attrs.define
@@ -219,7 +218,7 @@ class ExecutionContext:
     services: Services
     metadata: Mapping[str, Any]
     interface_inputs: Mapping[str, Any]
-    report_progress: Progress
+    report_progress: Progress = lambda node_id, value, max_: None
     secrets: set[str] = attrs.field(factory=set, repr=False)
     cancelled: threading.Event = attrs.field(factory=threading.Event, repr=False)
 
@@ -406,7 +405,7 @@ def _mode_to_wire(mode: NodeMode, slots: Callable[[Slots], dict[str, Any]]) -> d
     }
 
 
-class DuplicateNodeType(ValueError):  # noqa: N818
+class DuplicateNodeType(ValueError):
     """Two plugins define the same node type."""
 
 

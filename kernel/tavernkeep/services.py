@@ -11,7 +11,7 @@ import attrs
 T = TypeVar("T")
 
 
-class ServiceNotFound(LookupError):  # noqa: N818
+class ServiceNotFound(LookupError):
     """No active plugin provides a service for a contract."""
 
 
@@ -50,8 +50,8 @@ class Services:
 
     def find(self, contract: type[T]) -> T | None:
         """The service for a contract, or `None`."""
-        entry = self._entries.get(cast(Any, contract))
-        return cast(T, entry[0]) if entry else None
+        entry = self._entries.get(cast("Any", contract))
+        return cast("T", entry[0]) if entry else None
 
     def remove_all_of(self, owner: str) -> None:
         """Forget what a plugin registered."""

@@ -21,7 +21,7 @@ from cattrs.cols import (
     mapping_structure_factory,
 )
 from cattrs.errors import AttributeValidationNote, BaseValidationError, IterableValidationNote
-from cattrs.gen import AttributeOverride, make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.strategies import configure_union_passthrough
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Problem:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-class Invalid(ValueError):  # noqa: N818  (an outcome that callers name, as in `except Invalid`)
+class Invalid(ValueError):
     """A value from outside does not have the expected shape; `problems` lists everything that is wrong with it."""
 
     def __init__(self, problems: list[Problem]) -> None:
@@ -165,8 +165,10 @@ def _expect(kind: type, value: object) -> None:
         raise _Mismatch(f"expected {_JSON_NAMES[kind]}, got {describe(value)}")
 
 
-def _strict(kind: type) -> Callable[[object, object], Any]:
-    def hook(value: object, _: object) -> Any:
+def _strict(kind: type) -> Callable[[object, Any], Any]:
+    def hook(value: object, type_: Any) -> Any:
+        if type_ is not kind and _is_enum(type_):
+            return _structure_enum(value, type_)  # cattrs finds hooks by class first, and a `StrEnum` is a `str`
         if value.__class__ is not kind:
             raise _Mismatch(f"expected {_JSON_NAMES[kind]}, got {describe(value)}")
         return value
@@ -177,7 +179,7 @@ def _strict(kind: type) -> Callable[[object, object], Any]:
 def _strict_float(value: object, _: object) -> float:
     if value.__class__ is not float and value.__class__ is not int:
         raise _Mismatch(f"expected a number, got {describe(value)}")
-    return typing.cast(float, value)
+    return typing.cast("float", value)
 
 
 def _structure_enum(value: object, type_: type[enum.Enum]) -> enum.Enum:
@@ -195,7 +197,7 @@ def _structure_literal(value: object, type_: Any) -> object:
     return value
 
 
-def _overrides(class_: type) -> dict[str, AttributeOverride]:
+def _overrides(class_: type) -> dict[str, Any]:
     return {
         field.name: override(
             rename=wire_name(field),
@@ -229,6 +231,10 @@ def _is_tuple(type_: Any) -> bool:
     return typing.get_origin(type_) is tuple and typing.get_args(type_)[1:] == (Ellipsis,)
 
 
+def _is_literal(type_: Any) -> bool:
+    return typing.get_origin(type_) is typing.Literal
+
+
 def _is_enum(type_: Any) -> bool:
     return isinstance(type_, type) and issubclass(type_, enum.Enum)
 
@@ -239,14 +245,12 @@ def _make_converter() -> cattrs.Converter:
         converter.register_structure_hook(kind, _strict(kind))
     converter.register_structure_hook(float, _strict_float)
     converter.register_structure_hook_func(_is_enum, _structure_enum)
-    converter.register_structure_hook_func(lambda t: typing.get_origin(t) is typing.Literal, _structure_literal)
+    converter.register_structure_hook_func(_is_literal, _structure_literal)
     converter.register_structure_hook_factory(attrs.has, _guarded(dict, _make_class_hook))
     converter.register_structure_hook_factory(is_sequence, _guarded(list, list_structure_factory))
     converter.register_structure_hook_factory(_is_tuple, _guarded(list, homogenous_tuple_structure_factory))
     converter.register_structure_hook_factory(is_mapping, _guarded(dict, mapping_structure_factory))
-    converter.register_unstructure_hook_factory(
-        attrs.has, lambda class_: make_dict_unstructure_fn(class_, converter, **_overrides(class_))
-    )
+    converter.register_unstructure_hook_factory(attrs.has, lambda class_: make_dict_unstructure_fn(class_, converter, **_overrides(class_)))
     configure_union_passthrough(str | int | float | bool | None, converter)
     return converter
 

@@ -140,9 +140,7 @@ class StoredWorkflow:
     def to_payload(self) -> WorkflowPayload:
         """The execution payload of this workflow: what feeds an input of a `GroupOutput` node is an output of the workflow."""
         outlets = {node.id for node in self.nodes if node.type == "core:GroupOutput"}
-        edges = [
-            Edge(edge.source, edge.source_handle or "", edge.target, edge.target_handle or "", edge.id) for edge in self.edges
-        ]
+        edges = [Edge(edge.source, edge.source_handle or "", edge.target, edge.target_handle or "", edge.id) for edge in self.edges]
         return WorkflowPayload(
             nodes=[
                 PayloadNode(

@@ -45,7 +45,7 @@ class Viewer:
 
     async def error(self) -> Message:
         """The next message, which must be an error."""
-        (message,) = await self.until(lambda _: True)
+        (message,) = await self.until(lambda m: m["type"] != "SYSTEM_QUEUE_UPDATE")
         assert message["type"] == "error", message
         return message
 

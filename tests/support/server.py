@@ -71,7 +71,12 @@ async def serve(
     """Start a server in a folder, with a configuration; it is stopped at the end, by force if need be."""
     write_config(folder, config)
     process = await asyncio.create_subprocess_exec(
-        *command, *arguments, cwd=folder, env=environment(**variables), stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+        *command,
+        *arguments,
+        cwd=folder,
+        env=environment(**variables),
+        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
     )
     lines: list[str] = []
     found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -113,7 +118,9 @@ class Finished:
     stderr: str
 
 
-async def tavernkeep(folder: Path, *arguments: str, config: Mapping[str, Any] | None = None, stdin: bytes = b"", **variables: str) -> Finished:
+async def tavernkeep(
+    folder: Path, *arguments: str, config: Mapping[str, Any] | None = None, stdin: bytes = b"", **variables: str
+) -> Finished:
     """Run `tavernkeep …` to its end."""
     write_config(folder, config)
     process = await asyncio.create_subprocess_exec(

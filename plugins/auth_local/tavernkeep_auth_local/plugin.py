@@ -6,6 +6,7 @@ from tavernkeep.config import UserManagementConfig
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_auth_local.provider import AuthLocalConfig, LocalAuth
 
+
 class AuthLocalPlugin:
     """Single-user mode: one default user, reachable from the machine itself."""
 

@@ -31,6 +31,6 @@ def pseudo_outputs(definition: NodeDefinition, mode: NodeMode, inputs: Mapping[s
 
 def _named(key: str, slot: Slot, behavior: PassThrough, mode: NodeMode, inputs: Mapping[str, Any]) -> Any:
     name = behavior.pass_through.get(key)
-    if name in inputs and (name not in mode.inputs or compatible(mode.inputs[name], slot)):
+    if name is not None and name in inputs and (name not in mode.inputs or compatible(mode.inputs[name], slot)):
         return inputs[name]
-    return behavior.defaults[key] if key in behavior.defaults else slot.data_flow_type.empty
+    return behavior.defaults.get(key, slot.data_flow_type.empty)

@@ -70,6 +70,7 @@ class _Viewer:
         self._quiet = quiet
         self._in_text = False
         self.ended = asyncio.Event()
+        self.streams: dict[str, list[str]] = {}
 
     def __call__(self, event: Event) -> None:
         payload = event.payload
@@ -82,6 +83,10 @@ class _Viewer:
             if chunk["type"] == "text_chunk" and not self._quiet:
                 self._in_text = True
                 print(chunk["content"], end="", file=sys.stderr, flush=True)
+        elif event.type == events.INTERFACE_YIELD:
+            chunk, pieces = payload["yieldedContent"], self.streams.setdefault(payload["interfaceOutputKey"], [])
+            if chunk["type"] == "text_chunk":
+                pieces.append(str(chunk["content"]))
         elif event.type in (events.NODE_ERROR, events.NODE_SKIPPED):
             self._line(payload["nodeId"], payload["errorDetails"]["message"] if "errorDetails" in payload else payload["reason"])
         elif "nodeId" in payload and payload["nodeId"] != events.INTERFACE_OUTPUTS:
@@ -103,7 +108,11 @@ async def _run(app: App, payload: WorkflowPayload, viewer: _Viewer) -> int:
         user = await app.auth.authenticate(Credentials({}))
         if user is None:
             raise click.UsageError("the auth provider knows no user for commands")
-        submission = Submission(payload, user, lambda execution_id: app.events.watch(execution_id, viewer) and None)
+
+        def accepted(execution_id: str) -> None:
+            app.events.watch(execution_id, viewer)
+
+        submission = Submission(payload, user, accepted)
         try:
             execution_id = await app.scheduler.submit(submission)
         except Refused as refused:
@@ -116,16 +125,16 @@ async def _run(app: App, payload: WorkflowPayload, viewer: _Viewer) -> int:
         await asyncio.gather(*interrupts)
         detail = app.scheduler.detail(execution_id, user)
         assert detail is not None, "an execution that has just ended is remembered"
-        sys.stdout.buffer.write(json.dumps(loads(dumps(_outputs(detail, payload))), indent=2, ensure_ascii=False).encode() + b"\n")
+        sys.stdout.buffer.write(json.dumps(loads(dumps(_outputs(detail, payload, viewer))), indent=2, ensure_ascii=False).encode() + b"\n")
         sys.stdout.buffer.flush()
         return _EXIT_CODES[detail.status]
     finally:
         await app.stop()
 
 
-def _outputs(detail: ExecutionDetail, payload: WorkflowPayload) -> dict[str, Any]:
-    """The workflow's own outputs; of one that names none, the outputs of the nodes that feed no other."""
+def _outputs(detail: ExecutionDetail, payload: WorkflowPayload, viewer: _Viewer) -> dict[str, Any]:
+    """The workflow's own outputs, streams as their text; of one that names none, the outputs of the nodes that feed no other."""
     if payload.output_interface_mappings:
-        return detail.outputs
+        return detail.outputs | {key: "".join(pieces) for key, pieces in viewer.streams.items()}
     feeding = {edge.source_node_id for edge in payload.edges}
     return {key: status.output for key, status in detail.node_status.items() if key not in feeding and status.output is not None}

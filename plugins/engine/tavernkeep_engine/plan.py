@@ -248,7 +248,9 @@ class _Compiler:
             if self._payload.nodes[there] == node:
                 self._warn(f"nodes[{position}]", f"is the same as nodes[{there}] (id {node.id!r}) and counts once")
             else:
-                problems.append(Problem(f"nodes[{position}].id", f"{node.id!r} is also the id of nodes[{there}], which is a different node"))
+                problems.append(
+                    Problem(f"nodes[{position}].id", f"{node.id!r} is also the id of nodes[{there}], which is a different node")
+                )
         if problems:
             raise Refused("The workflow cannot be run.", problems)
         return [self._payload.nodes[position] for position in first.values()]
@@ -347,7 +349,10 @@ class _Compiler:
                 arriving = _ordered(arriving, payload_node.input_connection_orders.get(slot))
             elif len(arriving) > 1:
                 for _, _, position, _, _ in arriving[:-1]:
-                    self._warn(f"edges[{position}]", f"is ignored: a later edge also feeds slot {slot!r} of node {node.id!r}, which takes one")
+                    self._warn(
+                        f"edges[{position}]",
+                        f"is ignored: a later edge also feeds slot {slot!r} of node {node.id!r}, which takes one",
+                    )
                 arriving = arriving[-1:]
             target = node.shape.mode.inputs.get(slot)
             feeds = [self._feed(edge, position, source, target) for _, _, position, edge, source in arriving]

@@ -15,7 +15,7 @@ import structlog
 from tavernkeep import events
 from tavernkeep.execution import ExecutionStatus, NodeStatus
 from tavernkeep.logs import HIDDEN, hide
-from tavernkeep.nodes import Chunk, ExecutionContext, Kind, NodeContext, NodeFailure, Outputs, StreamFailed
+from tavernkeep.nodes import Chunk, ExecutionContext, Kind, NodeContext, NodeFailure, Outputs
 from tavernkeep.wire import describe
 from tavernkeep_engine.bypass import pseudo_outputs
 from tavernkeep_engine.plan import Binding, Feed, InterfaceOutput, Plan, PlanNode, missing_input
@@ -99,6 +99,7 @@ class Run:
         self._errors: dict[int, dict[str, Any]] = {}
         self._thread = threading.get_ident()
         self._loop = asyncio.get_running_loop()
+        context.report_progress = self.report_progress
 
     # The whole of it
 
@@ -150,7 +151,11 @@ class Run:
                 task.cancel()
             await asyncio.wait(self._tasks, timeout=_CANCEL_WAIT_S)
         for index in self._tasks.values():
-            _log.error("a node ignores that it is cancelled and is left behind", execution=self._prompt_id, node=self.plan.nodes[index].id)
+            _log.error(
+                "a node ignores that it is cancelled and is left behind",
+                execution=self._prompt_id,
+                node=self.plan.nodes[index].id,
+            )
 
     def status_of(self, index: int) -> NodeStatus:
         """What became of a node so far."""
@@ -555,10 +560,11 @@ class Run:
                 found[output.key] = "".join(self._texts[output.node, output.slot])
             elif output.slot in outputs:
                 found[output.key] = outputs[output.slot]
-        return hide(found, self._context.secrets)
+        shown: dict[str, Any] = hide(found, self._context.secrets)
+        return shown
 
 
-class _ErrorChunk(Exception):  # noqa: N818
+class _ErrorChunk(Exception):
     """The node yielded an `error_chunk`: that is its failure, and viewers have seen it already."""
 
 

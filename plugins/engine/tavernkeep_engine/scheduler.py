@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
-import nanoid
 import structlog
 
 from tavernkeep import events
@@ -26,6 +25,7 @@ from tavernkeep.execution import (
     Submission,
     SystemStats,
 )
+from tavernkeep.ids import nanoid
 from tavernkeep.nodes import ExecutionContext, NodeRegistry
 from tavernkeep.services import Services
 from tavernkeep.workflow import WorkflowPayload
@@ -176,7 +176,7 @@ class EmbeddedScheduler:
         for warning in plan.warnings:
             _log.warning("workflow", problem=str(warning), workflow=submission.payload.name)
         execution = Execution(
-            id=nanoid.generate(),
+            id=nanoid(),
             plan=plan,
             payload=submission.payload,
             user=submission.user,
@@ -222,11 +222,13 @@ class EmbeddedScheduler:
         execution = self._find(execution_id, user)
         return execution.detail() if execution else None
 
-    def events_after(self, execution_id: str, user: UserContext, seq: int) -> list[Event] | None:
+    def events_after(self, execution_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
         """See `tavernkeep.execution.Scheduler`."""
         execution = self._find(execution_id, user)
         if execution is None:
             return None
+        if seq is None:
+            return []
         first = execution.log[0].seq if execution.log else execution.last_seq + 1
         if seq + 1 < first:
             raise EventsLost(f"the events before number {first} of execution {execution_id} are no longer remembered")
@@ -302,7 +304,6 @@ class EmbeddedScheduler:
             services=self._services,
             metadata=execution.payload.metadata,
             interface_inputs=execution.plan.interface_inputs,
-            report_progress=lambda *progress: run.report_progress(*progress),
         )
         run = execution.run = Run(execution.plan, context, execution.emit, self._clock, limits)
         timeout_s = execution.payload.timeout_s or self._config.execution_timeout_s

@@ -8,7 +8,16 @@ import attrs
 import structlog
 
 from tavernkeep.auth import UserContext
-from tavernkeep.execution import EventsLost, ExecutionDetail, ExecutionInfo, Interrupted, Refused, Scheduler, Submission, SystemStats
+from tavernkeep.execution import (
+    EventsLost,
+    ExecutionDetail,
+    ExecutionInfo,
+    Interrupted,
+    Refused,
+    Scheduler,
+    Submission,
+    SystemStats,
+)
 from tavernkeep.http import ApiError, Client, Route, WebSocketMessage
 from tavernkeep.nodes import NodeRegistry
 from tavernkeep.wire import Invalid, Problem, structure, unstructure
@@ -195,15 +204,10 @@ class Surface:
 
     async def on_subscribe(self, request: Subscription, client: Client) -> None:
         """Watch an execution, from now on or from after an event that was seen before."""
-        after = request.after
-        if after is None:
-            detail = self.scheduler.detail(request.prompt_id, client.user)
-            missed = None if detail is None else []
-        else:
-            try:
-                missed = self.scheduler.events_after(request.prompt_id, client.user, after)
-            except EventsLost as lost:
-                raise ApiError(410, str(lost)) from None
+        try:
+            missed = self.scheduler.events_after(request.prompt_id, client.user, request.after)
+        except EventsLost as lost:
+            raise ApiError(410, str(lost)) from None
         if missed is None:
             raise ApiError(404, f"There is no execution {request.prompt_id!r}.")
         client.resume(missed)
@@ -225,5 +229,3 @@ class Surface:
             definition.on_click(click.button_name, client.user)
         else:
             _log.info("button clicked", node=click.node_id, button=click.button_name, node_type=click.node_type)
-
-

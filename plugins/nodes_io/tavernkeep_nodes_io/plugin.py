@@ -15,9 +15,7 @@ def group_output(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]
     return {}
 
 
-_DYNAMIC = Slot(
-    DataFlowType.CONVERTIBLE_ANY, display_name="*", match_categories=("BehaviorConvertible",), allow_dynamic_type=True
-)
+_DYNAMIC = Slot(DataFlowType.CONVERTIBLE_ANY, display_name="*", match_categories=("BehaviorConvertible",), allow_dynamic_type=True)
 
 GROUP_INPUT = NodeDefinition(
     type="GroupInput",

@@ -87,8 +87,15 @@ class LlmError(NodeFailure):
 class LlmAdapter(Protocol):
     """Speaks the protocol of one kind of service."""
 
-    id: str
-    name: str
+    @property
+    def id(self) -> str:
+        """What channels call it."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
 
     async def complete(self, request: LlmRequest, channel: Channel) -> LlmResponse:
         """Ask, and wait for the whole answer.

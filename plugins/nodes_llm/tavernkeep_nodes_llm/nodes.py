@@ -176,11 +176,7 @@ MERGE_MESSAGES = NodeDefinition(
     display_name="Merge messages",
     description="Puts messages and lists of messages together, in order.",
     width=200,
-    inputs={
-        "message_inputs": Slot(
-            _T.STRING, required=True, multi=True, match_categories=("Json", "ChatMessage", "ChatHistory")
-        )
-    },
+    inputs={"message_inputs": Slot(_T.STRING, required=True, multi=True, match_categories=("Json", "ChatMessage", "ChatHistory"))},
     outputs={"messages": Slot(_T.STRING, match_categories=("Json", "ChatHistory"))},
     execute=merge_messages,
     inline=True,

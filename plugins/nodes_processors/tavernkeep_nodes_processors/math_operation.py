@@ -163,7 +163,7 @@ def _mode(mode: str) -> NodeMode:
         key: Slot(DataFlowType.FLOAT, required=True, config={} if default is None else {"default": default})
         for key, default in slots.items()
     }
-    clamp = Slot(DataFlowType.BOOLEAN, display_name="Clamp to 0–1", config={"default": False})  # noqa: RUF001
+    clamp = Slot(DataFlowType.BOOLEAN, display_name="Clamp to 0–1", config={"default": False})
     return NodeMode(mode, inputs | {"clamp": clamp}, {"result": Slot(DataFlowType.FLOAT)}, _executor(mode))
 
 

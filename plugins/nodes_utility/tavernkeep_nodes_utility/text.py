@@ -43,9 +43,7 @@ TEXT_MERGE = NodeDefinition(
     description=r"Joins texts, in order, with a separator; \n, \t and \\ in it stand for a line break, a tab and a backslash.",
     inputs={
         "separator": Slot(DataFlowType.STRING, display_name="Separator", config={"default": "\\n", "multiline": False}),
-        "text_inputs": Slot(
-            DataFlowType.STRING, display_name="Texts", required=True, multi=True, match_categories=("UiBlock",)
-        ),
+        "text_inputs": Slot(DataFlowType.STRING, display_name="Texts", required=True, multi=True, match_categories=("UiBlock",)),
     },
     outputs={"merged_text": Slot(DataFlowType.STRING, display_name="Text")},
     execute=text_merge,

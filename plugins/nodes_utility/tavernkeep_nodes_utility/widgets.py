@@ -13,9 +13,7 @@ def _choices(*values: Any) -> list[dict[str, Any]]:
 
 
 # The default texts are what saved workflows and the editor's own tests expect.
-_MARKDOWN: Final = (
-    "# 标题\n\n这是一段*Markdown*文本，包含一个[链接](https://example.com)。\n\n```python\nprint(\"Hello\")\n```"  # noqa: RUF001
-)
+_MARKDOWN: Final = '# 标题\n\n这是一段*Markdown*文本，包含一个[链接](https://example.com)。\n\n```python\nprint("Hello")\n```'
 _SCRIPT: Final = 'function greet(name) {\n  console.log(`Hello, ${name}!`);\n}\ngreet("World");'
 
 _INPUTS: Final = {
@@ -50,9 +48,7 @@ _INPUTS: Final = {
         match_categories=("Code", "JavaScript", "CanPreview"),
         config={"default": _SCRIPT, "languageHint": "javascript"},
     ),
-    "string_with_suggestions": Slot(
-        _T.STRING, config={"default": "默认值", "suggestions": _choices("预设A", "预设B", "另一个预设")}
-    ),
+    "string_with_suggestions": Slot(_T.STRING, config={"default": "默认值", "suggestions": _choices("预设A", "预设B", "另一个预设")}),
     "int_with_suggestions": Slot(
         _T.INTEGER,
         config={"default": 512, "min": 64, "max": 4096, "step": 64, "suggestions": _choices(256, 512, 1024, 2048)},

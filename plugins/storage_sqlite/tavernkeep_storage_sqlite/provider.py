@@ -66,9 +66,7 @@ class SqliteStorage:
             "foreign_keys": "ON",
             "busy_timeout": int(self._config.busy_timeout_s * 1000),
         }
-        apps = {
-            model_set.app: {"models": [model_set.module], "default_connection": "default"} for model_set in self._models
-        }
+        apps = {model_set.app: {"models": [model_set.module], "default_connection": "default"} for model_set in self._models}
         apps[_AERICH] = {"models": ["aerich.models"], "default_connection": "default"}
         engine = {"engine": "tortoise.backends.sqlite", "credentials": credentials}
         return {"connections": {"default": engine}, "apps": apps, "use_tz": True, "timezone": "UTC"}

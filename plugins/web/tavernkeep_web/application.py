@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final
 
-import nanoid
 import structlog
 from quart import Quart, g, request
 from quart import Response as QuartResponse
@@ -14,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from tavernkeep.app import App
 from tavernkeep.auth import AuthError, UserContext
 from tavernkeep.http import ApiError, Request, Response, Route
+from tavernkeep.ids import nanoid
 from tavernkeep.wire import Invalid, dumps, unstructure
 from tavernkeep_web.binding import Binding
 from tavernkeep_web.config import WebConfig
@@ -82,7 +82,8 @@ async def _authenticate(app: App) -> UserContext | None:
 
 def _request() -> Request:
     async def body() -> bytes:
-        data: bytes = await request.get_data()
+        data = await request.get_data()
+        assert isinstance(data, bytes), "Quart gives text only when asked to"
         return data
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -127,7 +128,7 @@ class _Requests:
         quart.register_error_handler(Exception, self._on_failure)
 
     async def _begin(self) -> None:
-        g.request_id = nanoid.generate(size=12)
+        g.request_id = nanoid()
         g.began = time.perf_counter()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)

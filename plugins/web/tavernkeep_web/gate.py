@@ -17,7 +17,7 @@ from tavernkeep_web.config import WebConfig
 _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
 
-class Denied(Exception):  # noqa: N818
+class Denied(Exception):
     """The request may not come in; the message is for who set the server up."""
 
 

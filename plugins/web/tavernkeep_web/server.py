@@ -54,7 +54,7 @@ async def _serve(app: App, listener: socket.socket) -> None:
         # Above the application's own limit, whose error says more than a closed connection.
         config.websocket_max_message_size = 2 * app.config.section(WebConfig).max_body_bytes
         config.h11_max_incomplete_size = 64 * 1024
-        await hypercorn_serve(_started(app), config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+        await hypercorn_serve(_started(app), config, shutdown_trigger=stop.wait)
     finally:
         await app.stop()
 
@@ -80,7 +80,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
-        raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}; set server.backend.host and port, or stop what is there") from None
+        raise StartError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; set server.backend.host and port, or stop what is there"
+        ) from None
     listener.setblocking(False)
     listener.set_inheritable(True)
     return listener
@@ -88,12 +90,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _banner(host: str, port: int) -> str:
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    return (
-        f"tavernkeep is ready at {url}\n"
-        f"  the API: {url}/docs\n"
-        f"  try:     tavernkeep run examples/chat.json\n"
-        f"  stop:    Ctrl-C"
-    )
+    return f"tavernkeep is ready at {url}\n  the API: {url}/docs\n  try:     tavernkeep run examples/chat.json\n  stop:    Ctrl-C"
 
 
 def run(app: App, host: str | None, port: int | None) -> None:

@@ -131,7 +131,7 @@ class _Connection:
                 await asyncio.sleep(0)
 
     def _take_batch(self) -> bytes | None:
-        taken = []
+        taken: list[bytes] = []
         while len(taken) < _TURN and (data := self._outbox.take()) is not None:
             taken.append(data)
         return b"[" + b",".join(taken) + b"]" if taken else None
@@ -156,13 +156,18 @@ class _Connection:
         if text is None:
             raise ApiError(400, "Messages are JSON in text frames; this was a binary frame.")
         if len(text) > self._config.max_body_bytes:
-            raise ApiError(413, f"The message has {len(text)} characters; at most {self._config.max_body_bytes} are taken (web.maxBodyBytes).")
+            raise ApiError(
+                413,
+                f"The message has {len(text)} characters; at most {self._config.max_body_bytes} are taken (web.maxBodyBytes).",
+            )
         message = loads(text)
         if not isinstance(message, dict):
             raise ApiError(400, f"A message is an object with a type and a payload, not {describe(message)}.")
         type_ = message.get("type")
         if not isinstance(type_, str):
-            raise ApiError(400, f"A message's type is a string, not {describe(type_)}." if "type" in message else "The message has no type.")
+            raise ApiError(
+                400, f"A message's type is a string, not {describe(type_)}." if "type" in message else "The message has no type."
+            )
         known = self._app.messages.get(type_)
         if known is None:
             raise ApiError(400, f"Unknown message type: {type_[:200]}")
@@ -180,7 +185,7 @@ class _Connection:
         if event.type == STATUS_UPDATE and ExecutionStatus(event.payload["status"]).is_final:
             self.unwatch(event.execution_id)
 
-    def _error(self, message: str, details: Any) -> None:
+    def _error(self, message: str, details: Any = None) -> None:
         self.send("error", {"message": message} | ({} if details is None else {"details": details}))
 
     # What handlers may do; see `tavernkeep.http.Client`

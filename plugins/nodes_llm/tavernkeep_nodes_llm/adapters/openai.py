@@ -67,8 +67,8 @@ class OpenAiAdapter:
                         yield chunk
             except httpx2.SSEError as error:
                 raise LlmError(f"{channel.label} answered no event stream: {error}") from None
-        for chunk in answer.finish():
-            yield chunk
+        for piece in answer.finish():
+            yield piece
 
     @asynccontextmanager
     async def _post(self, request: LlmRequest, channel: Channel, *, stream: bool) -> AsyncIterator[httpx2.Response]:
