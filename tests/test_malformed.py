@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from support.client import Viewer, output_of, viewer
 from support.server import Server
 
@@ -78,7 +79,10 @@ def cases() -> dict[str, tuple[str | bytes, str]]:
         "unknown flow type": (prompt(interfaceInputs={"x": {"key": "x", "dataFlowType": "TEXT"}}), "interfaceInputs.x.dataFlowType"),
         "mapping of text": (prompt(outputInterfaceMappings={"x": "a.text"}), "outputInterfaceMappings.x"),
         "mapping without a slot": (prompt(outputInterfaceMappings={"x": {"sourceNodeId": "a"}}), "sourceSlotKey"),
-        "order of numbers": (prompt(nodes=[NODE | {"inputConnectionOrders": {"text_inputs": [1]}}]), "inputConnectionOrders.text_inputs[0]"),
+        "order of numbers": (
+            prompt(nodes=[NODE | {"inputConnectionOrders": {"text_inputs": [1]}}]),
+            "inputConnectionOrders.text_inputs[0]",
+        ),
     }
     for wrong in ([], "x", 5, None, True):
         found[f"message is {json.dumps(wrong)}"] = (json.dumps(wrong), "object")
@@ -171,7 +175,10 @@ async def test_unknown_fields_are_ignored_at_every_level(server: Server) -> None
 @pytest.mark.parametrize("text", ["\x00", "𝄞🎭", "\u202eabc", "a\u0301", "__proto__", "constructor", "x" * 10_000])
 async def test_odd_ids_and_texts_come_back_as_they_were_sent(server: Server, text: str) -> None:
     """Ids, handles and values may hold any text."""
-    payload = {"nodes": [{"id": text, "fullType": "core:TextMerge", "inputs": {"separator": text, "text_inputs": ["a", text]}}], "edges": []}
+    payload = {
+        "nodes": [{"id": text, "fullType": "core:TextMerge", "inputs": {"separator": text, "text_inputs": ["a", text]}}],
+        "edges": [],
+    }
     async with viewer(server.ws_url) as client:
         messages = await client.run(payload)
     assert output_of(messages, text) == {"merged_text": f"a{text}{text}"}

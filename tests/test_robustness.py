@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+
 from support.client import Message, of_node, output_of, statuses, types, viewer
 from support.llm import LlmServer, channel
 from support.plugins import install_odd_nodes, on_path

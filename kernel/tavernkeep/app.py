@@ -11,11 +11,11 @@ import structlog
 
 from tavernkeep.auth import AuthProvider
 from tavernkeep.authoring import Node
-from tavernkeep.config import Config, ConfigSource, ExecutionConfig, PluginsConfig, StartError, StorageConfig
+from tavernkeep.config import Config, ConfigSection, ConfigSource, ExecutionConfig, PluginsConfig, StartError, StorageConfig
 from tavernkeep.events import EventBus
 from tavernkeep.execution import Scheduler
 from tavernkeep.http import Route, WebSocketMessage
-from tavernkeep.nodes import NodeDefinition, NodeRegistry
+from tavernkeep.nodes import DuplicateNodeType, NodeDefinition, NodeRegistry
 from tavernkeep.plugins import Plugin, Plugins, PluginStatus
 from tavernkeep.services import Services
 from tavernkeep.storage import ModelSet, StorageProvider
@@ -59,10 +59,9 @@ class App:
         Raises:
             StartError: The configuration is wrong, or a plugin that it requires is not there.
         """
-        core = source.resolve({})
-        plugins = Plugins.discover(core.section(PluginsConfig))
+        plugins = Plugins.discover(source.early("plugins", PluginsConfig))
         sections: dict[str, type] = {}
-        for _, registered in plugins.call("register_config"):
+        for _, registered in plugins.collect("register_config", ConfigSection):
             sections.update((section.path, section.type) for section in registered)
         config = source.resolve(sections)
         for warning in config.warnings:
@@ -99,8 +98,9 @@ class App:
             self._open_data_folder(exclusive=serving)
             await self.open_storage()
             if self._storage is not None:
+                tell = _log.info if serving else _log.debug
                 for migration in await self._storage.migrate():
-                    _log.info("migration applied", app=migration.app, version=migration.version)
+                    tell("migration applied", app=migration.app, version=migration.version)
             for _ in self.plugins.call("register_services", app=self, services=self.services):
                 pass
             self.collect_nodes()
@@ -142,7 +142,7 @@ class App:
         """
         models: list[ModelSet] = []
         owners: list[str] = []
-        for plugin, registered in self.plugins.call("register_models"):
+        for plugin, registered in self.plugins.collect("register_models", ModelSet):
             models += registered
             owners.append(plugin.name)
         if models:
@@ -151,7 +151,7 @@ class App:
             await self._storage.open(models)
 
     def _choose(self, key: str, wanted: str, hook: str, needed_by: list[str] | None = None) -> Any:
-        providers = {provider.name: (plugin, provider) for plugin, provider in self.plugins.call(hook, app=self)}
+        providers = {str(getattr(provider, "name", "")): (plugin, provider) for plugin, provider in self.plugins.call(hook, app=self)}
         if wanted in providers:
             plugin, provider = providers[wanted]
             self._chosen[key] = plugin
@@ -165,41 +165,76 @@ class App:
 
     def collect_nodes(self) -> None:
         """Ask every plugin for its node types."""
-        wrap = [middleware for _, middleware in self.plugins.call("node_middleware", app=self)]
-        for plugin, nodes in self.plugins.call("register_nodes", app=self):
+        middleware = list(self.plugins.call("node_middleware", app=self))
+        for plugin, nodes in self.plugins.collect("register_nodes", (Node, NodeDefinition), app=self):
             owner = str(plugin)
             try:
                 for entry in nodes:
-                    definition = entry.definition if isinstance(entry, Node) else entry
-                    if not isinstance(definition, NodeDefinition):
-                        raise TypeError(f"register_nodes gave {definition!r}, which is no node")
-                    self.nodes.add(_wrapped(definition, wrap), owner)
-            except Exception as error:
+                    self.nodes.add(self._wrapped(entry.definition if isinstance(entry, Node) else entry, middleware), owner)
+            except DuplicateNodeType as error:
                 self.nodes.remove_all_of(owner)
                 self.plugins.fail(plugin, "register_nodes", error)
+
+    def _wrapped(self, definition: NodeDefinition, middleware: list[tuple[Plugin, Any]]) -> NodeDefinition:
+        for plugin, wrap in middleware:
+            if plugin.status is not PluginStatus.ACTIVE:
+                continue
+            try:
+                modes = {
+                    key: attrs.evolve(mode, execute=wrap(definition, mode.execute)) if mode.execute else mode
+                    for key, mode in definition.modes.items()
+                }
+                execute = wrap(definition, definition.execute) if definition.execute else None
+            except Exception as error:
+                self.plugins.fail(plugin, f"node_middleware, for {definition.full_type},", error)
+            else:
+                definition = attrs.evolve(definition, execute=execute, modes=modes)
+        return definition
 
     async def _start_plugins(self) -> None:
         async for plugin, error in self.plugins.acall("startup", app=self):
             if error is not None:
                 self.plugins.fail(plugin, "startup", error)
-        for plugin in self.plugins:
-            if plugin.status is not PluginStatus.ACTIVE:
-                self.nodes.remove_all_of(str(plugin))
-                self.services.remove_all_of(plugin.name)
+        self._clear_up()
         for key, plugin in self._chosen.items():
             if plugin.status is not PluginStatus.ACTIVE:
                 raise StartError(f"{key} chooses {plugin}, which is {plugin.status}: {plugin.error}")
 
+    def _clear_up(self) -> None:
+        """Forget what plugins registered that have failed since."""
+        for plugin in self.plugins:
+            if plugin.status is not PluginStatus.ACTIVE:
+                self.nodes.remove_all_of(str(plugin))
+                self.services.remove_all_of(plugin.name)
+
     def _build_surface(self) -> None:
-        for plugin, routes in self.plugins.call("register_routes", app=self):
-            self.routes += [(plugin.name, route) for route in routes]
-        for _, messages in self.plugins.call("register_websocket_messages", app=self):
-            self.messages.update((message.type, message) for message in messages)
+        owners: dict[str, Plugin] = {}
+        for plugin, routes in self.plugins.collect("register_routes", Route, app=self):
+            if self._claim(plugin, [f"{route.method} {route.path}" for route in routes], owners):
+                self.routes += [(plugin.name, route) for route in routes]
+        for plugin, messages in self.plugins.collect("register_websocket_messages", WebSocketMessage, app=self):
+            if self._claim(plugin, [f"message {message.type}" for message in messages], owners):
+                self.messages.update((message.type, message) for message in messages)
         for _, asgi in self.plugins.call("asgi_app", app=self):
             self.asgi = asgi
+            self._clear_up()
             return
         inactive = self.plugins.inactive()
         raise StartError("no active plugin serves HTTP (hook asgi_app)" + (f"; not active: {inactive}" if inactive else ""))
+
+    def _claim(self, plugin: Plugin, names: list[str], owners: dict[str, Plugin]) -> bool:
+        for name in names:
+            if name in owners:
+                self.plugins.fail(plugin, "registration", ValueError(f"{name} is also provided by {owners[name]}"))
+                return False
+        owners.update((name, plugin) for name in names)
+        return True
+
+    async def drain(self) -> None:
+        """Bring running work to an end while viewers are still connected; called once, when the server is told to stop."""
+        async for plugin, error in self.plugins.acall("drain", app=self):
+            if error is not None:
+                _log.error("plugin failed to drain", plugin=plugin.name, error=str(error))
 
     async def stop(self) -> None:
         """Take everything down, the last first. What fails on the way is logged; the rest is taken down all the same."""
@@ -222,17 +257,6 @@ def settle_garbage_collector() -> None:
     """
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
-
-
-def _wrapped(definition: NodeDefinition, middleware: list[Any]) -> NodeDefinition:
-    for wrap in middleware:
-        modes = {
-            key: attrs.evolve(mode, execute=wrap(definition, mode.execute)) if mode.execute else mode
-            for key, mode in definition.modes.items()
-        }
-        execute = wrap(definition, definition.execute) if definition.execute else None
-        definition = attrs.evolve(definition, execute=execute, modes=modes)
-    return definition
 
 
 def config_source(path: str | None, environment: Mapping[str, str]) -> ConfigSource:

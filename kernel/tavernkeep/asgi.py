@@ -53,8 +53,11 @@ def load(path: str | None = None) -> App:
         StartError: The configuration is wrong.
     """
     source = config_source(path, os.environ)
-    configure_logging(source.resolve({}).section(LoggingConfig))
-    return App.load(source)
+    logging = source.early("logging", LoggingConfig)
+    configure_logging(logging)
+    app = App.load(source)
+    configure_logging(logging, app.config.secrets())
+    return app
 
 
 app = Application()

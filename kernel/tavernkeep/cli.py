@@ -43,7 +43,7 @@ def loaded_app(context: click.Context) -> App:
 
 def _plugin_commands(context: click.Context) -> dict[str, click.Command]:
     commands: dict[str, click.Command] = {}
-    for _, registered in loaded_app(context).plugins.call("register_commands"):
+    for _, registered in loaded_app(context).plugins.collect("register_commands", click.Command):
         commands.update((command.name or "", command) for command in registered)
     return commands
 

@@ -260,6 +260,10 @@ class Config:
         multi = self.section(UserManagementConfig).multi_user_mode
         return self.section(AuthConfig).provider or ("multiuser" if multi else "local")
 
+    def secrets(self) -> set[str]:
+        """Every secret that the configuration holds."""
+        return {secret for section in self._sections.values() for secret in _secrets(section)}
+
     def to_wire(self) -> dict[str, Any]:
         """Every key with its value; secrets are shown as `***`."""
         shown: dict[str, Any] = {_PLUGIN_PATHS: [str(path) for path in self.custom_plugins_paths]}
@@ -270,6 +274,20 @@ class Config:
                 holder = holder.setdefault(key, {})
             holder.setdefault(last, {}).update(_shown(section))
         return shown
+
+
+def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
+    if attrs.has(type(value)):
+        for field in attrs.fields(type(value)):
+            yield from _secrets(getattr(value, field.name), secret=field.metadata.get("secret", False))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(item, secret=secret)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _secrets(item, secret=secret)
+    elif secret and isinstance(value, str) and value:
+        yield value
 
 
 def _shown(section: Any) -> dict[str, Any]:
@@ -318,6 +336,18 @@ class ConfigSource:
         if not isinstance(values, dict):
             raise ConfigError(str(file), [Problem("", f"expected an object, got {describe(values)}")])
         return cls(file.resolve(), values, environment)
+
+    def early(self, path: str, type_: type[T]) -> T:
+        """One of the kernel's sections, before the plugins have said what theirs are.
+
+        Where it is wrong it is at its defaults here: `resolve` reports that, with everything else.
+        """
+        values = json.loads(json.dumps(self._values))
+        self._apply_environment(values, CORE_SECTIONS, [])
+        try:
+            return structure(_lookup(values, path) or {}, type_, path)
+        except Invalid:
+            return type_()
 
     def resolve(self, plugin_sections: Mapping[str, type]) -> Config:
         """Make every section, the kernel's and the plugins'.

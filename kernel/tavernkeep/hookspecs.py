@@ -105,6 +105,11 @@ def asgi_app(app: "App") -> Any:
 
 
 @hookspec
+async def drain(app: "App") -> None:
+    """The server has been told to stop: take nothing new, and bring to an end what runs. Clients are still connected, and see it."""
+
+
+@hookspec
 async def shutdown(app: "App") -> None:
     """End: called for every active plugin, also when the start was not completed; those that start last first."""
 

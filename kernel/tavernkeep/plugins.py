@@ -114,7 +114,7 @@ class Plugins:
         for plugin in list(self._ordered):
             if plugin.status is PluginStatus.ACTIVE:
                 self._guarded(plugin, "registration", self._hooks.register, plugin.implementation, plugin.name)
-        for plugin, specifications in self.call("register_hookspecs"):
+        for plugin, specifications in self.collect("register_hookspecs", object):
             for module in specifications:
                 self._guarded(plugin, "register_hookspecs", self._hooks.add_hookspecs, module)
         for plugin in list(self._ordered):
@@ -187,6 +187,13 @@ class Plugins:
             if plugin.status is PluginStatus.ACTIVE and result is not None:
                 yield plugin, result
 
+    def collect(self, hook: str, kind: type | tuple[type, ...], **arguments: Any) -> Iterator[tuple[Plugin, list[Any]]]:
+        """Call a hook that gives several things of a kind; a plugin that gives anything else is put out of service."""
+        for plugin, result in self.call(hook, **arguments):
+            items = self._guarded(plugin, hook, _listed, result, kind)
+            if items is not None:
+                yield plugin, items
+
     async def acall(self, hook: str, *, backwards: bool = False, **arguments: Any) -> AsyncIterator[tuple[Plugin, Exception | None]]:
         """Await an asynchronous hook plugin by plugin; gives each plugin with the exception that it raised, if any."""
         for plugin in list(reversed(self._ordered) if backwards else self._ordered):
@@ -235,3 +242,12 @@ class Plugins:
         """In a few words, which installed plugins do not run, and why; for messages about something that is missing."""
         gone = [f"{plugin.name} is {plugin.status} ({plugin.error})" for plugin in self if plugin.status is not PluginStatus.ACTIVE]
         return "; ".join(gone)
+
+
+def _listed(result: Iterable[Any], kind: type | tuple[type, ...]) -> list[Any]:
+    items = list(result)
+    for item in items:
+        if not isinstance(item, kind):
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            raise TypeError(f"gave {item!r}, expected {' or '.join(one.__name__ for one in kinds)}")
+    return items

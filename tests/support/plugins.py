@@ -128,7 +128,9 @@ ODD_NODES = '''
         "Number": wrong_type(7),
         "Class": wrong_type(Unsendable),
         "Nothing": wrong_type(None),
-        "Unsendable": lambda inputs, context: {"output": Unsendable(), "set": {1, 2}, "key": {(1, 2): 3}, "bytes": b"ab", "nan": float("nan")},
+        "Unsendable": lambda inputs, context: {
+            "output": Unsendable(), "set": {1, 2}, "key": {(1, 2): 3}, "bytes": b"ab", "nan": float("nan"),
+        },
         "Loop": lambda inputs, context: {"output": loop},
         "Surrogate": lambda inputs, context: {"output": "half \\ud800 pair"},
     }
@@ -209,5 +211,3 @@ ODD_NODES = '''
 
 def install_odd_nodes(folder: Path) -> Path:
     return install(folder, "odd_nodes", ODD_NODES)
-
-

@@ -39,6 +39,11 @@ class EnginePlugin:
         return [run]
 
     @hookimpl
+    async def drain(self) -> None:
+        if self._scheduler is not None:
+            await self._scheduler.close()
+
+    @hookimpl
     async def shutdown(self) -> None:
         if self._scheduler is not None:
             await self._scheduler.close()

@@ -52,7 +52,18 @@ class Outbox:
         self._entries: deque[_Text | _Whole] = deque()
         self._size = 0
         self._news = asyncio.Event()
+        self._closed = False
         self.overflowed = False
+
+    @property
+    def drained(self) -> bool:
+        """Whether it is closed and empty."""
+        return self._closed and not self._entries
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self._closed = True
+        self._news.set()
 
     def put(self, event: Event) -> None:
         """Queue an event. It is encoded at once, as what it refers to may change; text waits, as more may join it."""
@@ -77,7 +88,7 @@ class Outbox:
         self._append(_Whole(data, len(data)))
 
     def _append(self, entry: _Text | _Whole) -> None:
-        if self.overflowed:
+        if self.overflowed or self._closed:
             return
         self._entries.append(entry)
         self._grow(entry.size)
@@ -91,8 +102,8 @@ class Outbox:
         self._news.set()
 
     async def wait(self) -> None:
-        """Return when there is something to send, or it has overflowed."""
-        if not self._entries and not self.overflowed:
+        """Return when there is something to send, or nothing more will come."""
+        if not self._entries and not self.overflowed and not self._closed:
             self._news.clear()
             await self._news.wait()
 

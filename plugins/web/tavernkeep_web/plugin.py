@@ -1,7 +1,7 @@
 """The plugin: the Quart application, `/ws`, and `tavernkeep serve`."""
 
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,7 +9,12 @@ from tavernkeep import ConfigSection, Route, hookimpl
 from tavernkeep.app import App
 from tavernkeep.cli import loaded_app
 from tavernkeep.config import SecurityConfig, ServerConfig
+from tavernkeep.plugins import PluginStatus
 from tavernkeep_web.config import WebConfig
+from tavernkeep_web.drain import Drain
+
+if TYPE_CHECKING:
+    from tavernkeep_web.binding import Binding
 
 
 class WebPlugin:
@@ -35,25 +40,42 @@ class WebPlugin:
     @hookimpl
     def asgi_app(self, app: App) -> Any:
         from tavernkeep_web.application import build_quart
-        from tavernkeep_web.binding import Binding
         from tavernkeep_web.gate import Gate
         from tavernkeep_web.openapi import openapi_document
         from tavernkeep_web.sockets import SocketEndpoint
 
         config = app.config.section(WebConfig)
         gate = Gate.of(config, app.config.section(ServerConfig), app.config.section(SecurityConfig))
-        bound = [(plugin, route, Binding.of(route)) for plugin, route in app.routes]
+        bound = _bound(app)
         self._document = openapi_document(bound, version("tavernkeep-kernel"))
         quart = build_quart(app, [(route, binding) for _, route, binding in bound], gate, config)
         socket = SocketEndpoint(app, gate, config)
+        drain = Drain(app, socket.close)
+        app.services.add(Drain, drain, owner="web")
 
         async def asgi(scope: Any, receive: Any, send: Any) -> None:
+            drain.watch_hypercorn()
             if scope["type"] == "websocket" and scope["path"] == "/ws":
                 await socket(scope, receive, send)
             else:
                 await quart(scope, receive, send)
 
         return asgi
+
+
+def _bound(app: App) -> "list[tuple[str, Route, Binding]]":
+    """Every route with its handler's signature; a plugin with a handler that cannot be called is put out of service."""
+    from tavernkeep_web.binding import Binding
+
+    bound = []
+    for name, route in app.routes:
+        plugin = app.plugins.get(name)
+        assert plugin is not None, "routes come from plugins"
+        try:
+            bound.append((name, route, Binding.of(route)))
+        except Exception as error:
+            app.plugins.fail(plugin, "register_routes", error)
+    return [entry for entry in bound if (plugin := app.plugins.get(entry[0])) and plugin.status is PluginStatus.ACTIVE]
 
 
 @click.command()

@@ -14,6 +14,7 @@ from hypercorn.config import Config as HypercornConfig
 from tavernkeep.app import App
 from tavernkeep.config import ServerConfig, StartError
 from tavernkeep_web.config import WebConfig
+from tavernkeep_web.drain import Drain
 
 _DRAIN_S = 3.0  # for requests that are being answered when the server is told to stop
 
@@ -54,9 +55,14 @@ async def _serve(app: App, listener: socket.socket) -> None:
         # Above the application's own limit, whose error says more than a closed connection.
         config.websocket_max_message_size = 2 * app.config.section(WebConfig).max_body_bytes
         config.h11_max_incomplete_size = 64 * 1024
-        await hypercorn_serve(_started(app), config, shutdown_trigger=stop.wait)
+        await hypercorn_serve(_started(app), config, shutdown_trigger=lambda: _told_to_stop(app, stop))
     finally:
         await app.stop()
+
+
+async def _told_to_stop(app: App, stop: asyncio.Event) -> None:
+    await stop.wait()
+    await app.services.get(Drain).run()
 
 
 def _started(app: App) -> Any:

@@ -19,6 +19,7 @@ from tavernkeep_web.outbox import Outbox
 
 _log = structlog.get_logger(__name__)
 
+_GOING_AWAY: Final = 1001
 _TRY_AGAIN_LATER: Final = 1013
 _TURN: Final = 200  # frames sent before others on the event loop get their turn
 _CLOSE_WAIT_S: Final = 5.0  # for the close frame to a viewer that reads nothing
@@ -31,6 +32,11 @@ class SocketEndpoint:
     app: App
     gate: Gate
     config: WebConfig
+    _closing: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    def close(self) -> None:
+        """Send every viewer what waits for it, then disconnect it."""
+        self._closing.set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one WebSocket connection."""
@@ -45,7 +51,7 @@ class SocketEndpoint:
             await _refuse(scope, send, getattr(refusal, "status", 403), str(refusal))
             return
         await send({"type": "websocket.accept"})
-        await _Connection(self.app, user, self.config, receive, send).serve()
+        await _Connection(self.app, user, self.config, receive, send).serve(self._closing)
 
 
 def _headers(scope: Any) -> dict[str, str]:
@@ -91,12 +97,16 @@ class _Connection:
         self._watched: dict[str, Callable[[], None]] = {}
         self._batches = False
 
-    async def serve(self) -> None:
-        """Take messages and send events until either side ends it."""
+    async def serve(self, closing: asyncio.Event) -> None:
+        """Take messages and send events until either side ends it, or `closing` is set."""
         unlisten = self._app.events.listen(self._outbox.put)
-        tasks = {asyncio.create_task(self._read()), asyncio.create_task(self._write())}
+        writer = asyncio.create_task(self._write())
+        tasks = {asyncio.create_task(self._read()), writer, asyncio.create_task(closing.wait())}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if closing.is_set():
+                self._outbox.close()
+                await asyncio.wait({writer}, timeout=_CLOSE_WAIT_S)
         finally:
             unlisten()
             for unwatch in self._watched.values():
@@ -107,7 +117,9 @@ class _Connection:
             for result in results:
                 if isinstance(result, Exception):
                     _log.error("socket failed", exc_info=result)
-        if self._outbox.overflowed:
+        if closing.is_set():
+            await self._close(_GOING_AWAY, "the server is stopping")
+        elif self._outbox.overflowed:
             _log.warning("viewer is too slow and is disconnected", user=self.user.uid)
             await self._close(_TRY_AGAIN_LATER, "too slow; SUBSCRIBE with `after` to resume")
 
@@ -120,7 +132,7 @@ class _Connection:
 
     async def _write(self) -> None:
         outbox, send = self._outbox, self._send
-        while not outbox.overflowed:
+        while not outbox.overflowed and not outbox.drained:
             await outbox.wait()
             for _ in range(_TURN):
                 data = self._take_batch() if self._batches else outbox.take()

@@ -1,0 +1,63 @@
+# Every target sets up what it needs. PYTHON chooses the interpreter of a new environment.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCES := pyproject.toml kernel/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help serve test test-slow check format bench docs clean
+
+help:
+	@echo "make serve      run the server on embedded defaults: SQLite, a demo model, no key"
+	@echo "make test       run the tests, with branch coverage"
+	@echo "make test-slow  run the slow ones: empty environments, long streams, fuzzing, a browser"
+	@echo "make check      lint, formatting, types, import rules, documentation"
+	@echo "make bench      measure, side by side, in one run"
+	@echo "make docs       build the documentation into docs/_build"
+	@echo "make format     put the sources in form"
+	@echo "make clean      remove what the other targets made"
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+# `--inexact` leaves alone what is there: node packs that were installed by hand, and uv itself.
+$(VENV)/.serve: $(BIN)/uv $(SOURCES)
+	$(BIN)/uv sync --quiet --inexact --no-dev
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/uv $(SOURCES)
+	$(BIN)/uv sync --quiet --inexact
+	@touch $@
+
+serve: $(VENV)/.serve
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tavernkeep serve
+
+test: $(VENV)/.dev
+	$(PYTEST) --cov --cov-report=term --cov-report=xml -m "not slow"
+
+test-slow: $(VENV)/.dev
+	$(PYTEST) -m slow
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/engine.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/server.py
+
+clean:
+	rm -rf $(VENV) docs/_build docs/reference/generated .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov
+	rm -f .coverage .coverage.* coverage.xml
