@@ -2,7 +2,7 @@
 
 The model says what it does: `echo-COUNT-DELAY_MS` answers `t0 t1 …`, COUNT words; `status-CODE` answers an error; `flaky-N` answers 503 N
 times, then like `echo-3-0`; `cut-COUNT` breaks off after COUNT words; `garbage` and `html` answer no completion; `hang` never answers;
-`slow-body` begins an answer and never goes on; `say` repeats the request as JSON.
+`slow-body` begins an answer and never goes on; `gather-N` answers when N requests are there; `say` repeats the request as JSON.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ class LlmServer:
     most_running: int = 0
     disconnected: asyncio.Event = attrs.field(factory=asyncio.Event)
     asked: asyncio.Event = attrs.field(factory=asyncio.Event)
+    gathered: int = 0
+    all_there: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -77,6 +79,13 @@ class LlmServer:
             await _send(send, int(rest[0]), {"error": {"message": f"you get {rest[0]}"}})
         elif kind in ("garbage", "html"):
             await _raw(send, 200, b"\x00\xff{{{" if kind == "garbage" else b"<html>login</html>", "text/html")
+        elif kind == "gather":
+            # Answers once so many requests have come: only if they are sent at the same time.
+            self.gathered += 1
+            if self.gathered >= int(rest[0]):
+                self.all_there.set()
+            await self.all_there.wait()
+            await _send(send, 200, _completion("here", request["model"]))
         elif kind == "hang":
             await asyncio.Event().wait()
         elif kind == "say":

@@ -119,7 +119,7 @@ class PlanNode:
         after_start: The nodes that may go on when this one has started.
         after_finish: The nodes that may go on when this one has finished.
         joined: The stream outputs whose joined text somebody needs.
-        streamed_to: Whether a stream feeds it while that runs; such a node never waits for a free place, as its source may wait for it.
+        streamed_by: Those of `sources` whose start is enough. A node that has any never waits for a free place, as they may wait for it.
     """
 
     index: int
@@ -139,7 +139,7 @@ class PlanNode:
     after_start: list[int] | tuple[()] = ()
     after_finish: list[int] | tuple[()] = ()
     joined: frozenset[str] = frozenset()
-    streamed_to: bool = False
+    streamed_by: frozenset[int] = frozenset()
 
     @property
     def streams(self) -> bool:
@@ -452,12 +452,12 @@ def _link_many(node: PlanNode, nodes: list[PlanNode]) -> None:
         for source in binding.sources:
             if source.feed is Feed.STREAM and nodes[source.node].streams:
                 started.add(source.node)
-                node.streamed_to = True
             else:
                 finished.add(source.node)
             if source.feed is Feed.TEXT:
                 nodes[source.node].joined |= {source.slot}
     started -= finished
+    node.streamed_by = frozenset(started)
     node.sources = (*finished, *started)
     for index in finished:
         _follow(nodes[index], node)

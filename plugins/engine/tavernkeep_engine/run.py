@@ -44,9 +44,6 @@ class NodeState(enum.Enum):
     BYPASSED = "bypassed"
 
 
-_OPEN: Final = (NodeState.PENDING, NodeState.EXECUTING)
-
-
 @attrs.frozen
 class Limits:
     """What bounds a run.
@@ -172,7 +169,7 @@ class Run:
             self._fail(node, NodeFailure(node.problem))
             return
         kind = node.kind
-        if kind is not Kind.INLINE and kind is not None and not node.streamed_to:
+        if kind is not Kind.INLINE and kind is not None and not node.streamed_by:
             if self._busy >= self._limits.nodes:
                 self._held.append(node.index)
                 self._network.relieve()
@@ -335,7 +332,12 @@ class Run:
             return ()
         if index in self._held:
             return self._tasks.values()
-        return [source for source in self.plan.nodes[index].sources if self.states[source] in _OPEN]
+        node = self.plan.nodes[index]
+        return [
+            source
+            for source in node.sources
+            if self.states[source] is NodeState.PENDING or (self.states[source] is NodeState.EXECUTING and source not in node.streamed_by)
+        ]
 
     async def _stream(self, node: PlanNode, pieces: Any) -> dict[str, Any]:
         """Run an async generator: send each chunk to viewers and consumers; gives the batch outputs."""

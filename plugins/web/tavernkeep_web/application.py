@@ -1,5 +1,6 @@
 """Makes the Quart application from the declared routes."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final
@@ -23,6 +24,8 @@ from tavernkeep_web.sockets import credentials_of
 _log = structlog.get_logger(__name__)
 
 _JSON: Final = "application/json"
+_RECEIVED: Final = "tavernkeep.received"
+_LINGER_S: Final = 10.0
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
 _REQUEST_HEADERS: Final = ["Content-Type", "Authorization"]
 _SECURITY_HEADERS: Final = {
@@ -52,6 +55,28 @@ def build_quart(app: App, routes: Iterable[tuple[Route, Binding]], gate: Gate, c
         allow_credentials=True,
     )
     return quart
+
+
+def noting_end_of_body(scope: Any, receive: Any) -> tuple[Any, Any]:
+    """A request's scope and `receive`, with an event in the scope that is set when the body has come in, used or not."""
+    received = asyncio.Event()
+
+    async def noting() -> Any:
+        message = await receive()
+        if not message.get("more_body"):
+            received.set()
+        return message
+
+    return {**scope, _RECEIVED: received}, noting
+
+
+async def _let_body_end() -> None:
+    """A client that is still sending when its connection is closed loses the answer, so a body that is too long is let through first."""
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            await request.scope[_RECEIVED].wait()  # type: ignore[typeddict-item]
+    except TimeoutError:
+        _log.info("a body that is too long does not end", path=request.path)
 
 
 def _converter(part: str) -> str:
@@ -163,6 +188,8 @@ class _Requests:
             413: f"The body is longer than {self._config.max_body_bytes} bytes (web.maxBodyBytes).",
         }
         status = error.code or 500
+        if status == 413:
+            await _let_body_end()
         answer = _json({"error": messages.get(status, error.description or error.name)}, status)
         if status == 405 and isinstance(allowed := getattr(error, "valid_methods", None), list):
             answer.headers["Allow"] = ", ".join(sorted(allowed))

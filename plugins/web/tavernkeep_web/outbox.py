@@ -44,7 +44,11 @@ class _Whole:
 
 
 class Outbox:
-    """A queue of messages for one viewer. Putting never waits; what is too much for it sets `overflowed` and empties it."""
+    """A queue of messages for one viewer. Putting never waits; what is too much for it sets `overflow` and empties it.
+
+    Attributes:
+        overflow: Set when the viewer is too slow; nothing is taken from then on.
+    """
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         self._max_messages = max_messages
@@ -53,12 +57,12 @@ class Outbox:
         self._size = 0
         self._news = asyncio.Event()
         self._closed = False
-        self.overflowed = False
+        self.overflow = asyncio.Event()
 
     @property
     def drained(self) -> bool:
         """Whether it is closed and empty."""
-        return self._closed and not self._entries
+        return (self._closed or self.overflow.is_set()) and not self._entries
 
     def close(self) -> None:
         """Take nothing more."""
@@ -88,7 +92,7 @@ class Outbox:
         self._append(_Whole(data, len(data)))
 
     def _append(self, entry: _Text | _Whole) -> None:
-        if self.overflowed or self._closed:
+        if self.overflow.is_set() or self._closed:
             return
         self._entries.append(entry)
         self._grow(entry.size)
@@ -96,14 +100,14 @@ class Outbox:
     def _grow(self, size: int) -> None:
         self._size += size
         if len(self._entries) > self._max_messages or self._size > self._max_bytes:
-            self.overflowed = True
+            self.overflow.set()
             self._entries.clear()
             self._size = 0
         self._news.set()
 
     async def wait(self) -> None:
         """Return when there is something to send, or nothing more will come."""
-        if not self._entries and not self.overflowed and not self._closed:
+        if not self._entries and not self.drained:
             self._news.clear()
             await self._news.wait()
 

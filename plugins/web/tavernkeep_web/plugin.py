@@ -39,7 +39,7 @@ class WebPlugin:
 
     @hookimpl
     def asgi_app(self, app: App) -> Any:
-        from tavernkeep_web.application import build_quart
+        from tavernkeep_web.application import build_quart, noting_end_of_body
         from tavernkeep_web.gate import Gate
         from tavernkeep_web.openapi import openapi_document
         from tavernkeep_web.sockets import SocketEndpoint
@@ -58,7 +58,7 @@ class WebPlugin:
             if scope["type"] == "websocket" and scope["path"] == "/ws":
                 await socket(scope, receive, send)
             else:
-                await quart(scope, receive, send)
+                await quart(*noting_end_of_body(scope, receive), send)
 
         return asgi
 

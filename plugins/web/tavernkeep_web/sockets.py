@@ -101,7 +101,9 @@ class _Connection:
         """Take messages and send events until either side ends it, or `closing` is set."""
         unlisten = self._app.events.listen(self._outbox.put)
         writer = asyncio.create_task(self._write())
-        tasks = {asyncio.create_task(self._read()), writer, asyncio.create_task(closing.wait())}
+        # The overflow is waited for apart from the writer, which a viewer that reads nothing holds up in the middle of a message.
+        ends = (self._read(), closing.wait(), self._outbox.overflow.wait())
+        tasks = {writer, *map(asyncio.create_task, ends)}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if closing.is_set():
@@ -119,7 +121,7 @@ class _Connection:
                     _log.error("socket failed", exc_info=result)
         if closing.is_set():
             await self._close(_GOING_AWAY, "the server is stopping")
-        elif self._outbox.overflowed:
+        elif self._outbox.overflow.is_set():
             _log.warning("viewer is too slow and is disconnected", user=self.user.uid)
             await self._close(_TRY_AGAIN_LATER, "too slow; SUBSCRIBE with `after` to resume")
 
@@ -132,7 +134,7 @@ class _Connection:
 
     async def _write(self) -> None:
         outbox, send = self._outbox, self._send
-        while not outbox.overflowed and not outbox.drained:
+        while not outbox.drained:
             await outbox.wait()
             for _ in range(_TURN):
                 data = self._take_batch() if self._batches else outbox.take()
