@@ -31,7 +31,7 @@ $(VENV)/.dev: $(BIN)/uv $(SOURCES)
 	@touch $@
 
 serve: $(VENV)/.serve
-	@PATH="$(CURDIR)/$(BIN):$$PATH" tavernkeep serve
+	@$(BIN)/tavernkeep serve
 
 test: $(VENV)/.dev
 	$(PYTEST) --cov --cov-report=term --cov-report=xml -m "not slow"

@@ -349,7 +349,7 @@ class NodeDefinition:
 
     @property
     def full_type(self) -> str:
-        """`namespace:type`."""
+        """The type with its namespace, as workflows hold it."""
         return f"{self.namespace}:{self.type}"
 
     def mode_for(self, config_values: ConfigValues) -> NodeMode:

@@ -5,7 +5,8 @@ import logging
 import signal
 import socket
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import click
 from hypercorn.asyncio import serve as hypercorn_serve
@@ -16,7 +17,8 @@ from tavernkeep.config import ServerConfig, StartError
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.drain import Drain
 
-_DRAIN_S = 3.0  # for requests that are being answered when the server is told to stop
+_EXAMPLE: Final = "examples/chat.json"
+_DRAIN_S: Final = 3.0  # for requests that are being answered when the server is told to stop
 
 
 async def run_server(app: App, host: str | None, port: int | None) -> None:
@@ -96,7 +98,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _banner(host: str, port: int) -> str:
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    return f"tavernkeep is ready at {url}\n  the API: {url}/docs\n  try:     tavernkeep run examples/chat.json\n  stop:    Ctrl-C"
+    tries = f"{sys.argv[0]} run {_EXAMPLE}" if Path(_EXAMPLE).exists() else f"curl {url}/api/nodes"
+    return f"tavernkeep is ready at {url}\n  the API: {url}/docs\n  try:     {tries}\n  stop:    Ctrl-C"
 
 
 def run(app: App, host: str | None, port: int | None) -> None:

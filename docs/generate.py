@@ -1,0 +1,144 @@
+"""Writes the reference pages that follow from the code: hooks, configuration, node types, commands."""
+
+import inspect
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from tavernkeep import hookspecs
+from tavernkeep.app import App
+from tavernkeep.cli import program
+from tavernkeep.config import CORE_SECTIONS, ConfigSource
+from tavernkeep.nodes import NodeDefinition, Slots
+from tavernkeep.schema import attribute_docs, first_line
+from tavernkeep.wire import unstructure, wire_name
+
+
+def write_reference(folder: Path) -> None:
+    """Write every page anew into a folder that holds nothing else."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "nodes").mkdir(parents=True)
+    app = App.load(ConfigSource.read(folder / "config.json", {}))
+    app.collect_nodes()
+    (folder / "hooks.md").write_text(_hooks(), encoding="utf-8")
+    (folder / "configuration.md").write_text(_configuration(app), encoding="utf-8")
+    (folder / "commands.md").write_text(_commands(app), encoding="utf-8")
+    _write_nodes(folder / "nodes", sorted(app.nodes, key=lambda node: node.full_type))
+
+
+def _hooks() -> str:
+    lines = ["# Hooks", "", first_line(hookspecs), ""]
+    for name, function in vars(hookspecs).items():
+        if hasattr(function, f"{hookspecs.PROJECT}_spec"):
+            signature = ", ".join(inspect.signature(function).parameters)
+            prefix = "async " if inspect.iscoroutinefunction(function) else ""
+            lines += [f"## {name}", "", f"`{prefix}{name}({signature})`", "", inspect.getdoc(function) or "", ""]
+    return "\n".join(lines)
+
+
+def _configuration(app: App) -> str:
+    lines = ["# Configuration", "", "Every key of `config.json` with its default. Each can be set by the variable beside it;", ""]
+    lines += ["a secret one also from a file that the variable with `_FILE` at its end names.", ""]
+    for path, class_ in sorted({**CORE_SECTIONS, **app.sections}.items()):
+        lines += [f"## {path}", "", first_line(class_), "", "| key | default | variable | meaning |", "|---|---|---|---|"]
+        for key, default, meaning in _keys(class_, path):
+            variable = "TAVERNKEEP_" + "__".join(_upper(part) for part in key.split("."))
+            lines.append(f"| `{key}` | `{default}` | `{variable}` | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _upper(key: str) -> str:
+    return "".join(f"_{char}" if char.isupper() and key[index - 1 : index].islower() else char for index, char in enumerate(key)).upper()
+
+
+def _keys(class_: type, path: str) -> Iterator[tuple[str, str, str]]:
+    documented = attribute_docs(class_)
+    defaults = class_()
+    for field in attrs.fields(class_):
+        value, key = getattr(defaults, field.name), f"{path}.{wire_name(field)}"
+        if attrs.has(type(value)):
+            yield from _keys(type(value), key)
+        else:
+            yield key, json.dumps(unstructure(value), ensure_ascii=False), documented.get(field.name, "")
+
+
+def _commands(app: App) -> str:
+    lines = ["# Commands", "", "`tavernkeep COMMAND`; `--config FILE` before the command names the configuration.", ""]
+    commands: dict[str, click.Command] = dict(program.commands)
+    for _, registered in app.plugins.collect("register_commands", click.Command):
+        commands.update((command.name or "", command) for command in registered)
+    for name, command in sorted(commands.items()):
+        lines += [f"## {name}", "", *_command(name, command)]
+    return "\n".join(lines)
+
+
+def _command(name: str, command: click.Command) -> Iterator[str]:
+    context = click.Context(command, info_name=f"tavernkeep {name}")
+    yield from ("```text", command.get_help(context), "```", "")
+    if isinstance(command, click.Group):
+        for inner_name, inner in command.commands.items():
+            yield from _command(f"{name} {inner_name}", inner)
+
+
+def _write_nodes(folder: Path, nodes: list[NodeDefinition]) -> None:
+    by_category: dict[str, list[NodeDefinition]] = defaultdict(list)
+    for node in nodes:
+        by_category[node.category].append(node)
+        (folder / f"{_file(node)}.md").write_text(_node(node), encoding="utf-8")
+    lines = ["# Nodes", ""]
+    for category, entries in sorted(by_category.items()):
+        lines += [f"## {category or 'Other'}", "", "| type | what it does |", "|---|---|"]
+        lines += [f"| [`{node.full_type}`]({_file(node)}.md) | {_cell(node.description)} |" for node in entries]
+        lines.append("")
+    lines += ["```{toctree}", ":hidden:", "", *map(_file, nodes), "```", ""]
+    (folder / "index.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _file(node: NodeDefinition) -> str:
+    return node.full_type.replace(":", ".")
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def _node(node: NodeDefinition) -> str:
+    lines = [f"# {node.full_type}", "", node.description, ""]
+    if node.config_schema:
+        lines += ["## Configuration", "", *_slots(node.config_schema)]
+    if node.modes:
+        lines += [f"The configuration value `{node.mode_config_key}` picks one of these modes; unset, it is `{node.default_mode_id}`.", ""]
+        for mode in node.modes.values():
+            lines += [f"## Mode {mode.id}", "", "Inputs:", "", *_slots(mode.inputs), "Outputs:", "", *_slots(mode.outputs)]
+    else:
+        lines += ["## Inputs", "", *_slots(node.inputs), "## Outputs", "", *_slots(node.outputs)]
+    if node.dynamic_slots:
+        lines += ["Its slots follow from the workflow; those above are what an editor begins with.", ""]
+    return "\n".join(lines)
+
+
+def _slots(slots: Slots) -> list[str]:
+    if not slots:
+        return ["None.", ""]
+    rows = [f"| `{key}` | {_type(slot)} | {_default(slot)} | {_cell(slot.description or '')} |" for key, slot in slots.items()]
+    return ["| slot | type | default | meaning |", "|---|---|---|---|", *rows, ""]
+
+
+def _type(slot: Any) -> str:
+    notes = [slot.data_flow_type.value]
+    notes += [word for word, there in (("stream", slot.is_stream), ("several", slot.multi), ("required", slot.required is True)) if there]
+    return ", ".join(notes)
+
+
+def _default(slot: Any) -> str:
+    if "default" not in slot.config:
+        return ""
+    text = json.dumps(slot.config["default"], ensure_ascii=False)
+    return f"`` {_cell(text if len(text) < 80 else text[:77] + '…')} ``"
