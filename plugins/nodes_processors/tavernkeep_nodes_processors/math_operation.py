@@ -58,6 +58,11 @@ def _sign(value: float) -> float:
     return value if math.isnan(value) or value == 0 else math.copysign(1, value)
 
 
+def _round(value: float) -> int:
+    whole = math.floor(value)
+    return whole + (value - whole >= 0.5)
+
+
 def _sinh(value: float) -> float:
     return math.sinh(value) if abs(value) < 710 else math.copysign(math.inf, value)
 
@@ -95,7 +100,7 @@ _OPERATIONS: Final[dict[str, Operation]] = {
     "lessThan": _two(lambda a, b: float(a < b)),
     "greaterThan": _two(lambda a, b: float(a > b)),
     "sign": _one(_sign),
-    "round": _one(_whole(lambda value: math.floor(value + 0.5))),
+    "round": _one(_whole(_round)),
     "floor": _one(_whole(math.floor)),
     "ceil": _one(_whole(math.ceil)),
     "truncate": _one(_whole(math.trunc)),

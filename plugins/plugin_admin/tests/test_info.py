@@ -1,0 +1,19 @@
+"""How a plugin is shown."""
+
+from tavernkeep.app import App
+from tavernkeep.config import ConfigSource
+from tavernkeep_plugin_admin.plugin import PluginAdmin, PluginInfo
+
+
+async def test_each_plugin_is_shown_with_what_became_of_it(tmp_path: object) -> None:
+    """A disabled one with the reason, an active one with its nodes."""
+    app = App.load(ConfigSource.read(tmp_path / "config.json", {"TAVERNKEEP_PLUGINS__DISABLED": "nodes_io"}))  # type: ignore[operator]
+    app.collect_nodes()
+    routes = {route.path: route for route in PluginAdmin().register_routes(app)}
+    plugins: dict[str, PluginInfo] = {plugin.name: plugin for plugin in await routes["/api/plugins"].handler()}
+    assert (plugins["nodes_io"].is_enabled, plugins["nodes_io"].error) == (False, "disabled by plugins.disabled")
+    assert "core:TextMerge" in plugins["nodes_utility"].provides
+    assert plugins["nodes_utility"].display_name == "Nodes utility"
+    nodes = await routes["/api/nodes"].handler()
+    assert {"core:TextMerge"} <= {f"{node['namespace']}:{node['type']}" for node in nodes}
+    assert not [node for node in nodes if node["type"] == "GroupInput"]

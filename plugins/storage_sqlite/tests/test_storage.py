@@ -1,0 +1,67 @@
+"""SQLite: how it is opened, and migrations."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tortoise import Tortoise
+
+from tavernkeep import StartError
+from tavernkeep_accounts.plugin import AccountsPlugin
+from tavernkeep_storage_sqlite.provider import SqliteConfig, SqliteStorage, database_of
+
+MODELS = AccountsPlugin().register_models()
+
+
+async def test_it_is_opened_as_it_should_be(tmp_path: Path) -> None:
+    """WAL, foreign keys on, a busy time-out."""
+    storage = SqliteStorage(tmp_path / "new" / "db.sqlite3", SqliteConfig(busy_timeout_s=1.5))
+    await storage.open(MODELS)
+    connection = Tortoise.get_connection("default")
+    found = {}
+    for name in ("journal_mode", "foreign_keys", "busy_timeout"):
+        found[name] = next(iter((await connection.execute_query_dict(f"PRAGMA {name}"))[0].values()))
+    assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 1500}
+    await storage.close()
+
+
+async def test_migrations_are_applied_once(tmp_path: Path) -> None:
+    """The first call applies what is pending, the next nothing, also after a restart."""
+    for expected in (True, False):
+        storage = SqliteStorage(tmp_path / "db.sqlite3", SqliteConfig())
+        await storage.open(MODELS)
+        pending = await storage.pending()
+        assert bool(pending) is expected
+        assert await storage.migrate() == pending
+        assert await storage.migrate() == []
+        await storage.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [
+        (None, "default"),
+        ("", "default"),
+        (":memory:", ":memory:"),
+        ("data/x.db", "data/x.db"),
+        ("sqlite:///var/lib/x%20y.db", "/var/lib/x y.db"),
+        ("sqlite://x.db", "x.db"),
+    ],
+)
+def test_the_url_names_a_file(url: str | None, database: str) -> None:
+    """Absolute with three slashes, relative with two, or a path."""
+    assert str(database_of(url, Path("default"))) == database
+
+
+def test_another_database_is_refused() -> None:
+    """The message names both kinds."""
+    with pytest.raises(StartError, match=r"'postgres'.*'sqlite'"):
+        database_of("postgres://host/db", Path("default"))
+
+
+async def test_a_folder_in_the_way_is_one_sentence(tmp_path: Path) -> None:
+    """Whatever SQLite says, the message names the file."""
+    (tmp_path / "db").mkdir()
+    with pytest.raises(StartError, match="cannot be opened"):
+        await SqliteStorage(tmp_path / "db", SqliteConfig()).open(MODELS)
+    await asyncio.sleep(0)
