@@ -9,19 +9,8 @@ from tavernkeep.config import ConfigSection, StartError
 from tavernkeep.events import Event
 from tavernkeep.hookspecs import hookimpl, hookspec
 from tavernkeep.http import ApiError, Request, Response, Route, WebSocketMessage
-from tavernkeep.nodes import (
-    Chunk,
-    DataFlowType,
-    NodeContext,
-    NodeDefinition,
-    NodeFailure,
-    NodeMode,
-    Outputs,
-    PassThrough,
-    Slot,
-    Stream,
-    StreamFailed,
-)
+from tavernkeep.nodes import DataFlowType, NodeDefinition, NodeMode, PassThrough, Policy, Slot
+from tavernkeep.running import Chunk, NodeContext, NodeFailure, Outputs, Routed, Stream, StreamFailed, Subflow
 from tavernkeep.services import ServiceNotFound, Services
 from tavernkeep.storage import ModelSet, StorageProvider
 
@@ -43,9 +32,11 @@ __all__ = [
     "NodeMode",
     "Outputs",
     "PassThrough",
+    "Policy",
     "Request",
     "Response",
     "Route",
+    "Routed",
     "ServiceNotFound",
     "Services",
     "Slot",
@@ -53,6 +44,7 @@ __all__ = [
     "StorageProvider",
     "Stream",
     "StreamFailed",
+    "Subflow",
     "UserContext",
     "WebSocketMessage",
     "hookimpl",

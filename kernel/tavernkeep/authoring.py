@@ -24,7 +24,8 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from tavernkeep.nodes import Chunk, DataFlowType, Kind, NodeContext, NodeDefinition, Outputs, Slot, Slots, Stream
+from tavernkeep.nodes import DataFlowType, Kind, NodeDefinition, Slot, Slots
+from tavernkeep.running import Chunk, NodeContext, Outputs, Stream
 from tavernkeep.schema import first_line
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,6 +69,7 @@ def node(
     output: str = "output",
     outputs: Slots | None = None,
     inline: bool = False,
+    process: bool = False,
     **definition: Any,
 ) -> Callable[[F], Node[F]]:
     """Make a node of a function.
@@ -77,6 +79,8 @@ def node(
         output: The name of the one output, when the function returns a plain value.
         outputs: The outputs, when the function returns a mapping of several.
         inline: The function returns in well under a millisecond and never blocks; it then runs without a thread of its own.
+        process: The function computes for long: it runs in a process of its own. It is a module's own function, takes no context, and
+            what it takes and returns can be pickled.
         definition: Anything else that a `NodeDefinition` takes.
 
     Raises:
@@ -88,6 +92,8 @@ def node(
 
     def decorate(function: F) -> Node[F]:
         plan = _Signature.of(function, type_)
+        if process and (plan.context or Kind.of(function, inline=False) is not Kind.THREAD):
+            raise TypeError(f"node {type_}: what runs in a process of its own is a plain function without a context")
         outs = _outputs(function, output) if outputs is None else outputs
         made = NodeDefinition(
             type=name,
@@ -101,6 +107,7 @@ def node(
             config_values={key: slot.config["default"] for key, slot in plan.config.items() if "default" in slot.config},
             execute=plan.adapt(function, None if outputs is not None else next(iter(outs), None)),
             inline=inline,
+            process=f"{function.__module__}:{function.__qualname__}" if process else None,
             **definition,
         )
         return Node(function, made)

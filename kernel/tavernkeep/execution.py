@@ -135,12 +135,16 @@ class Scheduler(Protocol):
         """
         ...
 
-    async def check(self, payload: WorkflowPayload) -> PayloadReport:
+    async def check(self, payload: WorkflowPayload, user: UserContext) -> PayloadReport:
         """Find everything that is wrong with a payload, and run nothing."""
         ...
 
     async def interrupt(self, execution_id: str, user: UserContext) -> Interrupted:
         """Stop an execution; returns when it has stopped."""
+        ...
+
+    def answer(self, execution_id: str, node_id: str, value: Any, user: UserContext) -> bool | None:
+        """Give a node the answer that it waits for; `False` when it waits for none, `None` for an unknown execution."""
         ...
 
     def executions(self, user: UserContext) -> list[ExecutionInfo]:

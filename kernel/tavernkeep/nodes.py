@@ -1,22 +1,21 @@
-"""What a node is: its slots, its modes, how it runs, and what it is handed when it does.
+"""What a node is: its slots, its modes, and how it runs. What it has to do with while it runs is in `tavernkeep.running`.
 
 Most authors need only the `node` decorator of `tavernkeep.authoring`; it makes the `NodeDefinition` described here.
 """
 
 import enum
 import inspect
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
-import structlog
 
 from tavernkeep.auth import UserContext
-from tavernkeep.services import Services
-from tavernkeep.wire import unstructure
+from tavernkeep.running import ConfigValues, NodeContext, Subflow
+from tavernkeep.wire import named, unstructure
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from tavernkeep.workflow import InterfaceSlot
 
 
 class DataFlowType(enum.StrEnum):
@@ -48,8 +47,6 @@ _EMPTY: Final[Mapping[str, Callable[[], Any]]] = {
 }
 _ANY: Final = (DataFlowType.WILDCARD, DataFlowType.CONVERTIBLE_ANY)
 _TO_STRING: Final = (DataFlowType.INTEGER, DataFlowType.FLOAT, DataFlowType.BOOLEAN)
-
-ConfigValues = Mapping[str, Any]
 
 
 @attrs.frozen
@@ -127,146 +124,6 @@ def compatible(source: Slot, target: Slot) -> bool:
     return "BehaviorWildcard" in ours or "BehaviorWildcard" in theirs or not set(ours).isdisjoint(theirs)
 
 
-@attrs.frozen
-class Chunk:
-    """A piece of a stream.
-
-    Attributes:
-        type: `text_chunk`, `tool_call_chunk`, `finish_reason_chunk`, `usage_chunk`, `error_chunk` or `custom`.
-        slot: The one stream output it goes to; all of them when `None`.
-        extra: Further fields, sent as they are.
-    """
-
-    type: str
-    content: Any
-    slot: str | None = None
-    extra: Mapping[str, Any] | None = None
-
-    @property
-    def is_last(self) -> bool:
-        """Whether a client closes its view of the stream on it."""
-        return self.type in ("finish_reason_chunk", "error_chunk")
-
-    def to_wire(self) -> dict[str, Any]:
-        """The chunk as the messages carry it."""
-        wire = {"type": self.type, "content": self.content}
-        if self.slot is not None:
-            wire["slot"] = self.slot
-        if self.extra:
-            wire.update(self.extra)
-        return wire
-
-    @classmethod
-    def of(cls, value: object) -> "Chunk":
-        """A chunk made of any value: itself, a mapping with a `type` and a `content`, a string, or anything else as `custom`."""
-        if isinstance(value, Chunk):
-            return value
-        if isinstance(value, str):
-            return cls("text_chunk", value)
-        if isinstance(value, Mapping) and isinstance(value.get("type"), str) and "content" in value:
-            extra = {key: item for key, item in value.items() if key not in ("type", "content", "slot")}
-            return cls(value["type"], value["content"], value.get("slot"), extra or None)
-        return cls("custom", value)
-
-
-class Outputs(dict[str, Any]):
-    """What a streaming node yields, besides its chunks, to set its batch outputs: `yield Outputs(text="…")`."""
-
-
-class Stream(Protocol):
-    """What a stream input hands the node: an iterator of chunks that waits for its source.
-
-    Iterating raises `StreamFailed` when the source fails half way.
-    """
-
-    def __aiter__(self) -> AsyncIterator[Chunk]: ...
-
-
-class StreamFailed(Exception):
-    """The node that feeds a stream failed before it ended."""
-
-
-class NodeFailure(Exception):
-    """A failure that a node reports on purpose: its message is meant for the person who runs the workflow.
-
-    Args:
-        retryable: Whether trying again may help.
-        slot: The input that is at fault.
-    """
-
-    def __init__(self, message: str, *, retryable: bool = False, slot: str | None = None) -> None:
-        super().__init__(message)
-        self.retryable = retryable
-        self.slot = slot
-
-
-Progress = Callable[[str, float, float], None]
-
-
-@attrs.define
-class ExecutionContext:
-    """What all nodes of one execution share.
-
-    Attributes:
-        metadata: What the client sent along: `workflowName`, `projectId` and whatever else.
-        interface_inputs: The values of the workflow's own inputs for this run.
-        secrets: Strings that must not leave the engine in any message; nodes add to it with `NodeContext.hide`.
-    """
-
-    execution_id: str
-    user: UserContext
-    services: Services
-    metadata: Mapping[str, Any]
-    interface_inputs: Mapping[str, Any]
-    report_progress: Progress = lambda node_id, value, max_: None
-    secrets: set[str] = attrs.field(factory=set, repr=False)
-    cancelled: threading.Event = attrs.field(factory=threading.Event, repr=False)
-
-
-@attrs.define
-class NodeContext:
-    """What a running node may know of the world, and do to it."""
-
-    execution: ExecutionContext
-    node_id: str
-    node_type: str
-    config: ConfigValues
-
-    @property
-    def user(self) -> UserContext:
-        """Who runs the workflow."""
-        return self.execution.user
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the execution is being stopped. A node that blocks in a thread looks at it now and then and returns."""
-        return self.execution.cancelled.is_set()
-
-    @property
-    def log(self) -> Any:
-        """A structlog logger bound to this node."""
-        return structlog.get_logger("tavernkeep.node").bind(
-            execution=self.execution.execution_id, node=self.node_id, node_type=self.node_type
-        )
-
-    def service(self, contract: type[T]) -> T:
-        """The service that a plugin registered for a contract.
-
-        Raises:
-            ServiceNotFound: No active plugin provides it.
-        """
-        return self.execution.services.get(contract)
-
-    def progress(self, value: float, max_: float = 1) -> None:
-        """Tell the viewers how far the node is."""
-        self.execution.report_progress(self.node_id, value, max_)
-
-    def hide(self, secret: str) -> None:
-        """Keep a string out of every message of this execution from now on."""
-        if secret:
-            self.execution.secrets.add(secret)
-
-
 Execute = Callable[[dict[str, Any], NodeContext], Any]
 
 
@@ -277,6 +134,7 @@ class Kind(enum.Enum):
     THREAD = "thread"  # any other plain function: it may block
     ASYNC = "async"  # a coroutine function
     STREAM = "stream"  # an async generator function: yields chunks
+    PROCESS = "process"  # a function that computes for long, in a process of its own
 
     @classmethod
     def of(cls, execute: Execute, inline: bool) -> "Kind":
@@ -299,6 +157,53 @@ class NodeMode:
     display_name: str | None = None
 
 
+class Resolution(Protocol):
+    """What a definition with dynamic slots may ask about the workflow that a node stands in."""
+
+    @property
+    def config(self) -> ConfigValues:
+        """The node's configuration values."""
+        ...
+
+    @property
+    def interface_inputs(self) -> Mapping[str, "InterfaceSlot"]:
+        """The inputs of the workflow itself."""
+        ...
+
+    async def workflow(self, reference: str) -> Subflow:
+        """Another workflow, ready to run.
+
+        Raises:
+            NodeFailure: There is none, or it contains this one.
+        """
+        ...
+
+
+@attrs.frozen
+class Policy:
+    """How long a node may take, and how often it is tried.
+
+    A node's own `configValues.executionPolicy` wins over its definition's. What fails with `NodeFailure` is tried again only when that is
+    retryable; any other exception and a time-out are. A node that has streamed something, or reads a stream, is not tried again.
+
+    Attributes:
+        timeout_s: For one attempt, in seconds; no limit when `None`.
+        attempts: How often it is tried at most.
+        wait_s: Before the second attempt, in seconds; each further wait is twice as long.
+        longest_wait_s: No wait is longer, in seconds.
+    """
+
+    timeout_s: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0)), metadata=named("timeoutS")
+    )
+    attempts: int = attrs.field(default=1, validator=[attrs.validators.ge(1), attrs.validators.le(100)])
+    wait_s: float = attrs.field(default=0.5, validator=attrs.validators.ge(0), metadata=named("waitS"))
+    longest_wait_s: float = attrs.field(default=60.0, validator=attrs.validators.ge(0), metadata=named("longestWaitS"))
+
+
+POLICY_KEY: Final = "executionPolicy"  # in a node's configuration values
+
+
 @attrs.frozen
 class PassThrough:
     """What a bypassed node gives instead of its outputs: named inputs, named values."""
@@ -319,6 +224,11 @@ class NodeDefinition:
         mode_config_key: The configuration key whose value picks an entry of `modes`.
         bypass_behavior: `"mute"`, a `PassThrough`, or `None` for matching by type.
         max_concurrent: How many of its kind may run at once on the server; no limit when `None`.
+        resolve: Gives a node the slots and the function that follow from the workflow it stands in, once, before the run.
+        deterministic: The same inputs and configuration give the same outputs, and nothing else happens; so the outputs may be remembered.
+        process: The importable name (`package.module:name`) of a `Node`, or of an execute function, that computes for long: it runs in a
+            process of its own, without a context but for its configuration.
+        policy: How long a node of this type may take, and how often it is tried.
         on_click: Called with the button's name and the user when a person presses a button of the node in the editor.
     """
 
@@ -339,6 +249,10 @@ class NodeDefinition:
     dynamic_slots: bool = False
     bypass_behavior: str | PassThrough | None = None
     max_concurrent: int | None = None
+    resolve: Callable[[Resolution], Awaitable[NodeMode]] | None = None
+    deterministic: bool = False
+    process: str | None = None
+    policy: Policy | None = None
     width: int | None = None
     client_script_url: str | None = None
     is_ui_node: bool = False
@@ -351,6 +265,16 @@ class NodeDefinition:
     def full_type(self) -> str:
         """The type with its namespace, as workflows hold it."""
         return f"{self.namespace}:{self.type}"
+
+    def config_of(self, config_values: ConfigValues) -> ConfigValues:
+        """A node's configuration values over those of the definition."""
+        return {**self.config_values, **config_values} if self.config_values else config_values
+
+    def kind_of(self, mode: NodeMode) -> Kind | None:
+        """How a node in a mode runs; `None` when there is nothing to run."""
+        if self.process is not None:
+            return Kind.PROCESS
+        return Kind.of(mode.execute, self.inline) if mode.execute else None
 
     def mode_for(self, config_values: ConfigValues) -> NodeMode:
         """The slots and the function that a node with these configuration values has."""

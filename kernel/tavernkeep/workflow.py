@@ -1,10 +1,11 @@
 """The workflow as it is submitted, and how a stored workflow becomes one."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
+from tavernkeep.auth import UserContext
 from tavernkeep.nodes import DataFlowType
 from tavernkeep.wire import structure
 
@@ -48,6 +49,8 @@ class InterfaceSlot:
     custom_description: str | None = None
     config: dict[str, Any] = attrs.field(factory=dict)
     is_stream: bool = False
+    required: bool = False
+    match_categories: list[str] = attrs.field(factory=list)
 
 
 @attrs.frozen
@@ -56,50 +59,6 @@ class OutputMapping:
 
     source_node_id: str
     source_slot_key: str
-
-
-@attrs.frozen
-class WorkflowPayload:
-    """A graph to execute: what `PROMPT_REQUEST` and `POST /api/prompt` carry.
-
-    Attributes:
-        metadata: Stored and returned as it is.
-        request_id: Echoed in the answer.
-        priority: Higher goes first among those that wait.
-        timeout_s: After so many seconds the execution is stopped and ends in `error`.
-        target_node_ids: Run only what these nodes need.
-        dry_run: Only check it.
-    """
-
-    nodes: list[PayloadNode]
-    edges: list[Edge]
-    workflow_id: str | None = None
-    interface_inputs: dict[str, InterfaceSlot] = attrs.field(factory=dict)
-    interface_outputs: dict[str, InterfaceSlot] = attrs.field(factory=dict)
-    output_interface_mappings: dict[str, OutputMapping] = attrs.field(factory=dict)
-    metadata: dict[str, Any] = attrs.field(factory=dict)
-    request_id: str | None = None
-    priority: int = 0
-    timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "timeoutS"})
-    target_node_ids: list[str] | None = None
-    dry_run: bool = False
-
-    @property
-    def name(self) -> str | None:
-        """The workflow's name, where the client sent one."""
-        name = self.metadata.get("workflowName")
-        return name if isinstance(name, str) else None
-
-    def with_inputs(self, values: Mapping[str, Any]) -> "WorkflowPayload":
-        """The same workflow with other values for some of its interface inputs.
-
-        Raises:
-            KeyError: It has no such input.
-        """
-        slots = dict(self.interface_inputs)
-        for key, value in values.items():
-            slots[key] = attrs.evolve(slots[key], config={**slots[key].config, "default": value})
-        return attrs.evolve(self, interface_inputs=slots)
 
 
 @attrs.frozen
@@ -137,7 +96,7 @@ class StoredWorkflow:
     interface_inputs: dict[str, InterfaceSlot] = attrs.field(factory=dict)
     interface_outputs: dict[str, InterfaceSlot] = attrs.field(factory=dict)
 
-    def to_payload(self) -> WorkflowPayload:
+    def to_payload(self) -> "WorkflowPayload":
         """The execution payload of this workflow: what feeds an input of a `GroupOutput` node is an output of the workflow."""
         outlets = {node.id for node in self.nodes if node.type == "core:GroupOutput"}
         edges = [Edge(edge.source, edge.source_handle or "", edge.target, edge.target_handle or "", edge.id) for edge in self.edges]
@@ -166,6 +125,66 @@ class StoredWorkflow:
         )
 
 
+@attrs.frozen
+class WorkflowPayload:
+    """A graph to execute: what `PROMPT_REQUEST` and `POST /api/prompt` carry.
+
+    Attributes:
+        metadata: Stored and returned as it is.
+        request_id: Echoed in the answer.
+        priority: Higher goes first among those that wait.
+        timeout_s: After so many seconds the execution is stopped and ends in `error`.
+        target_node_ids: Run only what these nodes need.
+        dry_run: Only check it.
+        preview: What must not run in a preview (it costs, or changes something) is skipped.
+        workflows: Those that its nodes refer to, by what they call them; others are looked for in its project and in the library.
+    """
+
+    nodes: list[PayloadNode]
+    edges: list[Edge]
+    workflow_id: str | None = None
+    interface_inputs: dict[str, InterfaceSlot] = attrs.field(factory=dict)
+    interface_outputs: dict[str, InterfaceSlot] = attrs.field(factory=dict)
+    output_interface_mappings: dict[str, OutputMapping] = attrs.field(factory=dict)
+    metadata: dict[str, Any] = attrs.field(factory=dict)
+    request_id: str | None = None
+    priority: int = 0
+    timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "timeoutS"})
+    target_node_ids: list[str] | None = None
+    dry_run: bool = False
+    preview: bool = False
+    workflows: dict[str, StoredWorkflow] = attrs.field(factory=dict)
+
+    @property
+    def name(self) -> str | None:
+        """The workflow's name, where the client sent one."""
+        name = self.metadata.get("workflowName")
+        return name if isinstance(name, str) else None
+
+    @property
+    def project_id(self) -> str | None:
+        """The project that it belongs to, where the client says so."""
+        project = self.metadata.get("projectId")
+        return project if isinstance(project, str) else None
+
+    @property
+    def reference(self) -> str | None:
+        """What other workflows call this one."""
+        reference = self.workflow_id or self.metadata.get("workflowId")
+        return reference if isinstance(reference, str) else None
+
+    def with_inputs(self, values: Mapping[str, Any]) -> "WorkflowPayload":
+        """The same workflow with other values for some of its interface inputs.
+
+        Raises:
+            KeyError: It has no such input.
+        """
+        slots = dict(self.interface_inputs)
+        for key, value in values.items():
+            slots[key] = attrs.evolve(slots[key], config={**slots[key].config, "default": value})
+        return attrs.evolve(self, interface_inputs=slots)
+
+
 def payload_from(data: object) -> WorkflowPayload:
     """Read either form, the execution payload or a stored workflow; a stored one is told by its nodes' `type`.
 
@@ -177,3 +196,15 @@ def payload_from(data: object) -> WorkflowPayload:
     if isinstance(first, dict) and "type" in first and "fullType" not in first:
         return structure(data, StoredWorkflow).to_payload()
     return structure(data, WorkflowPayload)
+
+
+class WorkflowSource(Protocol):
+    """Knows stored workflows; a service that a plugin provides."""
+
+    async def find(self, reference: str, project_id: str | None, user: UserContext) -> StoredWorkflow | None:
+        """The workflow of an id in a project of the user's, or else in the shared library.
+
+        Raises:
+            Invalid: There is one, and it is no workflow.
+        """
+        ...

@@ -14,8 +14,8 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep.execution import PayloadReport, Refused
-from tavernkeep.nodes import Kind, NodeDefinition, NodeMode, NodeRegistry, Slot, Slots, compatible
-from tavernkeep.wire import Problem
+from tavernkeep.nodes import POLICY_KEY, Kind, NodeDefinition, NodeMode, NodeRegistry, Policy, Slot, Slots, compatible
+from tavernkeep.wire import Invalid, Problem, structure
 from tavernkeep.workflow import Edge, PayloadNode, WorkflowPayload
 
 _INDEXED: Final = re.compile(r"((?:(?!__).)+)__([0-9]{1,18})", re.DOTALL)
@@ -93,7 +93,7 @@ class Shape:
             stream_outputs=_keys(mode.outputs, "is_stream"),
             secret_inputs=_keys(mode.inputs, "secret"),
             secret_outputs=_keys(mode.outputs, "secret"),
-            kind=Kind.of(mode.execute, definition.inline) if mode.execute else None,
+            kind=definition.kind_of(mode),
         )
 
 
@@ -114,6 +114,7 @@ class PlanNode:
         bindings: All other inputs that come over edges.
         required: The inputs without which it fails.
         kind: How it runs; `None` for one that is bypassed or broken.
+        policy: How long it may take and how often it is tried, where it has any such rule.
         problem: What is wrong with it, reported when its turn comes.
         sources: The nodes that must have finished or, where they stream into it, started before it may start.
         after_start: The nodes that may go on when this one has started.
@@ -133,6 +134,7 @@ class PlanNode:
     kind: Kind | None
     required: tuple[str, ...]
     problem: str | None
+    policy: Policy | None = None
     values: Sequence[tuple[str, int, str]] = ()
     bindings: Sequence[Binding] = ()
     sources: Sequence[int] = ()
@@ -197,22 +199,29 @@ def missing_input(slot: str, node: PlanNode) -> str:
     return f"Missing required input '{slot}' for node {node.id} ({node.full_type})"
 
 
-def compile_plan(payload: WorkflowPayload, registry: NodeRegistry) -> Plan:
+Resolved = Mapping[str, NodeMode | str]
+
+
+def compile_plan(payload: WorkflowPayload, registry: NodeRegistry, resolved: Resolved | None = None) -> Plan:
     """Compile a payload.
+
+    Args:
+        resolved: For nodes with dynamic slots, by id: their mode, or why they have none.
 
     Raises:
         Refused: Two different nodes share an id, or a target is not among the nodes; with every such problem.
     """
-    return _Compiler(payload, registry).compile()
+    return _Compiler(payload, registry, resolved or {}).compile()
 
 
 _Arrival = tuple[str, int, int, Edge, PlanNode]  # the slot, its index, the edge's position, the edge, where it comes from
 
 
 class _Compiler:
-    def __init__(self, payload: WorkflowPayload, registry: NodeRegistry) -> None:
+    def __init__(self, payload: WorkflowPayload, registry: NodeRegistry, resolved: Resolved) -> None:
         self._payload = payload
         self._registry = registry
+        self._resolved = resolved
         self._warnings: list[Problem] = []
         self._shapes: dict[tuple[str, str], Shape] = {}
         self._judged: dict[tuple[int, int], str | None] = {}
@@ -285,19 +294,20 @@ class _Compiler:
         if definition is None:
             problem = f"Unknown node type '{node.full_type}'"
         else:
-            if definition.config_values:
-                config = {**definition.config_values, **node.config_values}
-            mode = definition.mode_for(config)
-            shape = self._shapes.get((node.full_type, mode.id)) or Shape.of(definition, mode)
-            self._shapes[node.full_type, mode.id] = shape
-            if shape.kind is None and not node.bypassed:
-                problem = f"Node type '{node.full_type}' has nothing to run"
+            config = definition.config_of(node.config_values)
+            shape, problem = self._shape(definition, config, node)
         required = shape.required
         if shape.conditional:
             try:
                 required = tuple(key for key, slot in shape.mode.inputs.items() if slot.is_required(config))
             except Exception as error:
                 problem = f"Node type '{node.full_type}' cannot tell which inputs it needs: {type(error).__name__}: {error}"
+        policy = definition.policy if definition else None
+        if POLICY_KEY in config:
+            try:
+                policy = structure(config[POLICY_KEY], Policy, f"configValues.{POLICY_KEY}")
+            except Invalid as invalid:
+                problem = str(invalid)
         return PlanNode(
             index,
             node.id,
@@ -310,7 +320,22 @@ class _Compiler:
             None if node.bypassed else shape.kind,
             required,
             problem,
+            policy,
         )
+
+    def _shape(self, definition: NodeDefinition, config: Mapping[str, Any], node: PayloadNode) -> tuple[Shape, str | None]:
+        resolved = self._resolved.get(node.id)
+        if isinstance(resolved, str):
+            return Shape.of(definition, definition.mode_for(config)), resolved
+        if resolved is not None:
+            mode = resolved if resolved.execute else attrs.evolve(resolved, execute=definition.execute)
+            shape = Shape.of(definition, mode)
+        else:
+            mode = definition.mode_for(config)
+            shape = self._shapes.get((node.full_type, mode.id)) or Shape.of(definition, mode)
+            self._shapes[node.full_type, mode.id] = shape
+        nothing = shape.kind is None and not node.bypassed
+        return shape, f"Node type '{node.full_type}' has nothing to run" if nothing else None
 
     def _connect(self, nodes: list[PlanNode], by_id: Mapping[str, PlanNode], payload_nodes: Sequence[PayloadNode]) -> None:
         incoming: list[list[_Arrival] | None] = [None] * len(nodes)

@@ -3,34 +3,38 @@
 import asyncio
 import enum
 import inspect
+import random
 import threading
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 
+import anyio
 import attrs
 import structlog
 
 from tavernkeep import events
 from tavernkeep.execution import ExecutionStatus, NodeStatus
 from tavernkeep.logs import HIDDEN, hide
-from tavernkeep.nodes import Chunk, ExecutionContext, Kind, NodeContext, NodeFailure, Outputs
-from tavernkeep.wire import describe
+from tavernkeep.nodes import Kind
+from tavernkeep.running import Chunk, ExecutionContext, NodeContext, NodeFailure, Outputs, Routed, Subflow
+from tavernkeep_engine.attempts import Performer, as_outputs, may_retry, wait_before, within
 from tavernkeep_engine.bypass import pseudo_outputs
-from tavernkeep_engine.plan import Binding, Feed, InterfaceOutput, Plan, PlanNode, missing_input
+from tavernkeep_engine.cache import OutputCache
+from tavernkeep_engine.gather import Gatherer
+from tavernkeep_engine.nested import NestedRun
+from tavernkeep_engine.outlets import STREAM_ENDED, Emit, Outlets
+from tavernkeep_engine.plan import Plan, PlanNode, missing_input
+from tavernkeep_engine.prepare import Chain, Preparer
 from tavernkeep_engine.streams import StreamNetwork, StreamReader
-from tavernkeep_engine.threads import run_blocking
 
 _log = structlog.get_logger(__name__)
 
 _SLICE_S: Final = 0.005  # how long nodes may run in line before others on the event loop get their turn
 _CANCEL_ROUNDS: Final = 3  # how often a node that ignores its cancellation is cancelled again
 _CANCEL_WAIT_S: Final = 2.0
-_STREAM_ENDED: Final = {"type": "finish_reason_chunk", "content": "Stream ended"}
 FAILED_MESSAGE: Final = "One or more nodes failed during execution."
-
-Emit = Callable[[str, dict[str, Any]], None]
 
 
 class NodeState(enum.Enum):
@@ -49,14 +53,32 @@ class Limits:
     """What bounds a run.
 
     Attributes:
-        nodes: How many nodes of one execution may be at work at once, apart from those in line.
+        nodes: How many nodes of one run may be at work at once, apart from those in line.
         room: How many chunks a stream holds unread before its producer waits.
         by_type: Shared by all executions: how many of a type may run at once.
+        processes: Shared by all executions: how many may compute in processes of their own at once.
     """
 
     nodes: int = 64
     room: int = 64
     by_type: Mapping[str, asyncio.Semaphore] = attrs.field(factory=dict)
+    processes: anyio.CapacityLimiter = attrs.field(factory=lambda: anyio.CapacityLimiter(2))
+
+
+@attrs.frozen(eq=False)
+class Setting:
+    """What runs are given from outside, the same for an execution and all that is nested in it.
+
+    Attributes:
+        clock: Seconds, monotonic; only for taking turns on the event loop.
+        preview: What must not run in a preview is skipped.
+    """
+
+    clock: Callable[[], float]
+    limits: Limits
+    preparer: Preparer
+    cache: OutputCache
+    preview: bool = False
 
 
 class Run:
@@ -64,20 +86,24 @@ class Run:
 
     Args:
         emit: Called with each event's type and payload, in order.
-        clock: Seconds, monotonic; only for taking turns on the event loop.
+        chain: What the workflow, and those that contain it, are called.
+        nested: It runs on behalf of a node: its streamed outputs are read through `outlets.readers`.
     """
 
-    def __init__(self, plan: Plan, context: ExecutionContext, emit: Emit, clock: Callable[[], float], limits: Limits) -> None:
+    def __init__(
+        self, plan: Plan, context: ExecutionContext, emit: Emit, setting: Setting, chain: Chain = (), *, nested: bool = False
+    ) -> None:
         self.plan = plan
         self.outcome: dict[str, Any] = {}
         self.failures: list[dict[str, Any]] = []
         count = len(plan.nodes)
-        self.outputs: list[dict[str, Any]] = [{}] * count
         self.states: list[NodeState] = [NodeState.PENDING] * count
         self._context = context
         self._emit_raw = emit
-        self._clock = clock
-        self._limits = limits
+        self._setting = setting
+        self._clock = setting.clock
+        self._limits = setting.limits
+        self._chain = chain
         self._prompt_id = context.execution_id
         self._waits = [len(node.sources) for node in plan.nodes]
         self._open = count
@@ -88,21 +114,22 @@ class Run:
         self._wake = asyncio.Event()
         self._stopping = False
         self._closed = False
-        self._network = StreamNetwork(self._waits_for, limits.room)
-        self._readers: dict[tuple[int, str], list[StreamReader | None]] = {}
-        self._texts: dict[tuple[int, str], list[str]] = {}
-        self._interface: dict[int, list[InterfaceOutput]] = {}
-        self._shown_streams: set[str] = set()  # the workflow's outputs whose viewers were told that the stream ended
+        self._network = StreamNetwork(self._waits_for, setting.limits.room)
+        self._gatherer = Gatherer(plan, self._network, context.secrets)
+        self.outputs = self._gatherer.outputs
+        self.outlets = Outlets(plan, self._network, self._gatherer, self._emit, nested=nested)
+        self._performer = Performer(context, setting.limits.processes)
         self._errors: dict[int, dict[str, Any]] = {}
+        self._questions: dict[str, asyncio.Future[Any]] = {}
+        self._nested: dict[str, Run] = {}  # by what the ids of their nodes begin with
         self._thread = threading.get_ident()
         self._loop = asyncio.get_running_loop()
-        context.report_progress = self.report_progress
+        context.host = self
 
     # The whole of it
 
     async def execute(self) -> ExecutionStatus:
         """Run to the end; gives the final status. `outcome` then holds the workflow's own outputs, `failures` what went wrong."""
-        self._connect_streams()
         self._ready.extend(node.index for node in self.plan.nodes if not node.sources)
         slice_end = self._clock() + _SLICE_S
         try:
@@ -118,14 +145,19 @@ class Run:
                 if self._clock() > slice_end:
                     await asyncio.sleep(0)
                     slice_end = self._clock() + _SLICE_S
+        except asyncio.CancelledError:
+            self._stopping = True
+            raise
         finally:
             await self._end_tasks()
+            self.outlets.close()
         if self._stopping:
             self._closed = True
             return ExecutionStatus.INTERRUPTED
         if self.plan.has_outputs:
-            self.outcome = self._final_outputs()
-            self._emit(events.NODE_COMPLETE, {"nodeId": events.INTERFACE_OUTPUTS, "output": self.outcome})
+            self.outcome = self.outlets.outcome(lambda index: self.states[index] is NodeState.ERROR)
+            if not self.outlets.nested:
+                self._emit(events.NODE_COMPLETE, {"nodeId": events.INTERFACE_OUTPUTS, "output": self.outcome})
         self._closed = True
         return ExecutionStatus.ERROR if self.failures else ExecutionStatus.COMPLETE
 
@@ -165,22 +197,29 @@ class Run:
     def _start(self, node: PlanNode) -> None:
         if self.states[node.index] is not NodeState.PENDING:
             return
+        if self._gatherer.is_left_out(node):
+            self._leave_out(node, "depends on a way that is not taken")
+            return
         if node.problem is not None:
             self._fail(node, NodeFailure(node.problem))
             return
         kind = node.kind
-        if kind is not Kind.INLINE and kind is not None and not node.streamed_by:
-            if self._busy >= self._limits.nodes:
-                self._held.append(node.index)
-                self._network.relieve()
-                return
+        if self._setting.preview and kind is not None and node.definition is not None and node.definition.is_preview_unsafe:
+            self._leave_out(node, "does not run in a preview")
+            return
+        if (kind is Kind.INLINE and node.policy is None) or kind is None:
+            self._start_inline(node, kind)
+        elif node.streamed_by:
+            self._spawn(node, takes_place=False)
+        elif self._busy >= self._limits.nodes:
+            self._held.append(node.index)
+            self._network.relieve()
+        else:
             self._busy += 1
             self._spawn(node, takes_place=True)
-            return
-        if kind is not Kind.INLINE and kind is not None:
-            self._spawn(node, takes_place=False)
-            return
-        inputs = self._inputs(node)
+
+    def _start_inline(self, node: PlanNode, kind: Kind | None) -> None:
+        inputs = self._gatherer.inputs(node)
         if kind is None:
             self._bypass(node, inputs)
             return
@@ -188,6 +227,8 @@ class Run:
             return
         self.states[node.index] = NodeState.EXECUTING
         self._emit(events.NODE_EXECUTING, {"nodeId": node.id})
+        if self._finish_from_cache(node, key := self._setting.cache.key_of(node, inputs)):
+            return
         context = NodeContext(self._context, node.id, node.full_type, node.config)
         try:
             result = node.shape.mode.execute(inputs, context)  # type: ignore[misc]
@@ -195,11 +236,11 @@ class Run:
                 self._busy += 1
                 self._track(asyncio.ensure_future(self._finish_awaitable(node, result)), node, takes_place=True)
                 return
-            outputs = _as_outputs(result)
+            outputs = as_outputs(result)
         except BaseException as error:
             self._fail(node, error)
         else:
-            self._finish(node, outputs)
+            self._finish(node, outputs, key)
 
     def _spawn(self, node: PlanNode, *, takes_place: bool) -> None:
         # What waits for its start may start once the task exists: whatever it sends before they read is kept for them.
@@ -229,7 +270,8 @@ class Run:
     async def _execute(self, node: PlanNode) -> None:
         if self.states[node.index] is not NodeState.PENDING:
             return  # skipped while it waited for its turn
-        inputs = self._inputs(node)
+        inputs = self._gatherer.inputs(node)
+        key = None
         try:
             if node.bypassed:
                 await self._relay(node, inputs)
@@ -238,72 +280,50 @@ class Run:
                 return
             self.states[node.index] = NodeState.EXECUTING
             self._emit(events.NODE_EXECUTING, {"nodeId": node.id})
-            context = NodeContext(self._context, node.id, node.full_type, node.config)
-            execute = node.shape.mode.execute
-            assert execute is not None, "the compiler notes a node without a function as a problem"
             if node.kind is Kind.STREAM:
-                self._released(node.after_start)
-                outputs = await self._stream(node, execute(inputs, context))
-            elif node.kind is Kind.THREAD:
-                name = f"{self._prompt_id}/{node.id}"
-                result = await run_blocking(lambda: execute(inputs, context), name, self._context.cancelled)
-                outputs = _as_outputs(await result if inspect.isawaitable(result) else result)
+                outputs = await self._streamed(node, inputs)
             else:
-                outputs = _as_outputs(await execute(inputs, context))
+                if self._finish_from_cache(node, key := self._setting.cache.key_of(node, inputs)):
+                    return
+                outputs = await self._attempted(node, lambda: self._performer.perform(node, inputs), lambda: not node.shape.stream_inputs)
         except BaseException as error:
             if self._stopping:
                 raise
             self._fail(node, error)
         else:
-            self._finish(node, outputs)
+            self._finish(node, outputs, key)
+
+    async def _attempted(
+        self, node: PlanNode, attempt: Callable[[], Coroutine[Any, Any, dict[str, Any]]], repeatable: Callable[[], bool]
+    ) -> dict[str, Any]:
+        """Make attempts until one succeeds or there is no use in another."""
+        policy = node.policy
+        if policy is None:
+            return await attempt()
+        number = 1
+        while True:
+            try:
+                outputs: dict[str, Any] = await within(policy, attempt())
+                return outputs
+            except Exception as error:
+                if self._stopping or not repeatable() or not may_retry(policy, error, number):
+                    raise
+                wait_s = wait_before(policy, number, random.random)
+                number += 1
+                details = hide(self._details(node, error), self._context.secrets)
+                retrying = {"nodeId": node.id, "attempt": number, "attempts": policy.attempts, "waitS": wait_s, "errorDetails": details}
+                self._emit(events.NODE_RETRYING, retrying)
+                await asyncio.sleep(wait_s)
 
     async def _finish_awaitable(self, node: PlanNode, awaitable: Awaitable[Any]) -> None:
         try:
-            outputs = _as_outputs(await awaitable)
+            outputs = as_outputs(await awaitable)
         except BaseException as error:
             if self._stopping:
                 raise
             self._fail(node, error)
         else:
             self._finish(node, outputs)
-
-    # Inputs
-
-    def _inputs(self, node: PlanNode) -> dict[str, Any]:
-        inputs = node.static.copy()
-        outputs = self.outputs
-        for slot, source, key in node.values:
-            given = outputs[source]
-            if key in given:
-                inputs[slot] = given[key]
-        for binding in node.bindings:
-            self._bind(node, binding, inputs)
-        for slot in node.shape.stream_inputs:
-            if slot in inputs and not node.bypassed:
-                inputs[slot] = self._as_stream(node, inputs[slot])
-        for slot in node.shape.secret_inputs:
-            if isinstance(inputs.get(slot), str):
-                self._context.secrets.add(inputs[slot])
-        return inputs
-
-    def _bind(self, node: PlanNode, binding: Binding, inputs: dict[str, Any]) -> None:
-        found: list[Any] = []
-        for number, source in enumerate(binding.sources):
-            if source.feed is Feed.STREAM:
-                found.append(self._readers[node.index, binding.slot][number])
-            elif source.feed is Feed.TEXT and (source.node, source.slot) in self._texts:
-                found.append("".join(self._texts[source.node, source.slot]))
-            elif source.slot in self.outputs[source.node]:
-                found.append(self.outputs[source.node][source.slot])
-        if found:
-            inputs[binding.slot] = found if binding.multi else found[0]
-
-    def _as_stream(self, node: PlanNode, value: Any) -> Any:
-        if isinstance(value, StreamReader):
-            return value
-        if isinstance(value, list) and any(isinstance(item, StreamReader) for item in value):
-            return [self._as_stream(node, item) for item in value]
-        return self._network.single(node.index, value)
 
     def _complete_inputs(self, node: PlanNode, inputs: dict[str, Any]) -> bool:
         for slot in node.required:
@@ -312,23 +332,18 @@ class Run:
                 return False
         return True
 
-    # Streams
+    def _finish_from_cache(self, node: PlanNode, key: bytes | None) -> bool:
+        outputs = self._setting.cache.get(key) if key is not None else None
+        if outputs is None:
+            return False
+        self._finish(node, outputs, cached=True)
+        return True
 
-    def _connect_streams(self) -> None:
-        for node in self.plan.nodes:
-            for binding in node.bindings:
-                if any(source.feed is Feed.STREAM for source in binding.sources):
-                    self._readers[node.index, binding.slot] = [
-                        self._network.connect(source.node, source.slot, node.index) if source.feed is Feed.STREAM else None
-                        for source in binding.sources
-                    ]
-        for output in self.plan.outputs:
-            if output.is_stream:
-                self._interface.setdefault(output.node, []).append(output)
+    # Streams
 
     def _waits_for(self, index: int) -> Iterable[int]:
         """For the deadlock rule: whom a node that is not at work waits for."""
-        if self.states[index] is not NodeState.PENDING:
+        if index < 0 or self.states[index] is not NodeState.PENDING:
             return ()
         if index in self._held:
             return self._tasks.values()
@@ -339,8 +354,31 @@ class Run:
             if self.states[source] is NodeState.PENDING or (self.states[source] is NodeState.EXECUTING and source not in node.streamed_by)
         ]
 
-    async def _stream(self, node: PlanNode, pieces: Any) -> dict[str, Any]:
-        """Run an async generator: send each chunk to viewers and consumers; gives the batch outputs."""
+    async def _streamed(self, node: PlanNode, inputs: dict[str, Any]) -> dict[str, Any]:
+        execute = node.shape.mode.execute
+        assert execute is not None, "the compiler notes a node without a function as a problem"
+        self._released(node.after_start)
+        shown = [0]
+
+        async def attempt() -> dict[str, Any]:
+            context = NodeContext(self._context, node.id, node.full_type, node.config)
+            return await self._stream(node, execute(inputs, context), shown)
+
+        try:
+            return await self._attempted(node, attempt, lambda: not shown[0] and not node.shape.stream_inputs)
+        except _ErrorChunk:
+            raise
+        except BaseException as error:
+            if not self._stopping:
+                self._show(node, Chunk("error_chunk", str(error) or type(error).__name__))
+            raise
+
+    async def _stream(self, node: PlanNode, pieces: Any, shown: list[int]) -> dict[str, Any]:
+        """Run an async generator: send each chunk to viewers and consumers; gives the batch outputs.
+
+        Args:
+            shown: Its first item counts the chunks.
+        """
         outputs: dict[str, Any] = {}
         index, consumed = node.index, self._network.has_readers(node.index)
         slice_end = self._clock() + _SLICE_S
@@ -350,6 +388,7 @@ class Run:
                     outputs.update(piece)
                     continue
                 chunk = Chunk.of(piece)
+                shown[0] += 1
                 self._show(node, chunk)
                 if chunk.type == "error_chunk":
                     raise _ErrorChunk(_chunk_message(chunk))
@@ -358,12 +397,6 @@ class Run:
                 if self._clock() > slice_end:
                     await asyncio.sleep(0)
                     slice_end = self._clock() + _SLICE_S
-        except _ErrorChunk:
-            raise
-        except BaseException as error:
-            if not self._stopping:
-                self._show(node, Chunk("error_chunk", str(error) or type(error).__name__))
-            raise
         finally:
             await pieces.aclose()
         return outputs
@@ -371,36 +404,14 @@ class Run:
     def _show(self, node: PlanNode, chunk: Chunk) -> None:
         wire = chunk.to_wire()
         self._emit(events.NODE_YIELD, {"sourceNodeId": node.id, "yieldedContent": wire, "isLastChunk": chunk.is_last})
-        self._note(node, chunk, wire)
-
-    def _note(self, node: PlanNode, chunk: Chunk, wire: dict[str, Any]) -> None:
-        """Keep what others need of a chunk: viewers of the workflow's own outputs, and inputs that take the joined text."""
-        for output in self._interface.get(node.index, ()):
-            if chunk.slot is None or chunk.slot == output.slot:
-                self._emit_interface(output, wire, last=False)
-        if node.joined and chunk.type == "text_chunk":
-            for slot in node.joined:
-                if chunk.slot is None or chunk.slot == slot:
-                    self._texts.setdefault((node.index, slot), []).append(str(chunk.content))
-
-    def _emit_interface(self, output: InterfaceOutput, wire: dict[str, Any], *, last: bool) -> None:
-        payload: dict[str, Any] = {"interfaceOutputKey": output.key}
-        if output.display_name is not None:
-            payload["interfaceOutputDisplayName"] = output.display_name
-        self._emit(events.INTERFACE_YIELD, payload | {"yieldedContent": wire, "isLastChunk": last})
+        self.outlets.note(node, chunk, wire)
+        self._gatherer.note_text(node, chunk)
 
     def _end_streams(self, node: PlanNode, failure: str | None = None) -> None:
         self._network.end(node.index, failure)
         self._network.leave(node.index)
         if failure is None and node.streams:
-            for slot in node.joined - self.outputs[node.index].keys():
-                self._texts.setdefault((node.index, slot), [])
-
-    def _end_interface_streams(self, node: PlanNode) -> None:
-        for output in self._interface.get(node.index, ()):
-            if output.slot in node.shape.stream_outputs or output.slot in self.outputs[node.index]:
-                self._shown_streams.add(output.key)
-                self._emit_interface(output, _STREAM_ENDED, last=True)
+            self._gatherer.end_texts(node)
 
     # Bypassing
 
@@ -414,10 +425,7 @@ class Run:
         self.outputs[node.index] = outputs
         self._set_done(node, NodeState.BYPASSED)
         self._emit(events.NODE_BYPASSED, {"nodeId": node.id, "pseudoOutputs": self._shown(node, outputs, streams=True)})
-        self._lift(node, outputs)
-        self._end_streams(node)
-        self._end_interface_streams(node)
-        self._released(node.after_finish)
+        self._end_bypass(node, outputs)
 
     async def _relay(self, node: PlanNode, inputs: dict[str, Any]) -> None:
         """A bypassed node with a stream going in: what fits goes out again, chunk by chunk."""
@@ -434,29 +442,41 @@ class Run:
             for slot, reader in streams.items():
                 group.create_task(self._pump(node, slot, reader))
         self._set_done(node, NodeState.BYPASSED)
+        self._end_bypass(node, {})
+
+    def _end_bypass(self, node: PlanNode, outputs: dict[str, Any]) -> None:
+        self._lift(node, outputs)
         self._end_streams(node)
-        self._end_interface_streams(node)
+        self.outlets.end(node)
         self._released(node.after_finish)
 
     async def _pump(self, node: PlanNode, slot: str, reader: StreamReader) -> None:
         async for chunk in reader:
             passed = attrs.evolve(chunk, slot=slot)
-            self._note(node, passed, chunk.to_wire())
+            self.outlets.note(node, passed, chunk.to_wire())
+            self._gatherer.note_text(node, passed)
             await self._network.send(node.index, passed)
 
     # Ending
 
-    def _finish(self, node: PlanNode, outputs: dict[str, Any]) -> None:
+    def _finish(self, node: PlanNode, outputs: dict[str, Any], key: bytes | None = None, *, cached: bool = False) -> None:
         index = node.index
         self.outputs[index] = outputs
+        if type(outputs) is not dict and isinstance(outputs, Routed):
+            self._gatherer.turn_off(index, outputs.not_taken)
         self._set_done(node, NodeState.COMPLETE)
-        self._emit(events.NODE_COMPLETE, {"nodeId": node.id, "output": self._shown(node, outputs)})
+        complete: dict[str, Any] = {"nodeId": node.id, "output": self._shown(node, outputs)}
+        if cached:
+            complete["cached"] = True
+        elif key is not None:
+            self._setting.cache.put(key, outputs)
+        self._emit(events.NODE_COMPLETE, complete)
         if not node.shape.stream_outputs:
-            self._emit(events.NODE_YIELD, {"sourceNodeId": node.id, "yieldedContent": _STREAM_ENDED, "isLastChunk": True})
-        if node.shape.stream_outputs or node.shape.stream_inputs or index in self._interface:
+            self._emit(events.NODE_YIELD, {"sourceNodeId": node.id, "yieldedContent": STREAM_ENDED, "isLastChunk": True})
+        if node.shape.stream_outputs or node.shape.stream_inputs or index in self.outlets:
             self._lift(node, outputs)
             self._end_streams(node)
-            self._end_interface_streams(node)
+            self.outlets.end(node)
         self._released(node.after_finish)
 
     def _lift(self, node: PlanNode, outputs: Mapping[str, Any]) -> None:
@@ -464,9 +484,7 @@ class Run:
         for slot in node.shape.stream_outputs:
             if slot in outputs:
                 self._network.send_value(node.index, slot, outputs[slot])
-        for output in self._interface.get(node.index, ()):
-            if output.slot in outputs:
-                self._emit_interface(output, Chunk.of(outputs[output.slot]).to_wire(), last=False)
+        self.outlets.lift(node, outputs)
 
     def _set_done(self, node: PlanNode, state: NodeState) -> None:
         self.states[node.index] = state
@@ -480,7 +498,17 @@ class Run:
                 self._ready.append(index)
         self._wake.set()
 
-    def _fail(self, node: PlanNode, error: BaseException) -> None:
+    def _leave_out(self, node: PlanNode, reason: str) -> None:
+        """A node that is not to run, which is no failure; what only depends on it is left out as well when its turn comes."""
+        self._gatherer.turn_off(node.index, None)
+        self._set_done(node, NodeState.SKIPPED)
+        self._emit(events.NODE_SKIPPED, {"nodeId": node.id, "reason": reason})
+        self._network.end(node.index)
+        self._network.leave(node.index)
+        self._released(node.after_start)
+        self._released(node.after_finish)
+
+    def _details(self, node: PlanNode, error: BaseException) -> dict[str, Any]:
         details: dict[str, Any] = {
             "message": _message_of(error),
             "type": "NodeFailure" if isinstance(error, _ErrorChunk) else type(error).__name__,
@@ -491,9 +519,12 @@ class Run:
             details["retryable"] = error.retryable
             if error.slot is not None:
                 details["slot"] = error.slot
-        else:
+        return details
+
+    def _fail(self, node: PlanNode, error: BaseException) -> None:
+        if not isinstance(error, NodeFailure):
             self._log_failure(node, error)
-        details = hide(details, self._context.secrets)
+        details = hide(self._details(node, error), self._context.secrets)
         began = self.states[node.index] is NodeState.EXECUTING
         self._errors[node.index] = details
         self.failures.append(details)
@@ -501,7 +532,7 @@ class Run:
         self._emit(events.NODE_ERROR, {"nodeId": node.id, "errorDetails": details})
         self._end_streams(node, details["message"])
         if began:
-            self._end_interface_streams(node)
+            self.outlets.end(node)
         self._skip_below(node)
         self._wake.set()
 
@@ -529,14 +560,6 @@ class Run:
                 payload = hide(payload, self._context.secrets)
             self._emit_raw(type_, payload)
 
-    def report_progress(self, node_id: str, value: float, max_: float) -> None:
-        """Tell how far a node is; may be called from a node's thread."""
-        payload = {"nodeId": node_id, "value": value, "max": max_}
-        if threading.get_ident() == self._thread:
-            self._emit(events.NODE_PROGRESS, payload)
-        else:
-            self._loop.call_soon_threadsafe(self._emit, events.NODE_PROGRESS, payload)
-
     def _shown(self, node: PlanNode, outputs: dict[str, Any], *, streams: bool = False) -> dict[str, Any]:
         """Outputs as viewers may see them: secret ones hidden, streams left out unless a bypassed node has a plain value there."""
         if not node.shape.secret_outputs and (streams or not node.shape.stream_outputs):
@@ -547,23 +570,54 @@ class Run:
             if streams or slot not in node.shape.stream_outputs
         }
 
-    def _final_outputs(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for output in self.plan.outputs:
-            node = self.plan.nodes[output.node]
-            outputs = self.outputs[output.node]
-            if output.is_stream:
-                if output.key in self._shown_streams:
-                    label = f"{output.key} ({output.display_name or output.key})"
-                    found[output.key] = {"type": "stream_placeholder", "message": f"Stream started for {label}"}
-            elif output.slot in node.shape.secret_outputs and output.slot in outputs:
-                found[output.key] = HIDDEN
-            elif (output.node, output.slot) in self._texts and self.states[output.node] is not NodeState.ERROR:
-                found[output.key] = "".join(self._texts[output.node, output.slot])
-            elif output.slot in outputs:
-                found[output.key] = outputs[output.slot]
-        shown: dict[str, Any] = hide(found, self._context.secrets)
-        return shown
+    # What nodes may ask of it; see `tavernkeep.running.Host`
+
+    def progress(self, node_id: str, value: float, max_: float) -> None:
+        """Tell how far a node is; may be called from a node's thread."""
+        payload = {"nodeId": node_id, "value": value, "max": max_}
+        if threading.get_ident() == self._thread:
+            self._emit(events.NODE_PROGRESS, payload)
+        else:
+            self._loop.call_soon_threadsafe(self._emit, events.NODE_PROGRESS, payload)
+
+    async def ask(self, node_id: str, question: Mapping[str, Any]) -> Any:
+        """Wait for a person's answer."""
+        answer = self._questions[node_id] = self._loop.create_future()
+        self._emit(events.NODE_WAITING, {**question, "nodeId": node_id})
+        try:
+            return await answer
+        finally:
+            del self._questions[node_id]
+
+    def answer(self, node_id: str, value: Any) -> bool:
+        """Give a node the answer that it waits for; tells whether any such node waits."""
+        question = self._questions.get(node_id)
+        if question is not None and not question.done():
+            question.set_result(value)
+            return True
+        return any(run.answer(node_id.removeprefix(prefix), value) for prefix, run in self._nested.items() if node_id.startswith(prefix))
+
+    async def load(self, reference: str) -> Subflow:
+        """A workflow, ready to run."""
+        return await self._setting.preparer.load(reference, self._chain)
+
+    def launch(self, node_id: str, subflow: Subflow, inputs: Mapping[str, Any], name: str) -> NestedRun:
+        """Run a subflow on behalf of a node."""
+        prefix = f"{node_id}/{name}/" if name else f"{node_id}/"
+        if prefix in self._nested:
+            raise ValueError(f"{prefix} is running already; give each of several its own name")
+        context = attrs.evolve(self._context, interface_inputs={**subflow.plan.interface_inputs, **inputs})
+
+        def emit(type_: str, payload: dict[str, Any]) -> None:
+            key = "sourceNodeId" if type_ is events.NODE_YIELD else "nodeId"
+            payload[key] = prefix + payload[key]
+            if "errorDetails" in payload:
+                payload["errorDetails"] = {**payload["errorDetails"], "nodeId": payload[key]}
+            self._emit(type_, payload)
+
+        chain = (*self._chain, subflow.reference)
+        inner = self._nested[prefix] = Run(subflow.plan, context, emit, self._setting, chain, nested=True)
+        return NestedRun(inner, subflow, lambda: self._nested.pop(prefix, None))
 
 
 class _ErrorChunk(Exception):
@@ -582,13 +636,3 @@ def _message_of(error: BaseException) -> str:
     if isinstance(error, asyncio.CancelledError):
         return "The node cancelled itself"
     return str(error) or type(error).__name__
-
-
-def _as_outputs(result: Any) -> dict[str, Any]:
-    if isinstance(result, dict):
-        return result
-    if result is None:
-        return {}
-    if isinstance(result, Mapping):
-        return dict(result)
-    raise NodeFailure(f"The node returned {describe(result)}, expected an object with its outputs")

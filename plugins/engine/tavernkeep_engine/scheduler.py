@@ -3,11 +3,13 @@
 import asyncio
 import heapq
 import itertools
+import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Final
 
+import anyio
 import attrs
 import structlog
 
@@ -26,15 +28,16 @@ from tavernkeep.execution import (
     SystemStats,
 )
 from tavernkeep.ids import nanoid
-from tavernkeep.nodes import ExecutionContext, NodeRegistry
+from tavernkeep.nodes import NodeRegistry
+from tavernkeep.running import ExecutionContext
 from tavernkeep.services import Services
 from tavernkeep.workflow import WorkflowPayload
-from tavernkeep_engine.plan import Plan, compile_plan
-from tavernkeep_engine.run import FAILED_MESSAGE, Limits, Run
+from tavernkeep_engine.cache import OutputCache
+from tavernkeep_engine.plan import Plan
+from tavernkeep_engine.prepare import Preparer
+from tavernkeep_engine.run import FAILED_MESSAGE, Limits, Run, Setting
 
 _log = structlog.get_logger(__name__)
-
-_LARGE: Final = 500  # nodes and edges; what takes longer to compile than the event loop should wait goes to a thread
 
 _REMEMBERED_NODES: Final = 200_000  # over all ended executions; a node with its results is about a kilobyte
 
@@ -48,12 +51,16 @@ class EngineConfig:
         stream_buffer: How many chunks a stream holds for a consumer before its producer waits.
         max_queued: How many executions may wait; more are refused.
         execution_timeout_s: After so many seconds an execution is stopped and ends in `error`; never when not set.
+        max_concurrent_processes: How many nodes may compute in processes of their own at once; half the processors when not set.
+        cache_bytes: How much is kept of the outputs of deterministic nodes, in bytes; 0 keeps none.
         remembered_executions: How many ended executions can still be asked for.
         remembered_events: How many of its last events are kept of each execution, for viewers that come late or come back.
         shutdown_grace_s: How long running executions may go on when the server stops, in seconds.
     """
 
     max_concurrent_nodes: int = attrs.field(default=64, validator=attrs.validators.ge(1))
+    max_concurrent_processes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
+    cache_bytes: int = attrs.field(default=64 * 1024 * 1024, validator=attrs.validators.ge(0))
     stream_buffer: int = attrs.field(default=64, validator=attrs.validators.ge(1))
     max_queued: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
     execution_timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "executionTimeoutS"})
@@ -68,6 +75,7 @@ class Execution:
 
     id: str
     plan: Plan
+    preparer: Preparer
     payload: WorkflowPayload
     user: UserContext
     submitted_at: int
@@ -162,13 +170,16 @@ class EmbeddedScheduler:
         self._running = 0
         self._pending = 0
         self._by_type: dict[str, asyncio.Semaphore] = {}
+        self._cache = OutputCache(config.cache_bytes)
+        self._processes = anyio.CapacityLimiter(config.max_concurrent_processes or max(1, (os.cpu_count() or 2) // 2))
         self._closing = False
 
     # The contract
 
     async def submit(self, submission: Submission) -> str:
         """See `tavernkeep.execution.Scheduler`."""
-        plan = await self._compile(submission.payload)
+        preparer = self._preparer(submission.payload, submission.user)
+        plan = await preparer.prepare()
         if self._closing:
             raise Refused("The server is shutting down.", status=503)
         if self._running >= self._max_concurrent and self._pending >= self._config.max_queued:
@@ -178,6 +189,7 @@ class EmbeddedScheduler:
         execution = Execution(
             id=nanoid(),
             plan=plan,
+            preparer=preparer,
             payload=submission.payload,
             user=submission.user,
             submitted_at=self._now(),
@@ -195,10 +207,10 @@ class EmbeddedScheduler:
             self._start_waiting()
         return execution.id
 
-    async def check(self, payload: WorkflowPayload) -> PayloadReport:
+    async def check(self, payload: WorkflowPayload, user: UserContext) -> PayloadReport:
         """See `tavernkeep.execution.Scheduler`."""
         try:
-            return (await self._compile(payload)).report()
+            return (await self._preparer(payload, user).prepare()).report()
         except Refused as refused:
             return PayloadReport(False, refused.problems, [], [])
 
@@ -212,6 +224,13 @@ class EmbeddedScheduler:
         self._stop(execution)
         await execution.ended.wait()
         return Interrupted.DONE
+
+    def answer(self, execution_id: str, node_id: str, value: Any, user: UserContext) -> bool | None:
+        """See `tavernkeep.execution.Scheduler`."""
+        execution = self._find(execution_id, user)
+        if execution is None:
+            return None
+        return execution.run is not None and execution.run.answer(node_id, value)
 
     def executions(self, user: UserContext) -> list[ExecutionInfo]:
         """See `tavernkeep.execution.Scheduler`."""
@@ -253,10 +272,8 @@ class EmbeddedScheduler:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _compile(self, payload: WorkflowPayload) -> Plan:
-        if len(payload.nodes) + len(payload.edges) < _LARGE:
-            return compile_plan(payload, self._nodes)
-        return await asyncio.to_thread(compile_plan, payload, self._nodes)
+    def _preparer(self, payload: WorkflowPayload, user: UserContext) -> Preparer:
+        return Preparer(self._nodes, self._services, user, payload)
 
     def _find(self, execution_id: str, user: UserContext) -> Execution | None:
         execution = self._executions.get(execution_id) or self._ended.get(execution_id)
@@ -297,7 +314,8 @@ class EmbeddedScheduler:
         self._start_waiting()
 
     async def _run(self, execution: Execution) -> ExecutionStatus:
-        limits = Limits(self._config.max_concurrent_nodes, self._config.stream_buffer, self._type_limits(execution.plan))
+        limits = Limits(self._config.max_concurrent_nodes, self._config.stream_buffer, self._type_limits(), self._processes)
+        setting = Setting(self._clock, limits, execution.preparer, self._cache, execution.payload.preview)
         context = ExecutionContext(
             execution_id=execution.id,
             user=execution.user,
@@ -305,7 +323,7 @@ class EmbeddedScheduler:
             metadata=execution.payload.metadata,
             interface_inputs=execution.plan.interface_inputs,
         )
-        run = execution.run = Run(execution.plan, context, execution.emit, self._clock, limits)
+        run = execution.run = Run(execution.plan, context, execution.emit, setting, execution.preparer.chain)
         timeout_s = execution.payload.timeout_s or self._config.execution_timeout_s
         timer = asyncio.get_running_loop().call_later(timeout_s, self._time_out, execution) if timeout_s else None
         try:
@@ -320,10 +338,10 @@ class EmbeddedScheduler:
             execution.error_info = {"message": FAILED_MESSAGE, "nodes": run.failures}
         return status
 
-    def _type_limits(self, plan: Plan) -> dict[str, asyncio.Semaphore]:
-        for definition in {node.definition for node in plan.nodes if node.definition and node.definition.max_concurrent}:
-            if definition.full_type not in self._by_type:
-                self._by_type[definition.full_type] = asyncio.Semaphore(definition.max_concurrent or 1)
+    def _type_limits(self) -> dict[str, asyncio.Semaphore]:
+        for definition in self._nodes:
+            if definition.max_concurrent and definition.full_type not in self._by_type:
+                self._by_type[definition.full_type] = asyncio.Semaphore(definition.max_concurrent)
         return self._by_type
 
     def _time_out(self, execution: Execution) -> None:

@@ -61,6 +61,22 @@ class InterruptRequest:
 
 
 @attrs.frozen
+class NodeInput:
+    """The answer to what a node asked with `NODE_WAITING`."""
+
+    prompt_id: str
+    node_id: str
+    value: Any = None
+
+
+@attrs.frozen
+class Answer:
+    """What a node asked for."""
+
+    value: Any = None
+
+
+@attrs.frozen
 class Subscription:
     """Watch an execution.
 
@@ -117,6 +133,13 @@ class Surface:
         return [
             Route("POST", "/api/prompt", self.prompt, EXECUTE, errors={422: "The payload cannot be run.", 503: "There is no room."}),
             Route("GET", "/api/prompt/{prompt_id}", self.prompt_detail, EXECUTE, errors=gone),
+            Route(
+                "POST",
+                "/api/prompt/{prompt_id}/nodes/{node_id:path}/input",
+                self.node_input,
+                EXECUTE,
+                errors=gone | {409: "The node does not wait for an answer."},
+            ),
             Route("GET", "/api/executions", self.executions, EXECUTE),
             Route("DELETE", "/api/interrupt/{prompt_id}", self.interrupt, EXECUTE, errors=gone),
             Route("GET", "/api/system_stats", self.system_stats, EXECUTE),
@@ -127,6 +150,7 @@ class Surface:
         return [
             WebSocketMessage("PROMPT_REQUEST", self.on_prompt, scope=EXECUTE),
             WebSocketMessage("INTERRUPT_REQUEST", self.on_interrupt, InterruptRequest, EXECUTE),
+            WebSocketMessage("NODE_INPUT", self.on_node_input, NodeInput, EXECUTE),
             WebSocketMessage("SUBSCRIBE", self.on_subscribe, Subscription, EXECUTE),
             WebSocketMessage("UNSUBSCRIBE", self.on_unsubscribe, Subscription),
             WebSocketMessage("HELLO", self.on_hello, Hello),
@@ -138,11 +162,15 @@ class Surface:
     async def prompt(self, body: WorkflowPayload, user: UserContext) -> Accepted | Mapping[str, Any]:
         """Run a workflow. With `dryRun`, only check it."""
         if body.dry_run:
-            return dict(unstructure(await self.scheduler.check(body)))
+            return dict(unstructure(await self.scheduler.check(body, user)))
         try:
             return Accepted(await self.scheduler.submit(Submission(body, user)), body.request_id)
         except Refused as refused:
             raise ApiError(refused.status, str(refused), _problems(refused.problems) or None) from None
+
+    async def node_input(self, prompt_id: str, node_id: str, body: Answer, user: UserContext) -> None:
+        """Answer a node that waits for a person."""
+        self._answer(prompt_id, node_id, body.value, user)
 
     async def prompt_detail(self, prompt_id: str, user: UserContext) -> ExecutionDetail:
         """An execution with its results."""
@@ -186,7 +214,7 @@ class Surface:
         try:
             workflow = await read_payload(payload)
             if workflow.dry_run:
-                client.send("PROMPT_VALIDATED_RESPONSE", {**unstructure(await self.scheduler.check(workflow)), **echo})
+                client.send("PROMPT_VALIDATED_RESPONSE", {**unstructure(await self.scheduler.check(workflow, client.user)), **echo})
             else:
                 await self.scheduler.submit(Submission(workflow, client.user, accepted))
         except Invalid as invalid:
@@ -201,6 +229,17 @@ class Surface:
             client.send("error", {"message": f"Execution {request.prompt_id} had already ended."})
         elif outcome is Interrupted.UNKNOWN:
             client.send("error", {"message": f"There is no execution {request.prompt_id!r}."})
+
+    def _answer(self, prompt_id: str, node_id: str, value: Any, user: UserContext) -> None:
+        taken = self.scheduler.answer(prompt_id, node_id, value, user)
+        if taken is None:
+            raise ApiError(404, f"There is no execution {prompt_id!r}.")
+        if not taken:
+            raise ApiError(409, f"Node {node_id!r} does not wait for an answer.")
+
+    async def on_node_input(self, request: NodeInput, client: Client) -> None:
+        """Answer a node that waits for a person."""
+        self._answer(request.prompt_id, request.node_id, request.value, client.user)
 
     async def on_subscribe(self, request: Subscription, client: Client) -> None:
         """Watch an execution, from now on or from after an event that was seen before."""

@@ -13,10 +13,10 @@ _log = structlog.get_logger(__name__)
 GRACE_S: Final = 2.0
 
 
-async def run_blocking(function: Callable[[], Any], name: str, cancelled: threading.Event, grace_s: float = GRACE_S) -> Any:
+async def run_blocking(function: Callable[[], Any], name: str, stop: threading.Event, grace_s: float = GRACE_S) -> Any:
     """Run a function in a thread of its own, and give what it returns.
 
-    A thread cannot be stopped from outside. When this is cancelled, the function is told through `cancelled` and given `grace_s` seconds
+    A thread cannot be stopped from outside. When this is cancelled, the function is told through `stop` and given `grace_s` seconds
     to return; then it is left alone. The thread is a daemon, so it does not keep the process from ending: that is why this is neither a
     `ThreadPoolExecutor` nor anyio's worker threads, both of which the interpreter waits for.
     """
@@ -48,7 +48,7 @@ async def run_blocking(function: Callable[[], Any], name: str, cancelled: thread
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        cancelled.set()
+        stop.set()
         await asyncio.wait({future}, timeout=grace_s)
         if not future.done():
             _log.warning("a node's thread does not return and is left behind", thread=name)

@@ -1,0 +1,70 @@
+"""Outputs of deterministic nodes, by the content of what went in."""
+
+import hashlib
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+
+from tavernkeep_engine.plan import PlanNode
+
+_ENTRY = 200  # bytes that an entry takes besides its outputs, roughly
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder = msgspec.msgpack.Decoder()
+
+
+class OutputCache:
+    """Remembers outputs, as bytes, so that each who gets them has a copy; what was used longest ago goes first.
+
+    Args:
+        max_bytes: How much it holds.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._size = 0
+        self._entries: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def key_of(self, node: PlanNode, inputs: dict[str, Any]) -> bytes | None:
+        """What a node's outputs are remembered by; `None` when they are not to be.
+
+        They are not when the type does not promise to be deterministic, handles secrets or streams, or is given what has no plain content.
+        """
+        shape, definition = node.shape, node.definition
+        if definition is None or not definition.deterministic or not self._max_bytes:
+            return None
+        if shape.secret_inputs or shape.secret_outputs or shape.stream_inputs or shape.stream_outputs:
+            return None
+        try:
+            content = _encoder.encode((node.full_type, shape.mode.id, dict(node.config), inputs))
+        except (TypeError, ValueError, RecursionError, OverflowError):
+            return None
+        return hashlib.blake2b(content, digest_size=16).digest()
+
+    def get(self, key: bytes) -> dict[str, Any] | None:
+        """The outputs that are remembered under a key; a copy."""
+        data = self._entries.get(key)
+        if data is None:
+            return None
+        self._entries.move_to_end(key)
+        outputs: dict[str, Any] = _decoder.decode(data)
+        return outputs
+
+    def put(self, key: bytes, outputs: dict[str, Any]) -> None:
+        """Remember outputs, where they are plain data and no more than a quarter of what there is room for."""
+        try:
+            data = _encoder.encode(outputs)
+        except (TypeError, ValueError, RecursionError, OverflowError):
+            return
+        if 4 * len(data) > self._max_bytes:
+            return
+        self._size -= self._cost(self._entries.pop(key, None))
+        self._entries[key] = data
+        self._size += self._cost(data)
+        while self._size > self._max_bytes:
+            _, forgotten = self._entries.popitem(last=False)
+            self._size -= self._cost(forgotten)
+
+    @staticmethod
+    def _cost(data: bytes | None) -> int:
+        return 0 if data is None else len(data) + _ENTRY

@@ -1,0 +1,96 @@
+"""The workflow's own outputs: what viewers of a run, or the run that it is part of, get of them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from tavernkeep import events
+from tavernkeep.logs import HIDDEN
+from tavernkeep.running import Chunk
+from tavernkeep_engine.gather import Gatherer
+from tavernkeep_engine.plan import InterfaceOutput, Plan, PlanNode
+from tavernkeep_engine.streams import StreamNetwork, StreamReader
+
+STREAM_ENDED: Final = {"type": "finish_reason_chunk", "content": "Stream ended"}
+OUTSIDE: Final = -1  # the consumer of a nested run's streamed outputs: no node of its own
+
+Emit = Callable[[str, dict[str, Any]], None]
+
+
+class Outlets:
+    """Carries the workflow's own outputs out of a run.
+
+    Attributes:
+        nested: The streamed outputs are read by another run, through `readers`, at its own pace; else viewers are told of each chunk.
+    """
+
+    def __init__(self, plan: Plan, network: StreamNetwork, gatherer: Gatherer, emit: Emit, *, nested: bool) -> None:
+        self._plan = plan
+        self._gatherer = gatherer
+        self._emit = emit
+        self.nested = nested
+        self._by_node: dict[int, list[InterfaceOutput]] = {}
+        self._ended: set[str] = set()  # the streamed outputs whose viewers were told that they ended
+        self.readers: dict[str, StreamReader] = {}
+        for output in plan.outputs:
+            if output.is_stream:
+                self._by_node.setdefault(output.node, []).append(output)
+                if nested:
+                    self.readers[output.key] = network.connect(output.node, output.slot, OUTSIDE)
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._by_node
+
+    def note(self, node: PlanNode, chunk: Chunk, wire: dict[str, Any]) -> None:
+        """A node gave a chunk."""
+        if not self.nested:
+            for output in self._by_node.get(node.index, ()):
+                if chunk.slot is None or chunk.slot == output.slot:
+                    self._tell(output, wire, last=False)
+
+    def lift(self, node: PlanNode, outputs: Mapping[str, Any]) -> None:
+        """A node gave plain values; one where a stream is expected goes as one chunk."""
+        for output in self._by_node.get(node.index, ()):
+            if output.slot not in outputs:
+                continue
+            chunk = Chunk.of(outputs[output.slot])
+            if not self.nested:
+                self._tell(output, chunk.to_wire(), last=False)
+            elif output.slot not in node.shape.stream_outputs:  # else it has come as a stream already
+                self.readers[output.key].push(chunk)
+
+    def end(self, node: PlanNode) -> None:
+        """A node gives nothing more."""
+        for output in self._by_node.get(node.index, ()):
+            if output.slot in node.shape.stream_outputs or output.slot in self._gatherer.outputs[node.index]:
+                self._ended.add(output.key)
+                if not self.nested:
+                    self._tell(output, STREAM_ENDED, last=True)
+
+    def close(self) -> None:
+        """The run has ended: nothing more comes out of it."""
+        for reader in self.readers.values():
+            reader.end()
+
+    def _tell(self, output: InterfaceOutput, wire: dict[str, Any], *, last: bool) -> None:
+        payload: dict[str, Any] = {"interfaceOutputKey": output.key}
+        if output.display_name is not None:
+            payload["interfaceOutputDisplayName"] = output.display_name
+        self._emit(events.INTERFACE_YIELD, payload | {"yieldedContent": wire, "isLastChunk": last})
+
+    def outcome(self, failed: Callable[[int], bool]) -> dict[str, Any]:
+        """The value of each output that has one, as it was given; a streamed one is a placeholder, or with a nested run left out."""
+        found: dict[str, Any] = {}
+        for output in self._plan.outputs:
+            outputs = self._gatherer.outputs[output.node]
+            if output.is_stream:
+                if output.key in self._ended and not self.nested:
+                    label = f"{output.key} ({output.display_name or output.key})"
+                    found[output.key] = {"type": "stream_placeholder", "message": f"Stream started for {label}"}
+                continue
+            text = None if failed(output.node) else self._gatherer.text(output.node, output.slot)
+            if text is not None:
+                found[output.key] = text
+            elif output.slot in outputs:
+                hidden = not self.nested and output.slot in self._plan.nodes[output.node].shape.secret_outputs
+                found[output.key] = HIDDEN if hidden else outputs[output.slot]
+        return found

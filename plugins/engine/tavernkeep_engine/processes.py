@@ -1,0 +1,27 @@
+"""Running a function that computes for long in a process of its own, which is ended when it is no longer wanted."""
+
+import importlib
+from typing import Any
+
+import anyio.to_process
+
+from tavernkeep.authoring import Node
+from tavernkeep.running import ExecutionContext, NodeContext
+
+
+async def run_process(name: str, inputs: dict[str, Any], config: dict[str, Any], limiter: anyio.CapacityLimiter) -> Any:
+    """Call what `package.module:name` names, a `Node` or an execute function, in a worker process; when cancelled, that is killed.
+
+    Worker processes are used again. What goes in and comes out is pickled.
+    """
+    return await anyio.to_process.run_sync(_call, name, inputs, config, cancellable=True, limiter=limiter)
+
+
+def _call(name: str, inputs: dict[str, Any], config: dict[str, Any]) -> Any:
+    module, _, path = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    execute: Any = found.definition.execute if isinstance(found, Node) else found
+    execution: ExecutionContext = None  # type: ignore[assignment] # there is no execution in this process
+    return execute(inputs, NodeContext(execution, "", "", config))
