@@ -1,7 +1,8 @@
 """What a running node has to do with: chunks, outputs, failures, the context that it is handed."""
 
+import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
@@ -86,6 +87,40 @@ class Stream(Protocol):
 
 class StreamFailed(Exception):
     """The node that feeds a stream failed before it ended."""
+
+
+async def merged(streams: Mapping[str, Stream]) -> AsyncGenerator[tuple[str, Chunk], None]:
+    """The chunks of several streams as they come, each with its stream's key; none is read ahead by more than one.
+
+    Raises:
+        StreamFailed: One of them did.
+    """
+    pieces: asyncio.Queue[tuple[str, Chunk] | Exception | None] = asyncio.Queue(1)
+
+    async def pump(key: str, stream: Stream) -> None:
+        end: Exception | None = None
+        try:
+            async for chunk in stream:
+                await pieces.put((key, chunk))
+        except Exception as error:
+            end = error
+        await pieces.put(end)
+
+    tasks = [asyncio.get_running_loop().create_task(pump(key, stream)) for key, stream in streams.items()]
+    try:
+        left = len(tasks)
+        while left:
+            piece = await pieces.get()
+            if isinstance(piece, Exception):
+                raise piece
+            if piece is None:
+                left -= 1
+            else:
+                yield piece
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class NodeFailure(Exception):

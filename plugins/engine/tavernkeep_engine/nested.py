@@ -1,16 +1,13 @@
 """A run on behalf of a node of another run: its streamed outputs are read by that node, its batch outputs are there at the end."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Protocol
 
 from tavernkeep.execution import ExecutionStatus
-from tavernkeep.running import Chunk, NodeFailure, StreamFailed, Subflow
+from tavernkeep.running import Chunk, NodeFailure, StreamFailed, Subflow, merged
 from tavernkeep_engine.outlets import Outlets
-from tavernkeep_engine.streams import StreamReader
-
-_Pieces = AsyncGenerator[tuple[str, Chunk], None]
 
 
 class Inner(Protocol):
@@ -45,9 +42,14 @@ class NestedRun:
     async def __aiter__(self) -> AsyncIterator[tuple[str, Chunk]]:
         task = asyncio.get_running_loop().create_task(self._run.execute(), name=f"workflow {self._subflow.reference}")
         try:
-            async with aclosing(_merged(self._run.outlets.readers)) as pieces:
-                async for piece in pieces:
-                    yield piece
+            readers = self._run.outlets.readers
+            try:
+                async with aclosing(merged(readers)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            except StreamFailed:
+                for reader in readers.values():
+                    reader.leave()  # the run goes on to its end, and tells then what failed
             status = await task
         finally:
             if not task.done():
@@ -60,30 +62,3 @@ class NestedRun:
             raise NodeFailure(message, retryable=bool(first.get("retryable")))
         if status is ExecutionStatus.INTERRUPTED:
             raise NodeFailure(f"workflow {self._subflow.name!r} was interrupted")
-
-
-async def _merged(readers: Mapping[str, StreamReader]) -> _Pieces:
-    """The chunks of several streams as they come, each with its key. A stream that fails ends: the run itself tells why."""
-    pieces: asyncio.Queue[tuple[str, Chunk] | None] = asyncio.Queue(1)
-
-    async def pump(key: str, reader: StreamReader) -> None:
-        try:
-            async for chunk in reader:
-                await pieces.put((key, chunk))
-        except StreamFailed:
-            pass
-        await pieces.put(None)
-
-    tasks = [asyncio.get_running_loop().create_task(pump(key, reader)) for key, reader in readers.items()]
-    try:
-        left = len(tasks)
-        while left:
-            piece = await pieces.get()
-            if piece is None:
-                left -= 1
-            else:
-                yield piece
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

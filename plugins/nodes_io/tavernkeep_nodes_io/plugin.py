@@ -1,8 +1,31 @@
-"""The nodes that connect a workflow with the outside: GroupInput, GroupOutput."""
+"""The nodes that connect a workflow with the outside: GroupInput, GroupOutput, NodeGroup."""
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
-from tavernkeep import DataFlowType, NodeContext, NodeDefinition, Slot, hookimpl
+import attrs
+
+from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeMode, Outputs, Slot, Subflow, hookimpl
+from tavernkeep.nodes import Resolution
+from tavernkeep.running import merged
+from tavernkeep.workflow import InterfaceSlot
+
+
+def as_slots(interface: Mapping[str, InterfaceSlot]) -> dict[str, Slot]:
+    """The slots of a node that stands for a workflow's own inputs or outputs."""
+    return {
+        key: Slot(
+            slot.data_flow_type,
+            display_name=slot.display_name,
+            description=slot.custom_description,
+            required=slot.required,
+            config=slot.config,
+            match_categories=tuple(slot.match_categories),
+            is_stream=slot.is_stream,
+        )
+        for key, slot in interface.items()
+    }
 
 
 def group_input(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
@@ -10,9 +33,44 @@ def group_input(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     return dict(context.execution.interface_inputs)
 
 
+async def streamed_group_input(inputs: dict[str, Any], context: NodeContext) -> AsyncIterator[Chunk | Outputs]:
+    """The same where some come as streams: their chunks are passed on as they come."""
+    values = context.execution.interface_inputs
+    streams = {key: value for key, value in values.items() if hasattr(value, "__aiter__")}
+    yield Outputs({key: value for key, value in values.items() if key not in streams})
+    async with aclosing(merged(streams)) as pieces:
+        async for key, chunk in pieces:
+            yield attrs.evolve(chunk, slot=key)
+
+
+async def resolve_group_input(resolution: Resolution) -> NodeMode:
+    """Its outputs are the inputs of the workflow that it stands in."""
+    outputs = as_slots(resolution.interface_inputs)
+    streamed = any(slot.is_stream for slot in outputs.values())
+    return NodeMode("", {}, outputs, streamed_group_input if streamed else group_input)
+
+
 def group_output(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     """Give nothing: what comes in is an output of the workflow, which the engine takes from its source. Streams end before it runs."""
     return {}
+
+
+async def resolve_node_group(resolution: Resolution) -> NodeMode:
+    """Its slots are those of the workflow that it refers to."""
+    subflow = await resolution.workflow(resolution.config.get("referencedWorkflowId", ""))
+    return NodeMode("", as_slots(subflow.inputs), as_slots(subflow.outputs), _running(subflow))
+
+
+def _running(subflow: Subflow) -> Any:
+    async def node_group(inputs: dict[str, Any], context: NodeContext) -> AsyncIterator[Chunk | Outputs]:
+        """Run the workflow; pass its streams on, then give its outputs."""
+        run = context.launch(subflow, inputs)
+        async with aclosing(aiter(run)) as pieces:  # type: ignore[type-var]
+            async for key, chunk in pieces:
+                yield attrs.evolve(chunk, slot=key)
+        yield Outputs(run.outputs)
+
+    return node_group
 
 
 _DYNAMIC = Slot(DataFlowType.CONVERTIBLE_ANY, display_name="*", match_categories=("BehaviorConvertible",), allow_dynamic_type=True)
@@ -26,6 +84,7 @@ GROUP_INPUT = NodeDefinition(
     outputs={"output_0": _DYNAMIC},
     execute=group_input,
     inline=True,
+    resolve=resolve_group_input,
 )
 GROUP_OUTPUT = NodeDefinition(
     type="GroupOutput",
@@ -37,8 +96,25 @@ GROUP_OUTPUT = NodeDefinition(
     execute=group_output,
     inline=True,
 )
+NODE_GROUP = NodeDefinition(
+    type="NodeGroup",
+    category="Group",
+    display_name="Node group",
+    description="Runs another workflow of the same project, or of the library, as one node. Its nodes report as GROUP/NODE.",
+    width=250,
+    config_schema={
+        "referencedWorkflowId": Slot(
+            DataFlowType.STRING,
+            display_name="Workflow",
+            required=True,
+            match_categories=("ResourceId",),
+            config={"acceptedTypes": [{"value": "workflow"}]},
+        )
+    },
+    resolve=resolve_node_group,
+)
 
 
 @hookimpl
 def register_nodes() -> list[NodeDefinition]:
-    return [GROUP_INPUT, GROUP_OUTPUT]
+    return [GROUP_INPUT, GROUP_OUTPUT, NODE_GROUP]

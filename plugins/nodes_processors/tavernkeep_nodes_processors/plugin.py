@@ -1,9 +1,12 @@
-"""Nodes that compute: MathOperation."""
+"""Nodes that work on texts, messages, numbers and matrices."""
 
 from tavernkeep import NodeDefinition, hookimpl
+from tavernkeep_nodes_processors.apply_regex import APPLY_REGEX
+from tavernkeep_nodes_processors.context_builder import CONTEXT_BUILDER
 from tavernkeep_nodes_processors.math_operation import MATH_OPERATION
+from tavernkeep_nodes_processors.matrix_operation import MATRIX_OPERATION
 
 
 @hookimpl
 def register_nodes() -> list[NodeDefinition]:
-    return [MATH_OPERATION]
+    return [APPLY_REGEX, CONTEXT_BUILDER, MATH_OPERATION, MATRIX_OPERATION]

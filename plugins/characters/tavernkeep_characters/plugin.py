@@ -1,0 +1,5 @@
+"""The plugin: character cards."""
+
+
+class CharactersPlugin:
+    """Character cards."""

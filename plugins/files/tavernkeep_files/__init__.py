@@ -1,0 +1,1 @@
+"""Logical paths. What other plugins may use of this one is in `contracts`."""

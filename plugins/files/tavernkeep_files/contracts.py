@@ -1,0 +1,57 @@
+"""What this plugin publishes: logical paths, and the service that finds the files behind them."""
+
+from pathlib import Path
+from typing import Final, Protocol
+
+import attrs
+
+from tavernkeep import UserContext
+from tavernkeep_files.paths import LogicalPath, PathError, safe_name
+
+__all__ = ["MAX_READ", "Files", "Located", "LogicalPath", "PathError", "safe_name"]
+
+MAX_READ: Final = 64 * 1024 * 1024  # bytes; what is read into memory at once
+
+
+@attrs.frozen
+class Located:
+    """Where a logical path leads for a user.
+
+    Attributes:
+        path: The place in the file system, within its root, links followed; it need not be there.
+        root: What the path cannot leave.
+        writable: Whether the user may change it.
+    """
+
+    logical: LogicalPath
+    path: Path
+    root: Path
+    writable: bool
+
+
+class Files(Protocol):
+    """Finds files by logical path. Every access to a user's files goes through `locate`."""
+
+    def locate(self, path: str | LogicalPath, user: UserContext, *, write: bool = False) -> Located:
+        """Where a path leads.
+
+        Raises:
+            PathError: It is no safe path (400), or the user may not (403).
+        """
+        ...
+
+    async def read(self, path: str | LogicalPath, user: UserContext, max_bytes: int = MAX_READ) -> bytes:
+        """The content of a file.
+
+        Raises:
+            PathError: It is no safe path (400), the user may not (403), there is no such file (404), or it is longer (413).
+        """
+        ...
+
+    async def write(self, path: str | LogicalPath, data: bytes, user: UserContext) -> None:
+        """Write a file whole: it is there with the new content, or as it was before. Folders on the way are made.
+
+        Raises:
+            PathError: It is no safe path (400), the user may not (403), a folder is in the way (409), or there is no room (507).
+        """
+        ...

@@ -1,0 +1,116 @@
+"""The service that finds the files behind logical paths, and reads and writes them whole."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from tavernkeep import UserContext
+from tavernkeep_files.contracts import MAX_READ, Located, LogicalPath, PathError
+from tavernkeep_files.paths import check_name
+
+_READABLE_BY_ALL: Final = (("shared", "library"), ("shared", "templates"), ("system", "public"))
+_TEMPORARY: Final = ".writing-"  # begins the name of a file that is not whole yet
+
+
+@attrs.frozen
+class FileStore:
+    """See `Files`.
+
+    Attributes:
+        users: The folder with a folder for each user.
+        roots: The other roots, by scheme and area.
+    """
+
+    users: Path
+    roots: Mapping[tuple[str, str], Path]
+
+    def locate(self, path: str | LogicalPath, user: UserContext, *, write: bool = False) -> Located:
+        """See `Files`."""
+        logical = LogicalPath.parse(path) if isinstance(path, str) else path
+        place = (logical.scheme, logical.area)
+        own = logical.scheme == "user"
+        if not own and not user.is_admin and (write or place not in _READABLE_BY_ALL):
+            raise PathError(f"{logical} is for administrators" + (" to change" if place in _READABLE_BY_ALL else ""), 403)
+        root = self.users / check_name(user.uid) if own else self.roots[place]
+        real_root = Path(os.path.realpath(root))
+        real = Path(os.path.realpath(real_root.joinpath(*logical.parts)))
+        if real != real_root and not real.is_relative_to(real_root):
+            raise PathError(f"{logical} leads out of its folder", 403)
+        return Located(logical, real, real_root, own or user.is_admin)
+
+    async def read(self, path: str | LogicalPath, user: UserContext, max_bytes: int = MAX_READ) -> bytes:
+        """See `Files`."""
+        located = self.locate(path, user)
+        return await asyncio.to_thread(_read, located, max_bytes)
+
+    async def write(self, path: str | LogicalPath, data: bytes, user: UserContext) -> None:
+        """See `Files`."""
+        located = self.locate(path, user, write=True)
+        await asyncio.to_thread(write_whole, located.path, data, str(located.logical))
+
+
+def _read(located: Located, max_bytes: int) -> bytes:
+    try:
+        with located.path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise PathError(f"there is no file {located.logical}", 404) from None
+    except IsADirectoryError:
+        raise PathError(f"{located.logical} is a folder") from None
+    except OSError as error:
+        raise PathError(f"{located.logical} cannot be read: {error.strerror}", 403) from None
+    if len(data) > max_bytes:
+        raise PathError(f"{located.logical} is longer than {max_bytes} bytes", 413)
+    return data
+
+
+def write_whole(path: Path, data: bytes, shown: str) -> None:
+    """Write a file by way of a temporary one beside it, which replaces it only when it is safely on the disk.
+
+    Raises:
+        PathError: Something stands in the way; the file is as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise path_error(error, shown) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that a new or renamed entry of a folder survives a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def path_error(error: OSError, shown: str) -> PathError:
+    """What an error of the file system means for who sent the path."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return PathError(f"there is no room for {shown}", 507)
+    if isinstance(error, FileNotFoundError):
+        return PathError(f"there is no {shown}", 404)
+    if isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)) or error.errno == errno.ENOTEMPTY:
+        return PathError(f"something else is in the way of {shown}", 409)
+    return PathError(f"{shown} cannot be used: {error.strerror}", 403)

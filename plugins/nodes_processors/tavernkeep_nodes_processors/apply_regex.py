@@ -1,0 +1,116 @@
+"""ApplyRegex: replaces by rules whose patterns, flags and replacements are JavaScript's.
+
+They run in a JavaScript engine, which is the one thing that means by them exactly what their authors do. It has a time limit that holds
+inside of a single match, and gives up the interpreter's lock while it works.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import quickjs
+
+from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
+from tavernkeep.wire import describe
+
+_TIME_LIMIT_S: Final = 2.0  # for all rules together
+_MEMORY_LIMIT: Final = 512 * 1024 * 1024  # bytes
+_LONGEST: Final = 16 * 1024 * 1024  # characters of a text
+_FLAGS: Final = frozenset("gimsuy")
+_SCRIPT: Final = "(text, pattern, flags, replacement) => text.replace(new RegExp(pattern, flags), replacement)"
+_DEFAULT_FLAGS: Final = "g"
+
+
+def rules_of(*sources: Any, warn: Any) -> list[dict[str, Any]]:
+    """The rules that apply, in order: enabled ones, each name once, without those that are no rules."""
+    rules: dict[str, dict[str, Any]] = {}
+    for rule in _listed(sources):
+        problem = _problem(rule)
+        if problem is not None:
+            warn("left out a regex rule", problem=problem)
+        elif rule["name"] in rules:
+            warn("left out a regex rule", problem=f"there is another one called {rule['name']!r}")
+        else:
+            rules[rule["name"]] = rule
+    return [rule for rule in rules.values() if rule.get("enabled", True) is not False]
+
+
+def _listed(sources: Iterable[Any]) -> Iterable[Any]:
+    for source in sources:
+        if isinstance(source, list):
+            yield from source
+        elif source is not None:
+            yield source
+
+
+def _problem(rule: Any) -> str | None:
+    if not isinstance(rule, dict):
+        return f"it is {describe(rule)}"
+    for key in ("name", "pattern", "replacement"):
+        if not isinstance(rule.get(key), str):
+            return f"its {key} is {describe(rule[key])}" if key in rule else f"it has no {key}"
+    flags = rule.get("flags", "")
+    if flags is not None and (not isinstance(flags, str) or not _FLAGS.issuperset(flags)):
+        return f"its flags are {flags!r}; there are {''.join(sorted(_FLAGS))}"
+    return None
+
+
+def apply_regex(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+    """Apply each rule in turn; one whose pattern is none is skipped with a warning."""
+    text = inputs["inputText"]
+    text = text if isinstance(text, str) else str(text)
+    rules = rules_of(inputs.get("inlineRegexRules"), inputs.get("regexRules"), warn=context.log.warning)
+    engine = quickjs.Context()
+    engine.set_memory_limit(_MEMORY_LIMIT)
+    engine.set_time_limit(_TIME_LIMIT_S)
+    replace = engine.eval(_SCRIPT)
+    for rule in rules:
+        if context.cancelled:
+            break
+        try:
+            text = replace(_sendable(text), rule["pattern"], rule.get("flags", _DEFAULT_FLAGS) or "", rule["replacement"])
+        except (quickjs.JSException, quickjs.StackOverflow, UnicodeError) as error:
+            reason = str(error).partition("\n")[0]
+            if "interrupted" in reason:
+                raise NodeFailure(f"rule {rule['name']!r} takes longer than {_TIME_LIMIT_S:g} s on this text", slot="regexRules") from None
+            if "memory" in reason or isinstance(error, quickjs.StackOverflow):
+                raise NodeFailure(f"rule {rule['name']!r} needs too much memory on this text", slot="regexRules") from None
+            context.log.warning("left out a regex rule", rule=rule["name"], problem=reason)
+        if len(text) > _LONGEST:
+            raise NodeFailure(f"rule {rule['name']!r} makes the text longer than {_LONGEST} characters", slot="regexRules")
+    return {"outputText": text}
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot cross into the engine
+
+
+_RULES: Final = ("RegexRuleArray",)
+APPLY_REGEX = NodeDefinition(
+    type="ApplyRegex",
+    category="Processors",
+    display_name="Apply regex",
+    description="Replaces parts of a text by rules: patterns, flags and replacements are JavaScript's. Inline rules go first.",
+    width=300,
+    inputs={
+        "inputText": Slot(DataFlowType.STRING, display_name="Text", required=True),
+        "inlineRegexRules": Slot(
+            DataFlowType.ARRAY,
+            display_name="Inline rules",
+            match_categories=_RULES,
+            config={"defaultValue": []},
+            actions=(
+                {
+                    "id": "edit_inline_rules",
+                    "icon": "ListBulletIcon",
+                    "tooltip": "Edit the rules",
+                    "handlerType": "open_panel",
+                    "handlerArgs": {"panelId": "RegexEditorModal"},
+                },
+            ),
+        ),
+        "regexRules": Slot(DataFlowType.ARRAY, display_name="Rules", match_categories=_RULES),
+    },
+    outputs={"outputText": Slot(DataFlowType.STRING, display_name="Text")},
+    execute=apply_regex,
+    deterministic=True,
+)

@@ -1,0 +1,106 @@
+"""ContextBuilder: the messages for a model, from a character, a world book, a history and a preset."""
+
+from typing import Any
+
+from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
+from tavernkeep.wire import describe
+from tavernkeep_nodes_processors.world_book import Entry, entries_of
+
+Message = dict[str, Any]
+
+
+def context_builder(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+    """The system message with the lore around it, the history with the lore in it, the user's prompt."""
+    character = _object(inputs, "characterData")
+    prompt = _text(_object(inputs, "presetData").get("user_prompt"))
+    history = _history(inputs.get("historyMessages"), context)
+    book = _object(inputs, "worldBookData")
+    applying = _applying(entries_of(book), history, prompt, book.get("scan_depth"))
+    description = _text(character.get("system_prompt")) or _text(character.get("description"))
+    system = "\n".join(filter(None, (*_of("before", applying), description, *_of("after", applying))))
+    messages = [_message("system", system)] if system else []
+    messages += _with_depths(history, [entry for entry in applying if entry.place == "depth"])
+    if prompt:
+        messages.append(_message("user", prompt))
+    return {"finalMessages": messages}
+
+
+def _applying(entries: list[Entry], history: list[Message], prompt: str, scan_depth: Any) -> list[Entry]:
+    scanned = history[-scan_depth:] if isinstance(scan_depth, int) and not isinstance(scan_depth, bool) and scan_depth > 0 else history
+    text = "\n".join([*(_content(message) for message in scanned), prompt])
+    return [entry for entry in entries if entry.applies_to(text)]
+
+
+def _of(place: str, entries: list[Entry]) -> list[str]:
+    return [entry.content for entry in entries if entry.place == place]
+
+
+def _with_depths(history: list[Message], entries: list[Entry]) -> list[Message]:
+    messages: list[Message] = []
+    for index in range(len(history) + 1):
+        from_end = len(history) - index
+        due = [entry for entry in entries if entry.depth == from_end or (index == 0 and entry.depth > from_end)]
+        messages += [_message("system", entry.content) for entry in due]
+        messages += history[index : index + 1]
+    return messages
+
+
+def _history(given: Any, context: NodeContext) -> list[Message]:
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        raise NodeFailure(f"historyMessages must be a list, not {describe(given)}", slot="historyMessages")
+    messages = []
+    for position, message in enumerate(given):
+        if isinstance(message, dict) and isinstance(message.get("role"), str) and "content" in message:
+            messages.append(message)
+        else:
+            context.log.warning("left out what is no message", position=position, found=describe(message))
+    return messages
+
+
+def _content(message: Message) -> str:
+    content = message["content"]
+    if isinstance(content, list):
+        return " ".join(_text(part.get("text")) for part in content if isinstance(part, dict))
+    return _text(content)
+
+
+def _object(inputs: dict[str, Any], slot: str) -> dict[str, Any]:
+    value = inputs.get(slot)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise NodeFailure(f"{slot} must be an object, not {describe(value)}", slot=slot)
+    return value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _message(role: str, content: str) -> Message:
+    return {"role": role, "content": content}
+
+
+_T = DataFlowType
+CONTEXT_BUILDER = NodeDefinition(
+    type="ContextBuilder",
+    category="Processors",
+    display_name="Context builder",
+    description="Puts together what a model is to know: character, lore by its keys, order and depth, history, prompt.",
+    width=350,
+    inputs={
+        "presetData": Slot(_T.OBJECT, display_name="Preset", description="Its user_prompt is the last message."),
+        "worldBookData": Slot(_T.OBJECT, display_name="World book"),
+        "characterData": Slot(
+            _T.OBJECT,
+            display_name="Character",
+            description="Its system_prompt, or else its description, is the system message.",
+            match_categories=("CharacterProfile",),
+        ),
+        "historyMessages": Slot(_T.ARRAY, display_name="History", match_categories=("ChatHistory",)),
+    },
+    outputs={"finalMessages": Slot(_T.ARRAY, display_name="Messages", match_categories=("ChatHistory",))},
+    execute=context_builder,
+)

@@ -1,0 +1,1 @@
+"""Projects and workflow files."""
