@@ -9,7 +9,7 @@ import pytest
 from support.server import Server
 
 SPECIFIED = json.loads((Path(__file__).parent / "data" / "nodes.json").read_text(encoding="utf-8"))
-FREE = ("displayName", "description", "key")  # texts for people are this project's own
+FREE = ("displayName", "description", "key", "secret")  # texts for people are this project's own; what is secret is an addition
 
 
 def bare(slot: dict[str, Any]) -> dict[str, Any]:

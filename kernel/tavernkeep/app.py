@@ -106,6 +106,7 @@ class App:
             self.collect_nodes()
             self._auth = self._choose("auth.provider", self.config.auth_provider, "auth_provider")
             self._scheduler = self._choose("execution.provider", self.config.section(ExecutionConfig).provider, "scheduler")
+            self.services.add(NodeRegistry, self.nodes, owner="kernel")
             self.services.add(AuthProvider, self._auth, owner="kernel")
             self.services.add(Scheduler, self._scheduler, owner="kernel")
             for _, sink in self.plugins.call("event_sink", app=self):

@@ -12,7 +12,7 @@ from tavernkeep.auth import UserContext
 from tavernkeep.services import Services
 
 if TYPE_CHECKING:
-    from tavernkeep.workflow import InterfaceSlot
+    from tavernkeep.workflow import InterfaceSlot, WorkflowPayload
 
 T = TypeVar("T")
 
@@ -183,6 +183,14 @@ class Host(Protocol):
         """
         ...
 
+    async def build(self, payload: "WorkflowPayload", name: str) -> Subflow:
+        """A workflow that is given as it is, ready to run.
+
+        Raises:
+            NodeFailure: It cannot be run at all.
+        """
+        ...
+
     def launch(self, node_id: str, subflow: Subflow, inputs: Mapping[str, Any], name: str) -> SubRun:
         """Run a subflow on behalf of a node."""
         ...
@@ -263,6 +271,14 @@ class NodeContext:
             NodeFailure: There is none, or it contains this one.
         """
         return await self.execution.host.load(reference)
+
+    async def build(self, payload: "WorkflowPayload", name: str) -> Subflow:
+        """A workflow of the node's own making, ready to run.
+
+        Raises:
+            NodeFailure: It cannot be run at all.
+        """
+        return await self.execution.host.build(payload, name)
 
     def launch(self, subflow: Subflow, inputs: Mapping[str, Any], name: str = "") -> SubRun:
         """Run another workflow; iterate over what this gives. Its nodes report as `NODE/INNER`, or `NODE/NAME/INNER` with a name."""

@@ -7,6 +7,7 @@ from typing import Final
 import attrs
 
 from tavernkeep.auth import UserContext
+from tavernkeep.execution import Refused
 from tavernkeep.nodes import NodeMode, NodeRegistry
 from tavernkeep.running import ConfigValues, NodeFailure, Subflow
 from tavernkeep.services import Services
@@ -63,14 +64,27 @@ class Preparer:
             raise NodeFailure(f"workflows are nested more than {_DEEPEST} deep")
         if reference not in self._subflows:
             stored = await self._find(reference)
-            payload = attrs.evolve(stored.to_payload(), metadata=self.root.metadata)
-            plan = await self._plan(payload, (*chain, reference))
-            if plan.fatal:
-                raise NodeFailure(f"workflow {reference!r} cannot run: {plan.fatal}")
-            self._subflows[reference] = Subflow(
-                reference, stored.name or reference, payload.interface_inputs, payload.interface_outputs, plan
-            )
+            self._subflows[reference] = await self.build(stored.to_payload(), stored.name or reference, chain, reference)
         return self._subflows[reference]
+
+    async def build(self, payload: WorkflowPayload, name: str, chain: Chain, reference: str | None = None) -> Subflow:
+        """A workflow that is given as it is, ready to run.
+
+        Args:
+            reference: What others call it; its name when nobody does.
+
+        Raises:
+            NodeFailure: It cannot be run at all, or it contains itself.
+        """
+        payload = attrs.evolve(payload, metadata=self.root.metadata)
+        try:
+            plan = await self._plan(payload, (*chain, reference or name))
+        except Refused as refused:
+            problems = "; ".join(map(str, refused.problems))
+            raise NodeFailure(f"workflow {name!r} cannot run: {problems}") from None
+        if plan.fatal:
+            raise NodeFailure(f"workflow {name!r} cannot run: {plan.fatal}")
+        return Subflow(reference or name, name, payload.interface_inputs, payload.interface_outputs, plan)
 
     async def _find(self, reference: str) -> StoredWorkflow:
         if reference in self.root.workflows:

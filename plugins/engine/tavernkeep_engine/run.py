@@ -19,6 +19,7 @@ from tavernkeep.execution import ExecutionStatus, NodeStatus
 from tavernkeep.logs import HIDDEN, hide
 from tavernkeep.nodes import Kind
 from tavernkeep.running import Chunk, ExecutionContext, NodeContext, NodeFailure, Outputs, Routed, Subflow
+from tavernkeep.workflow import WorkflowPayload
 from tavernkeep_engine.attempts import Performer, as_outputs, may_retry, wait_before, within
 from tavernkeep_engine.bypass import pseudo_outputs
 from tavernkeep_engine.cache import OutputCache
@@ -600,6 +601,10 @@ class Run:
     async def load(self, reference: str) -> Subflow:
         """A workflow, ready to run."""
         return await self._setting.preparer.load(reference, self._chain)
+
+    async def build(self, payload: WorkflowPayload, name: str) -> Subflow:
+        """A workflow that is given as it is, ready to run."""
+        return await self._setting.preparer.build(payload, name, self._chain)
 
     def launch(self, node_id: str, subflow: Subflow, inputs: Mapping[str, Any], name: str) -> NestedRun:
         """Run a subflow on behalf of a node."""

@@ -1,13 +1,14 @@
 """Which channel answers for which model."""
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
+from typing import Final
 
 import attrs
 
 from tavernkeep import NodeFailure, UserContext
-from tavernkeep_nodes_llm.adapters.demo import DEMO_CHANNEL
 from tavernkeep_nodes_llm.contracts import Channel, ChannelSource, LlmAdapter
+
+DEMO_CHANNEL: Final = Channel("demo", "demo")
 
 
 @attrs.frozen
@@ -16,7 +17,7 @@ class ChannelConfig:
 
     Attributes:
         label: Its name for people.
-        base_url: Its address; one without a path gets `/v1`.
+        base_url: Its address; one without a path gets that which is usual for its protocol, such as `/v1`.
         adapter_type: The adapter that speaks its protocol.
         supported_models: The models that it may be asked for; all when empty.
         custom_headers: Sent along with each request.
@@ -36,7 +37,7 @@ class ChannelConfig:
         return Channel(
             self.label,
             self.adapter_type,
-            with_default_path(self.base_url),
+            self.base_url,
             self.api_key,
             tuple(self.supported_models),
             self.custom_headers,
@@ -62,16 +63,6 @@ class LlmConfig:
     attempts: int = attrs.field(default=3, validator=attrs.validators.ge(1))
     retry_wait_s: float = attrs.field(default=0.5, metadata={"wire_name": "retryWaitS"})
     demo_delay_s: float = attrs.field(default=0.02, metadata={"wire_name": "demoDelayS"})
-
-
-def with_default_path(base_url: str) -> str:
-    """A base URL as adapters want it: without a slash at the end, and with `/v1` where it had no path.
-
-    >>> with_default_path("http://localhost:8080/")
-    'http://localhost:8080/v1'
-    """
-    trimmed = base_url.rstrip("/")
-    return trimmed if urlsplit(trimmed).path else f"{trimmed}/v1"
 
 
 @attrs.frozen
@@ -101,10 +92,17 @@ class LlmRouter:
         channels = await self.source.channels(user)
         for channel in channels:
             if not channel.models or model in channel.models:
-                adapter = self.adapters.get(channel.adapter)
-                if adapter is None:
-                    known = ", ".join(sorted(self.adapters))
-                    raise NodeFailure(f"channel {channel.label!r} wants the adapter {channel.adapter!r}; installed are {known}")
-                return channel, adapter
+                return channel, self.adapter(channel.adapter, f"channel {channel.label!r} wants")
         offered = sorted({name for channel in channels for name in channel.models})
         raise NodeFailure(f"no channel offers the model {model!r}; offered are {', '.join(offered)}", slot="activated_model_id")
+
+    def adapter(self, id_: str, who: str = "this needs") -> LlmAdapter:
+        """The adapter of a kind of service.
+
+        Raises:
+            NodeFailure: No plugin offers it.
+        """
+        adapter = self.adapters.get(id_)
+        if adapter is None:
+            raise NodeFailure(f"{who} the adapter {id_!r}; installed are {', '.join(sorted(self.adapters))}")
+        return adapter

@@ -14,7 +14,7 @@ class Channel:
 
     Attributes:
         adapter: The id of the adapter that speaks its protocol.
-        base_url: Up to and without `/chat/completions`, where the protocol is OpenAI's.
+        base_url: The address below which the protocol's own paths are; one without a path gets that which is usual for the protocol.
         models: The models that it may be asked for; all when empty.
     """
 
@@ -110,6 +110,22 @@ class LlmAdapter(Protocol):
 
         Raises:
             LlmError: It did not come, or not to its end.
+        """
+        ...
+
+    async def embed(self, model: str, texts: Sequence[str], channel: Channel) -> list[list[float]]:
+        """A vector for each text, in their order.
+
+        Raises:
+            LlmError: There is none.
+        """
+        ...
+
+    async def models(self, channel: Channel) -> list[str]:
+        """The models that the service offers.
+
+        Raises:
+            LlmError: It does not tell.
         """
         ...
 

@@ -1,14 +1,14 @@
 """GenericLlmRequest, CreateMessage, MergeMessages."""
 
-import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
 from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot
-from tavernkeep.wire import Invalid, describe, loads
+from tavernkeep.wire import describe
 from tavernkeep_nodes_llm.channels import LlmRouter
 from tavernkeep_nodes_llm.contracts import LlmRequest, LlmResponse
+from tavernkeep_nodes_llm.messages import compact, flattened, from_json, is_message, messages_of
 
 _T = DataFlowType
 CATEGORY: Final = "LLM"
@@ -17,7 +17,7 @@ _SINGLE_PARAMETERS: Final = ("temperature", "max_tokens", "top_p")
 
 async def generic_llm_request(inputs: dict[str, Any], context: NodeContext) -> AsyncIterator[Chunk | Outputs]:
     """Ask a model; with `stream`, give the answer as it comes."""
-    request = LlmRequest(str(inputs.get("activated_model_id") or ""), _messages(inputs["messages"]), _parameters(inputs))
+    request = request_of(inputs)
     channel, adapter = await context.service(LlmRouter).route(request.model, context.user)
     context.hide(channel.api_key)
     if not inputs.get("stream"):
@@ -28,30 +28,25 @@ async def generic_llm_request(inputs: dict[str, Any], context: NodeContext) -> A
             if isinstance(piece, Chunk):
                 yield piece
                 continue
-            finish = {"finish_reason": piece.finish_reason, "accumulated_text": piece.text, "usage": piece.usage}
-            yield Chunk("finish_reason_chunk", finish)
+            yield finish_chunk(piece)
             yield _outputs(piece)
+
+
+def request_of(inputs: Mapping[str, Any]) -> LlmRequest:
+    """The question that a node's inputs make."""
+    return LlmRequest(str(inputs.get("activated_model_id") or ""), messages_of(inputs["messages"]), _parameters(inputs))
+
+
+def finish_chunk(response: LlmResponse) -> Chunk:
+    """The last chunk of a streamed answer."""
+    return Chunk(
+        "finish_reason_chunk", {"finish_reason": response.finish_reason, "accumulated_text": response.text, "usage": response.usage}
+    )
 
 
 def _outputs(response: LlmResponse) -> Outputs:
     usage = {} if response.usage is None else {"usage": response.usage}
     return Outputs(response=response.to_output(), responseText=response.text, **usage)
-
-
-def _messages(given: Any) -> list[Mapping[str, Any]]:
-    messages = _from_json(given, "messages")
-    if isinstance(messages, dict):
-        messages = [messages]
-    if not isinstance(messages, list):
-        raise NodeFailure(f"messages must be a list of {{role, content}}, not {describe(messages)}", slot="messages")
-    for position, message in enumerate(messages):
-        if not _is_message(message):
-            raise NodeFailure(f"messages[{position}] is no message: it needs a role and a content", slot="messages")
-    return messages
-
-
-def _is_message(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("role"), str) and ("content" in value or "tool_calls" in value)
 
 
 def _parameters(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,55 +55,28 @@ def _parameters(inputs: Mapping[str, Any]) -> dict[str, Any]:
     seed = inputs.get("seed")
     if isinstance(seed, (int, float)) and seed > 0:
         found["seed"] = seed
-    given = _from_json(inputs.get("parameters") or {}, "parameters")
+    given = from_json(inputs.get("parameters") or {}, "parameters")
     if not isinstance(given, dict):
         raise NodeFailure(f"parameters must be an object, not {describe(given)}", slot="parameters")
     return found | given
 
 
-def _from_json(value: Any, slot: str) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return loads(value) if value.strip() else None
-    except Invalid as invalid:
-        raise NodeFailure(f"{slot}: {invalid}", slot=slot) from None
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
 def create_message(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     """One message, as a list; an empty content gives an empty list."""
     role, content = inputs["role"], inputs["content"]
-    return {"messages": _compact([{"role": role, "content": content}] if content not in ("", None) else [])}
+    return {"messages": compact([{"role": role, "content": content}] if content not in ("", None) else [])}
 
 
 def merge_messages(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     """All messages that come in, in order, in one list."""
     merged: list[Any] = []
     for position, given in enumerate(inputs["message_inputs"]):
-        for message in _flatten(given):
-            if _is_message(message):
+        for message in flattened(given):
+            if is_message(message):
                 merged.append(message)
             else:
                 context.log.warning("left out what is no message", input=position, found=describe(message))
-    return {"messages": _compact(merged)}
-
-
-def _flatten(value: Any) -> Iterable[Any]:
-    if isinstance(value, str):
-        try:
-            value = loads(value) if value.strip() else []
-        except Invalid:
-            yield value
-            return
-    if isinstance(value, list):
-        for item in value:
-            yield from _flatten(item)
-    else:
-        yield value
+    return {"messages": compact(merged)}
 
 
 GENERIC_LLM_REQUEST = NodeDefinition(
@@ -145,6 +113,7 @@ GENERIC_LLM_REQUEST = NodeDefinition(
     },
     config_schema={},
     execute=generic_llm_request,
+    is_preview_unsafe=True,
 )
 CREATE_MESSAGE = NodeDefinition(
     type="CreateMessage",

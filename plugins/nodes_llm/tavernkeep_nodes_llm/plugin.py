@@ -7,12 +7,18 @@ import structlog
 
 from tavernkeep import ConfigSection, NodeDefinition, Services, hookimpl
 from tavernkeep.app import App
-from tavernkeep_nodes_llm import hookspecs
+from tavernkeep_nodes_llm import direct, hookspecs
+from tavernkeep_nodes_llm.adapters.anthropic import AnthropicAdapter
 from tavernkeep_nodes_llm.adapters.demo import DemoAdapter
+from tavernkeep_nodes_llm.adapters.google import GoogleAdapter
+from tavernkeep_nodes_llm.adapters.ollama import OllamaAdapter
 from tavernkeep_nodes_llm.adapters.openai import OpenAiAdapter
+from tavernkeep_nodes_llm.agent import AGENT
 from tavernkeep_nodes_llm.channels import ConfiguredChannels, LlmConfig, LlmRouter
 from tavernkeep_nodes_llm.contracts import ChannelSource, LlmAdapter
+from tavernkeep_nodes_llm.embeddings import EMBEDDINGS
 from tavernkeep_nodes_llm.nodes import CREATE_MESSAGE, GENERIC_LLM_REQUEST, MERGE_MESSAGES
+from tavernkeep_nodes_llm.structured import STRUCTURED_OUTPUT
 
 _log = structlog.get_logger(__name__)
 
@@ -43,7 +49,8 @@ class NodesLlmPlugin:
                 self._client = httpx2.AsyncClient(timeout=timeout, limits=limits)
             return self._client
 
-        return [OpenAiAdapter(client, config), DemoAdapter(config.demo_delay_s)]
+        over_http = (OpenAiAdapter, AnthropicAdapter, GoogleAdapter, OllamaAdapter)
+        return [*(adapter(client, config) for adapter in over_http), DemoAdapter(config.demo_delay_s)]
 
     @hookimpl
     def register_services(self, app: App, services: Services, owner: str) -> None:
@@ -56,7 +63,7 @@ class NodesLlmPlugin:
 
     @hookimpl
     def register_nodes(self) -> list[NodeDefinition]:
-        return [GENERIC_LLM_REQUEST, CREATE_MESSAGE, MERGE_MESSAGES]
+        return [GENERIC_LLM_REQUEST, CREATE_MESSAGE, MERGE_MESSAGES, STRUCTURED_OUTPUT, AGENT, EMBEDDINGS, *direct.NODES]
 
     @hookimpl
     async def shutdown(self) -> None:

@@ -10,7 +10,8 @@ from tavernkeep import NodeFailure, UserContext
 from tavernkeep_nodes_llm.adapters.demo import DemoAdapter
 from tavernkeep_nodes_llm.channels import ChannelConfig, ConfiguredChannels, LlmConfig, LlmRouter
 from tavernkeep_nodes_llm.contracts import LlmRequest, LlmResponse
-from tavernkeep_nodes_llm.nodes import _messages, _parameters, create_message, merge_messages
+from tavernkeep_nodes_llm.messages import messages_of
+from tavernkeep_nodes_llm.nodes import _parameters, create_message, merge_messages
 
 USER = UserContext("u", "u")
 
@@ -63,7 +64,7 @@ def test_parameters_win_over_the_single_slots() -> None:
 def test_messages_that_are_none(messages: Any, mention: str) -> None:
     """The failure names the slot and the place."""
     with pytest.raises(NodeFailure, match=mention) as failure:
-        _messages(messages)
+        messages_of(messages)
     assert failure.value.slot == "messages"
 
 
