@@ -11,6 +11,8 @@ from pathlib import Path
 from sybil import Example, Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
+pytest_plugins = ["tavernkeep.testing"]
+
 ROOT = Path(__file__).parent
 CHECKER = doctest.OutputChecker()
 

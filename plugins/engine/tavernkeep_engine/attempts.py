@@ -49,12 +49,12 @@ class Performer:
 
     async def perform(self, node: PlanNode, inputs: dict[str, Any]) -> dict[str, Any]:
         """One attempt; gives the outputs, or raises whatever the node does."""
-        execute = node.shape.mode.execute
-        assert execute is not None, "the compiler notes a node without a function as a problem"
         if node.kind is Kind.PROCESS:
             assert node.definition is not None
             assert node.definition.process is not None
             return as_outputs(await run_process(node.definition.process, inputs, dict(node.config), self.processes))
+        execute = node.shape.mode.execute
+        assert execute is not None, "the compiler notes a node without a function as a problem"
         stop = threading.Event() if node.kind is Kind.THREAD else None
         context = NodeContext(self.execution, node.id, node.full_type, node.config, stop)
         if stop is None:

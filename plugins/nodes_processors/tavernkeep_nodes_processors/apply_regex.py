@@ -1,22 +1,14 @@
-"""ApplyRegex: replaces by rules whose patterns, flags and replacements are JavaScript's.
-
-They run in a JavaScript engine, which is the one thing that means by them exactly what their authors do. It has a time limit that holds
-inside of a single match, and gives up the interpreter's lock while it works.
-"""
+"""ApplyRegex: replaces by rules whose patterns, flags and replacements are JavaScript's."""
 
 from collections.abc import Iterable
 from typing import Any, Final
 
-import quickjs
-
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import describe
+from tavernkeep_nodes_processors.javascript import PatternError, RegexEngine, TooMuch
 
-_TIME_LIMIT_S: Final = 2.0  # for all rules together
-_MEMORY_LIMIT: Final = 512 * 1024 * 1024  # bytes
 _LONGEST: Final = 16 * 1024 * 1024  # characters of a text
 _FLAGS: Final = frozenset("gimsuy")
-_SCRIPT: Final = "(text, pattern, flags, replacement) => text.replace(new RegExp(pattern, flags), replacement)"
 _DEFAULT_FLAGS: Final = "g"
 
 
@@ -59,29 +51,19 @@ def apply_regex(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     text = inputs["inputText"]
     text = text if isinstance(text, str) else str(text)
     rules = rules_of(inputs.get("inlineRegexRules"), inputs.get("regexRules"), warn=context.log.warning)
-    engine = quickjs.Context()
-    engine.set_memory_limit(_MEMORY_LIMIT)
-    engine.set_time_limit(_TIME_LIMIT_S)
-    replace = engine.eval(_SCRIPT)
+    engine = RegexEngine()
     for rule in rules:
         if context.cancelled:
             break
         try:
-            text = replace(_sendable(text), rule["pattern"], rule.get("flags", _DEFAULT_FLAGS) or "", rule["replacement"])
-        except (quickjs.JSException, quickjs.StackOverflow, UnicodeError) as error:
-            reason = str(error).partition("\n")[0]
-            if "interrupted" in reason:
-                raise NodeFailure(f"rule {rule['name']!r} takes longer than {_TIME_LIMIT_S:g} s on this text", slot="regexRules") from None
-            if "memory" in reason or isinstance(error, quickjs.StackOverflow):
-                raise NodeFailure(f"rule {rule['name']!r} needs too much memory on this text", slot="regexRules") from None
-            context.log.warning("left out a regex rule", rule=rule["name"], problem=reason)
+            text = engine.replace(text, rule["pattern"], rule.get("flags", _DEFAULT_FLAGS) or "", rule["replacement"])
+        except TooMuch as error:
+            raise NodeFailure(f"rule {rule['name']!r} {error}", slot="regexRules") from None
+        except PatternError as error:
+            context.log.warning("left out a regex rule", rule=rule["name"], problem=str(error))
         if len(text) > _LONGEST:
             raise NodeFailure(f"rule {rule['name']!r} makes the text longer than {_LONGEST} characters", slot="regexRules")
     return {"outputText": text}
-
-
-def _sendable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot cross into the engine
 
 
 _RULES: Final = ("RegexRuleArray",)

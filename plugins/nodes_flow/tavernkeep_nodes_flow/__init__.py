@@ -1,0 +1,1 @@
+"""Nodes that say what runs, how often, and when."""

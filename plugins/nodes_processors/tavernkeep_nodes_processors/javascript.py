@@ -1,0 +1,82 @@
+"""JavaScript's regular expressions, in a JavaScript engine.
+
+It is the one thing that means by a pattern exactly what its author does. It has a time limit that holds inside of a single match, and gives
+up the interpreter's lock while it works, so call it in a thread.
+"""
+
+from typing import Any, Final
+
+import quickjs
+
+from tavernkeep.wire import loads
+
+TIME_LIMIT_S: Final = 2.0
+_MEMORY_LIMIT: Final = 512 * 1024 * 1024  # bytes
+_SCRIPT: Final = """({
+    replace: (text, pattern, flags, replacement) => text.replace(new RegExp(pattern, flags), replacement),
+    match: (text, pattern, flags, most) => {
+        const regex = new RegExp(pattern, flags), found = [];
+        if (!regex.global) { const one = regex.exec(text); if (one) found.push(one); }
+        else for (const one of text.matchAll(regex)) { found.push(one); if (found.length >= most) break; }
+        return JSON.stringify(found.map(one => ({match: one[0], groups: [...one].slice(1), named: {...one.groups}})));
+    },
+})"""
+
+
+class PatternError(ValueError):
+    """A pattern is none, or its flags are not."""
+
+
+class TooMuch(Exception):
+    """A pattern takes too long on a text, or too much memory."""
+
+
+class RegexEngine:
+    """An engine for one thread and one piece of work.
+
+    Args:
+        time_limit_s: For all calls together, in seconds of processor time.
+    """
+
+    def __init__(self, time_limit_s: float = TIME_LIMIT_S) -> None:
+        self._time_limit_s = time_limit_s
+        context = quickjs.Context()
+        context.set_memory_limit(_MEMORY_LIMIT)
+        context.set_time_limit(time_limit_s)
+        functions = context.eval(_SCRIPT)
+        context.set("functions", functions)
+        self._replace = context.eval("functions.replace")
+        self._match = context.eval("functions.match")
+
+    def replace(self, text: str, pattern: str, flags: str, replacement: str) -> str:
+        """`text.replace(new RegExp(pattern, flags), replacement)`.
+
+        Raises:
+            PatternError: The pattern or the flags are none.
+            TooMuch: It takes too long, or too much memory.
+        """
+        result: str = self._call(self._replace, text, pattern, flags, replacement)
+        return result
+
+    def match(self, text: str, pattern: str, flags: str, most: int) -> list[dict[str, Any]]:
+        """The matches, all with the flag `g` and else the first: `{match, groups, named}` each.
+
+        Raises:
+            PatternError: The pattern or the flags are none.
+            TooMuch: It takes too long, or too much memory.
+        """
+        matches: list[dict[str, Any]] = loads(self._call(self._match, text, pattern, flags, most))
+        return matches
+
+    def _call(self, function: Any, *arguments: Any) -> Any:
+        # Half a surrogate pair cannot cross into the engine, or out of it.
+        sendable = [argument.encode("utf-8", "replace").decode() if isinstance(argument, str) else argument for argument in arguments]
+        try:
+            return function(*sendable)
+        except (quickjs.JSException, quickjs.StackOverflow, UnicodeError) as error:
+            reason = str(error).partition("\n")[0]
+            if "interrupted" in reason:
+                raise TooMuch(f"takes longer than {self._time_limit_s:g} s on this text") from None
+            if "memory" in reason or isinstance(error, quickjs.StackOverflow):
+                raise TooMuch("needs too much memory on this text") from None
+            raise PatternError(reason) from None

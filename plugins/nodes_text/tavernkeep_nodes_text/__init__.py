@@ -1,0 +1,1 @@
+"""Nodes that make texts and take them apart."""

@@ -1,0 +1,96 @@
+"""Split, Join, Case, RegexExtract."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from tavernkeep import Config, DataFlowType, NodeFailure, Slot, node
+from tavernkeep_nodes_processors.contracts import PatternError, RegexEngine, TooMuch
+from tavernkeep_nodes_text.json_nodes import CATEGORY
+
+_T = DataFlowType
+_MOST_MATCHES: Final = 100_000
+_ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+_CASES: Final[dict[str, Callable[[str], str]]] = {
+    "lower": str.lower,
+    "upper": str.upper,
+    "title": str.title,
+    "capitalize": str.capitalize,
+    "snake": lambda text: "_".join(words(text)).lower(),
+    "kebab": lambda text: "-".join(words(text)).lower(),
+    "camel": lambda text: "".join(word.capitalize() if number else word.lower() for number, word in enumerate(words(text))),
+}
+
+
+def words(text: str) -> list[str]:
+    """The words of a text or an identifier.
+
+    >>> words("someHTTPName in_text")
+    ['some', 'HTTP', 'Name', 'in', 'text']
+    """
+    return re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[^\W\dA-Z_]+|[A-Z]+|\d+", text)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([ntr\\])", lambda match: _ESCAPES[match[1]], text)
+
+
+@node("text:Split", category=CATEGORY, display_name="Split", output="parts", inline=True)
+def split(
+    text: str,
+    separator: Annotated[str, Slot(description=r"\n and \t stand for a line break and a tab; empty: at blanks.")] = "\\n",
+    trim: Annotated[bool, Config()] = True,
+    drop_empty: Annotated[bool, Config()] = True,
+) -> list[str]:
+    """Take a text apart at a separator."""
+    parts = text.split(_unescaped(separator)) if separator else text.split()
+    parts = [part.strip() for part in parts] if trim else parts
+    return [part for part in parts if part] if drop_empty else parts
+
+
+@node("text:Join", category=CATEGORY, display_name="Join", output="text", inline=True)
+def join(parts: list[Any], separator: str = "\\n") -> str:
+    """Put the items of a list together as one text."""
+    if not isinstance(parts, list):
+        raise NodeFailure("parts must be a list", slot="parts")
+    return _unescaped(separator).join("" if part is None else str(part) for part in parts)
+
+
+@node("text:Case", category=CATEGORY, display_name="Case", output="text", inline=True)
+def case(
+    text: str,
+    style: Annotated[
+        str,
+        Config(Slot(match_categories=("ComboOption",), config={"suggestions": [{"value": style} for style in _CASES]})),
+    ] = "lower",
+) -> str:
+    """Write a text in another case."""
+    if style not in _CASES:
+        raise NodeFailure(f"style must be one of {', '.join(_CASES)}, not {style!r}")
+    return _CASES[style](text)
+
+
+@node(
+    "text:RegexExtract",
+    category=CATEGORY,
+    display_name="Regex extract",
+    outputs={
+        "matches": Slot(_T.ARRAY, description="The matching texts; of each its first group, where it has any."),
+        "first": Slot(_T.STRING, description="The first of them; empty for none."),
+        "named": Slot(_T.OBJECT, description="The named groups of the first match."),
+        "found": Slot(_T.BOOLEAN),
+    },
+)
+def regex_extract(text: str, pattern: str, flags: Annotated[str, Config()] = "g") -> dict[str, Any]:
+    """Find parts of a text by a JavaScript regular expression."""
+    try:
+        matches = RegexEngine().match(text, pattern, flags, _MOST_MATCHES)
+    except (PatternError, TooMuch) as error:
+        raise NodeFailure(f"the pattern: {error}", slot="pattern") from None
+    texts = [match["groups"][0] if match["groups"] else match["match"] for match in matches]
+    return {
+        "matches": texts,
+        "first": (texts[0] or "") if texts else "",
+        "named": matches[0]["named"] if matches else {},
+        "found": bool(matches),
+    }
