@@ -71,8 +71,9 @@ class Ran:
 class Tavern:
     """The installed plugins, started, with an event loop of their own in a thread."""
 
-    _app: App
-    _loop: asyncio.AbstractEventLoop
+    app: App
+    loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
 
     def run(self, payload: WorkflowPayload, answers: Mapping[str, Any] | None = None, *, check: bool = True) -> Ran:
         """Run a workflow.
@@ -84,13 +85,13 @@ class Tavern:
         Raises:
             WorkflowFailed: It did not complete.
         """
-        ran: Ran = asyncio.run_coroutine_threadsafe(self._run(payload, answers or {}), self._loop).result()
+        ran: Ran = asyncio.run_coroutine_threadsafe(self._run(payload, answers or {}), self.loop).result()
         if check and ran.status is not ExecutionStatus.COMPLETE:
             raise WorkflowFailed("; ".join(f"{error.get('nodeId')}: {error['message']}" for error in ran.errors) or ran.status.value)
         return ran
 
     async def _run(self, payload: WorkflowPayload, answers: Mapping[str, Any]) -> Ran:
-        user = await self._app.auth.authenticate(Credentials({}))
+        user = await self.app.auth.authenticate(Credentials({}))
         assert user is not None, "the default user is there"
         seen: list[Event] = []
         ended = asyncio.Event()
@@ -102,12 +103,12 @@ class Tavern:
             elif event.type == events.NODE_WAITING and event.payload["nodeId"] in answers:
                 node_id = event.payload["nodeId"]
                 # Not at once: the question is told before the node waits for the answer.
-                self._loop.call_soon(lambda: self._app.scheduler.answer(event.execution_id, node_id, answers[node_id], user))
+                self.loop.call_soon(lambda: self.app.scheduler.answer(event.execution_id, node_id, answers[node_id], user))
 
-        accepted: Callable[[str], object] = lambda execution_id: self._app.events.watch(execution_id, watch)  # noqa: E731
-        execution_id = await self._app.scheduler.submit(Submission(payload, user, accepted))  # type: ignore[arg-type]
+        accepted: Callable[[str], object] = lambda execution_id: self.app.events.watch(execution_id, watch)  # noqa: E731
+        execution_id = await self.app.scheduler.submit(Submission(payload, user, accepted))  # type: ignore[arg-type]
         await ended.wait()
-        detail = self._app.scheduler.detail(execution_id, user)
+        detail = self.app.scheduler.detail(execution_id, user)
         assert detail is not None, "an execution that has just ended is remembered"
         failed = (detail.error_info or {}).get("nodes") or ([detail.error_info] if detail.error_info else [])
         return Ran(detail.status, detail.outputs, failed, seen)
@@ -128,7 +129,7 @@ def tavern(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tavern]:
     app = App.load(ConfigSource.read(folder / "config.json", {}))
     wait(app.start(serving=False))
     try:
-        yield Tavern(app, loop)
+        yield Tavern(app, loop, thread)
     finally:
         wait(app.drain())
         wait(app.stop())

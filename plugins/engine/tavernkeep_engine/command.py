@@ -4,51 +4,110 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import click
 
 from tavernkeep import events
 from tavernkeep.app import App
-from tavernkeep.auth import Credentials
+from tavernkeep.auth import Credentials, UserContext
 from tavernkeep.cli import loaded_app
 from tavernkeep.events import Event
 from tavernkeep.execution import ExecutionDetail, ExecutionStatus, Refused, Submission
-from tavernkeep.wire import Invalid, dumps, loads
-from tavernkeep.workflow import WorkflowPayload, payload_from
+from tavernkeep.wire import Invalid, dumps, loads, structure
+from tavernkeep.workflow import StoredWorkflow, WorkflowPayload, payload_from
 
+_LONGEST_REFERENCE: Final = 200  # characters
 _EXIT_CODES: Final = {ExecutionStatus.COMPLETE: 0, ExecutionStatus.ERROR: 1, ExecutionStatus.INTERRUPTED: 130}
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--input", "inputs", metavar="KEY=VALUE", multiple=True, help="Set an input of the workflow; VALUE is JSON, or else text.")
+@click.option(
+    "--answer", "answers", metavar="NODE=VALUE", multiple=True, help="What to answer when a node asks; VALUE is JSON, or else text."
+)
 @click.option("--quiet", is_flag=True, help="Show no progress and no streamed text.")
 @click.pass_context
-def run(context: click.Context, file: str, inputs: tuple[str, ...], quiet: bool) -> None:
+def run(context: click.Context, file: str, inputs: tuple[str, ...], answers: tuple[str, ...], quiet: bool) -> None:
     """Run a workflow file, a stored workflow or an execution payload.
 
-    Its outputs are printed as JSON on standard output; progress and streamed text go to standard error. Exit code 0: complete; 1: a node
-    failed; 2: the file or an input is no good; 130: interrupted.
+    Workflows that it refers to are looked for beside it, each as ID.json, then as the server would. Its outputs are printed as JSON on
+    standard output; progress and streamed text go to standard error. What a node asks is asked at the terminal. Exit code 0: complete; 1: a
+    node failed; 2: the file or an input is no good; 130: interrupted.
     """
-    payload = _read(file, inputs)
-    context.exit(asyncio.run(_run(loaded_app(context), payload, _Viewer(quiet))))
+    payload = _with_inputs(_read(file), _pairs(inputs, "--input KEY=VALUE"))
+    context.exit(asyncio.run(_run(loaded_app(context), payload, _Viewer(quiet), _pairs(answers, "--answer NODE=VALUE"))))
 
 
-def _read(file: str, inputs: tuple[str, ...]) -> WorkflowPayload:
+def _read(file: str) -> WorkflowPayload:
+    if file == "-":
+        return _parsed(sys.stdin.buffer.read(), file)
+    path = Path(file)
+    payload = _parsed(_bytes(path), file)
+    found = dict(payload.workflows)
+    waiting = list(_references(payload))
+    while waiting:
+        reference = waiting.pop()
+        beside = path.parent / f"{reference}.json"
+        if reference not in found and Path(reference).name == reference and beside.is_file():
+            try:
+                found[reference] = structure(loads(_bytes(beside)), StoredWorkflow)
+            except Invalid as invalid:
+                raise _no_workflow(str(beside), invalid) from None
+            waiting += _references(found[reference].to_payload())
+    return attrs.evolve(payload, workflows=found)
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        payload = payload_from(loads(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()))
-    except Invalid as invalid:
-        raise click.UsageError(f"{file} is no workflow:\n" + "\n".join(f"  {problem}" for problem in invalid.problems)) from None
+        return path.read_bytes()
     except OSError as error:
-        raise click.UsageError(f"{file} cannot be read: {error.strerror}") from None
-    values = {}
-    for text in inputs:
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _parsed(data: bytes, file: str) -> WorkflowPayload:
+    try:
+        return payload_from(loads(data))
+    except Invalid as invalid:
+        raise _no_workflow(file, invalid) from None
+
+
+def _no_workflow(file: str, invalid: Invalid) -> click.UsageError:
+    return click.UsageError(f"{file} is no workflow:\n" + "\n".join(f"  {problem}" for problem in invalid.problems))
+
+
+def _references(payload: WorkflowPayload) -> Iterator[str]:
+    """What may name another workflow: any short text in the configuration of a node, and its input `workflow`."""
+    for node in payload.nodes:
+        yield from _texts([node.config_values, node.inputs.get("workflow")])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_REFERENCE:
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _pairs(texts: tuple[str, ...], form: str) -> dict[str, Any]:
+    pairs = {}
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
-            raise click.UsageError(f"--input takes KEY=VALUE, not {text!r}")
-        values[key] = _value(value)
+            option, _, what = form.partition(" ")
+            raise click.UsageError(f"{option} takes {what}, not {text!r}")
+        pairs[key] = _value(value)
+    return pairs
+
+
+def _with_inputs(payload: WorkflowPayload, values: dict[str, Any]) -> WorkflowPayload:
     try:
         return payload.with_inputs(values)
     except KeyError as error:
@@ -89,6 +148,8 @@ class _Viewer:
                 pieces.append(str(chunk["content"]))
         elif event.type in (events.NODE_ERROR, events.NODE_SKIPPED):
             self._line(payload["nodeId"], payload["errorDetails"]["message"] if "errorDetails" in payload else payload["reason"])
+        elif event.type == events.NODE_WAITING:
+            self._line(payload["nodeId"], str(payload.get("question", "waits for an answer")))
         elif "nodeId" in payload and payload["nodeId"] != events.INTERFACE_OUTPUTS:
             self._line(payload["nodeId"], event.type.removeprefix("NODE_").lower())
 
@@ -100,7 +161,36 @@ class _Viewer:
             self._in_text = False
 
 
-async def _run(app: App, payload: WorkflowPayload, viewer: _Viewer) -> int:
+class _Answers:
+    """Answers what nodes ask: from the command line, else from the terminal; where there is neither, the run is ended."""
+
+    def __init__(self, app: App, user: UserContext, given: dict[str, Any]) -> None:
+        self._app = app
+        self._user = user
+        self._given = given
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(self, event: Event) -> None:
+        if event.type == events.NODE_WAITING:
+            task = asyncio.get_running_loop().create_task(self._answer(event))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, event: Event) -> None:
+        node_id, choices = event.payload["nodeId"], event.payload.get("choices")
+        if node_id in self._given:
+            value = self._given.pop(node_id)  # once: an answer that is refused would be given for ever
+        elif sys.stdin.isatty():
+            prompt = f"{node_id} ({' / '.join(map(str, choices))}): " if choices else f"{node_id}: "
+            value = _value(await asyncio.to_thread(input, prompt))
+        else:
+            print(f"tavernkeep: node {node_id} waits for an answer; give it with --answer {node_id}=VALUE", file=sys.stderr, flush=True)
+            await self._app.scheduler.interrupt(event.execution_id, self._user)
+            return
+        self._app.scheduler.answer(event.execution_id, node_id, value, self._user)
+
+
+async def _run(app: App, payload: WorkflowPayload, viewer: _Viewer, given: dict[str, Any]) -> int:
     loop = asyncio.get_running_loop()
     await app.start(serving=False)
     try:
@@ -108,9 +198,11 @@ async def _run(app: App, payload: WorkflowPayload, viewer: _Viewer) -> int:
         user = await app.auth.authenticate(Credentials({}))
         if user is None:
             raise click.UsageError("the auth provider knows no user for commands")
+        answers = _Answers(app, user, given)
 
         def accepted(execution_id: str) -> None:
             app.events.watch(execution_id, viewer)
+            app.events.watch(execution_id, answers)
 
         submission = Submission(payload, user, accepted)
         try:

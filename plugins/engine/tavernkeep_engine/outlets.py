@@ -44,7 +44,7 @@ class Outlets:
         """A node gave a chunk."""
         if not self.nested:
             for output in self._by_node.get(node.index, ()):
-                if chunk.slot is None or chunk.slot == output.slot:
+                if chunk.slot == output.slot or (chunk.slot is None and output.slot in node.shape.stream_outputs):
                     self._tell(output, wire, last=False)
 
     def lift(self, node: PlanNode, outputs: Mapping[str, Any]) -> None:

@@ -475,7 +475,7 @@ def _link_many(node: PlanNode, nodes: list[PlanNode]) -> None:
     started = set()
     for binding in node.bindings:
         for source in binding.sources:
-            if source.feed is Feed.STREAM and nodes[source.node].streams:
+            if source.feed is Feed.STREAM and nodes[source.node].streams and (node.streams or not node.bypassed):
                 started.add(source.node)
             else:
                 finished.add(source.node)

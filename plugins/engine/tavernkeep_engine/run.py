@@ -190,7 +190,9 @@ class Run:
     def status_of(self, index: int) -> NodeStatus:
         """What became of a node so far."""
         state = self.states[index]
-        output = self._shown(self.plan.nodes[index], self.outputs[index]) if state in (NodeState.COMPLETE, NodeState.BYPASSED) else None
+        output = None
+        if state in (NodeState.COMPLETE, NodeState.BYPASSED):
+            output = self._shown(self.plan.nodes[index], self.outputs[index], streams=state is NodeState.BYPASSED)
         return NodeStatus(state.value, hide(output, self._context.secrets), self._errors.get(index))
 
     # Starting
@@ -544,7 +546,8 @@ class Run:
     def _skip_below(self, failed: PlanNode) -> None:
         """What depends on a failed node and has not started never does."""
         reason = f"depends on node {failed.id}, which failed"
-        waiting = [*failed.after_start, *failed.after_finish]
+        # Who only waited for its start is reading already, or as good as: it gets the failure from the stream.
+        waiting = [*(index for index in failed.after_start if self._waits[index]), *failed.after_finish]
         while waiting:
             node = self.plan.nodes[waiting.pop()]
             if self.states[node.index] is NodeState.PENDING:

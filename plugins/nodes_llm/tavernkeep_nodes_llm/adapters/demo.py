@@ -76,7 +76,7 @@ def _response(request: LlmRequest) -> LlmResponse:
     elif isinstance(schema, dict):
         text = dumps(_example(schema, _last_text(request.messages))).decode()
     else:
-        text = _INTRODUCTION + _last_text(request.messages) + _tool_results(request.messages)
+        text = _INTRODUCTION + _last_text(_asked(request.messages)) + _tool_results(request.messages)
     prompt_tokens = sum(len(list(_words(str(message.get("content"))))) for message in request.messages)
     completion_tokens = len(list(_words(text)))
     usage = {
@@ -94,8 +94,12 @@ def _next_call(request: LlmRequest) -> list[dict[str, Any]]:
     if called >= len(functions):
         return []
     function = functions[called]
-    asked = [message for message in request.messages if message["role"] == "user"]
-    return [tool_call(f"demo_{called}", str(function.get("name")), _example(function.get("parameters") or {}, _last_text(asked)))]
+    arguments = _example(function.get("parameters") or {}, _last_text(_asked(request.messages)))
+    return [tool_call(f"demo_{called}", str(function.get("name")), arguments)]
+
+
+def _asked(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    return [message for message in messages if message["role"] == "user"] or messages
 
 
 def _tool_results(messages: Sequence[Mapping[str, Any]]) -> str:
