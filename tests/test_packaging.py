@@ -24,7 +24,10 @@ async def run(*command: str | Path, cwd: Path = ROOT) -> str:
 
 
 async def test_wheels_in_an_empty_environment_serve_and_take_a_node_pack(tmp_path: Path) -> None:
-    """The wheels of every distribution serve; a node pack of under 30 lines is pip-installed beside them, is listed, and runs."""
+    """The wheels of every distribution serve; a node pack of under 30 lines is pip-installed beside them, is listed, and runs.
+
+    So does one that `tavernkeep new-node-pack` makes, whose own tests pass there.
+    """
     uv, bin_ = BIN / "uv", tmp_path / "env" / "bin"
     await run(uv, "build", "--quiet", "--all-packages", "--wheel", "--out-dir", tmp_path / "dist")
     wheels = sorted((tmp_path / "dist").glob("*.whl"))
@@ -32,6 +35,7 @@ async def test_wheels_in_an_empty_environment_serve_and_take_a_node_pack(tmp_pat
     assert len(wheels) == len(members)
     await run(uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "env")
     install = (uv, "pip", "install", "--quiet", "--python", bin_ / "python")
+    links = ("--find-links", tmp_path / "dist")
     await run(*install, *wheels)
     command = (str(bin_ / "tavernkeep"), "serve", "--port", "0")
     async with serve(tmp_path, {}, command=command) as server:
@@ -49,5 +53,9 @@ async def test_wheels_in_an_empty_environment_serve_and_take_a_node_pack(tmp_pat
         async with viewer(server.ws_url) as client:
             payload = {"nodes": [{"id": "a", "fullType": "shout:Shout", "inputs": {"text": "hello", "times": 2}}], "edges": []}
             assert output_of(await client.run(payload), "a") == {"loud": "HELLO HELLO!"}
+    await run(bin_ / "tavernkeep", "new-node-pack", "word-play", cwd=tmp_path)
+    await run(*install, *links, f"{tmp_path / 'tavern-word-play'}[test]")
+    tested = await run(bin_ / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tavern-word-play", cwd=tmp_path)
+    assert "3 passed" in tested
     listed = json.loads(await run(bin_ / "tavernkeep", "plugins", "--json", cwd=tmp_path))
     assert {plugin["status"] for plugin in listed} == {"active"}

@@ -12,6 +12,7 @@ import click
 from tavernkeep.app import App
 from tavernkeep.asgi import load
 from tavernkeep.config import ConfigError, StartError, config_schema
+from tavernkeep.new_pack import new_node_pack
 
 
 class _Program(click.Group):
@@ -103,6 +104,9 @@ def nodes(context: click.Context, type_: str | None) -> None:
     if found is None:
         raise click.ClickException(f"there is no node type {type_!r}; `tavernkeep nodes` lists them")
     _print_json({"fullType": found.full_type, "from": app.nodes.owner_of(type_)} | found.to_wire())
+
+
+program.add_command(new_node_pack)
 
 
 @program.group()
