@@ -8,7 +8,7 @@ from tavernkeep.authoring import Config, Node, node
 from tavernkeep.config import ConfigSection, StartError
 from tavernkeep.events import Event
 from tavernkeep.hookspecs import hookimpl, hookspec
-from tavernkeep.http import ApiError, Request, Response, Route, WebSocketMessage
+from tavernkeep.http import ApiError, FileResponse, Part, Request, Response, Route, WebSocketMessage
 from tavernkeep.nodes import DataFlowType, NodeDefinition, NodeMode, PassThrough, Policy, Slot
 from tavernkeep.running import Chunk, NodeContext, NodeFailure, Outputs, Routed, Stream, StreamFailed, Subflow
 from tavernkeep.services import ServiceNotFound, Services
@@ -24,6 +24,7 @@ __all__ = [
     "Credentials",
     "DataFlowType",
     "Event",
+    "FileResponse",
     "ModelSet",
     "Node",
     "NodeContext",
@@ -31,6 +32,7 @@ __all__ = [
     "NodeFailure",
     "NodeMode",
     "Outputs",
+    "Part",
     "PassThrough",
     "Policy",
     "Request",

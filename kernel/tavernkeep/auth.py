@@ -1,9 +1,11 @@
 """Who somebody is, and the contract of what finds it out."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
+
+BEARER: Final = "bearer"
 
 
 @attrs.frozen
@@ -43,6 +45,22 @@ class Credentials:
     client: str | None = None
     server: str | None = None
     subprotocols: tuple[str, ...] = ()
+
+    def bearer(self) -> str | None:
+        """The key that is shown: in `Authorization: Bearer KEY`, or by browser code in the subprotocols `bearer, KEY`; or `None`.
+
+        Raises:
+            AuthError: `Authorization` says something else.
+        """
+        header = self.headers.get("authorization")
+        if header is not None:
+            scheme, _, key = header.partition(" ")
+            if scheme.lower() != "bearer" or not key.strip():
+                raise AuthError("Authorization must be `Bearer KEY`.")
+            return key.strip()
+        if len(self.subprotocols) == 2 and self.subprotocols[0] == BEARER:
+            return self.subprotocols[1]
+        return None
 
 
 class AuthError(Exception):

@@ -12,6 +12,7 @@ It returns a value (sent as JSON), a `Response`, or nothing (204), or raises `Ap
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
@@ -47,6 +48,8 @@ class Route:
         status: Of an answer that is not an error.
         errors: The statuses of its errors, and when they come; for the documentation.
         summary: One line for the documentation; the first line of the handler's docstring when empty.
+        max_body: How long the body may be, in bytes, where that is not the configured limit for all.
+        content: What the body is where it is no JSON, for the documentation: `multipart/form-data`, `application/octet-stream`.
     """
 
     method: str
@@ -58,6 +61,8 @@ class Route:
     errors: Mapping[int, str] = attrs.field(factory=dict)
     summary: str = ""
     tag: str = ""
+    max_body: int | None = None
+    content: str = ""
 
     def __attrs_post_init__(self) -> None:
         if (self.scope is None) != self.public:
@@ -71,7 +76,8 @@ class Request:
     Attributes:
         headers: By lower-case name.
         body: Reads the whole body, within the configured limit.
-        chunks: The body piece by piece, for what should not stand in memory.
+        chunks: The body piece by piece, for what should not stand in memory; who sends it is held back while nobody reads.
+        parts: A multipart body part by part, in order; each is read before the next is asked for.
     """
 
     method: str
@@ -80,6 +86,22 @@ class Request:
     query: Mapping[str, str]
     body: Callable[[], Awaitable[bytes]]
     chunks: Callable[[], AsyncIterator[bytes]]
+    parts: Callable[[], AsyncIterator["Part"]]
+
+
+@attrs.frozen
+class Part:
+    """A part of a multipart body.
+
+    Attributes:
+        filename: `None` for a field that is no file.
+        chunks: Its content, piece by piece.
+    """
+
+    name: str
+    filename: str | None
+    content_type: str
+    chunks: AsyncIterator[bytes]
 
 
 @attrs.frozen
@@ -89,6 +111,20 @@ class Response:
     body: bytes | AsyncIterator[bytes]
     content_type: str
     status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class FileResponse:
+    """An answer that is a file; ranges and conditions of the request are honoured.
+
+    Attributes:
+        download_as: A name under which a browser saves it, instead of showing it.
+    """
+
+    path: Path
+    content_type: str
+    download_as: str | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 

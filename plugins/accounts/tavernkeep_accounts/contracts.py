@@ -5,6 +5,8 @@ from typing import Any, Final, Protocol
 
 import attrs
 
+from tavernkeep import UserContext
+
 DEFAULT_UID: Final = "default_user"
 
 
@@ -32,4 +34,8 @@ class Accounts(Protocol):
 
     async def profile(self, account: Account) -> dict[str, Any]:
         """The user as `currentUser` shows them, with keys and credentials."""
+        ...
+
+    async def by_key(self, key: str) -> UserContext | None:
+        """Whom an API key stands for, with its scopes; `None` when there is no such key. Its use is noted."""
         ...

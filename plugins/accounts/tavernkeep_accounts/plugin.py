@@ -1,13 +1,24 @@
 """The plugin: users, in the database."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tavernkeep import ModelSet, Services, hookimpl
+from tavernkeep import ModelSet, Route, Services, hookimpl
+from tavernkeep.app import App
 from tavernkeep_accounts.contracts import Accounts
+from tavernkeep_secrets.contracts import Secrets
+
+if TYPE_CHECKING:
+    from tavernkeep_accounts.service import UserAccounts
 
 
 class AccountsPlugin:
-    """Users, and the service through which auth providers find them."""
+    """Users, their API keys and credentials, and the service through which auth providers find them."""
+
+    requires = ("secrets",)
+
+    def __init__(self) -> None:
+        self._accounts: UserAccounts | None = None
 
     @hookimpl
     def register_models(self) -> list[ModelSet]:
@@ -17,4 +28,12 @@ class AccountsPlugin:
     def register_services(self, services: Services, owner: str) -> None:
         from tavernkeep_accounts.service import UserAccounts
 
-        services.add(Accounts, UserAccounts(), owner=owner)  # type: ignore[type-abstract]
+        self._accounts = UserAccounts(services.get(Secrets))  # type: ignore[type-abstract]
+        services.add(Accounts, self._accounts, owner=owner)  # type: ignore[type-abstract]
+
+    @hookimpl
+    def register_routes(self, app: App) -> list[Route]:
+        from tavernkeep_accounts.routes import AccountRoutes
+
+        assert self._accounts is not None, "services are registered before routes"
+        return AccountRoutes(self._accounts, app.config.folder("public") / "avatars").routes()

@@ -51,10 +51,16 @@ class LocalAuth:
         return self._default
 
     async def authenticate(self, credentials: Credentials) -> UserContext:
-        """See `AuthProvider`. A peer that is not this machine is refused, however the server was told to listen."""
+        """See `AuthProvider`. A peer that is not this machine is refused, however the server was told to listen; a key is looked at."""
         client = credentials.client
         if client is not None and not self._config.allow_insecure and not is_loopback(client):
             raise AuthError("This server has a single user without a login and only serves the machine that it runs on.", 403)
+        key = credentials.bearer()
+        if key is not None:
+            user = await self._accounts.by_key(key)
+            if user is None:
+                raise AuthError("The key is wrong, or revoked.")
+            return user
         account = await self._account()
         return UserContext(account.uid, account.username, account.is_admin)
 

@@ -10,6 +10,8 @@ from typing import Final
 
 import attrs
 
+from tavernkeep import ApiError
+
 _SCHEMES: Final = {"user": (), "shared": ("library", "templates"), "system": ("public", "data", "logs", "config")}
 _RESERVED: Final = {"con", "prn", "aux", "nul", *(f"{device}{digit}" for device in ("com", "lpt") for digit in "123456789¹²³")}
 _FORBIDDEN: Final = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
@@ -18,7 +20,7 @@ _LONGEST_NAME: Final = 255  # bytes; what file systems take
 _LONGEST_PATH: Final = 2048  # bytes
 
 
-class PathError(Exception):
+class PathError(ApiError):
     """A path cannot be used; the message is fit for who sent it.
 
     Args:
@@ -26,8 +28,7 @@ class PathError(Exception):
     """
 
     def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
+        super().__init__(status, message)
 
 
 def check_name(name: str) -> str:

@@ -117,8 +117,8 @@ class SqliteStorage:
         folder = model_set.migrations / DIALECT
         command = Command(self._orm_config(), app=app, location=str(folder))
         if Migrate.get_migration_dir(str(folder), app).exists():
-            await command.init()
-            return await command.migrate(name, no_input=True) or None
+            await command.init(offline=True)  # what counts is the last migration's file, whatever the database has seen of it
+            return await command.migrate(name, no_input=True, offline=True) or None
         await command.init_db(safe=True)
         return "the first migration"
 

@@ -6,17 +6,19 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final
 
 import structlog
-from quart import Quart, g, request
+from quart import Quart, g, request, send_file
 from quart import Response as QuartResponse
+from quart.wrappers.response import FileBody
 from quart_cors import cors
 from werkzeug.exceptions import HTTPException
 
 from tavernkeep.app import App
 from tavernkeep.auth import AuthError, UserContext
-from tavernkeep.http import ApiError, Request, Response, Route
+from tavernkeep.http import ApiError, FileResponse, Request, Response, Route
 from tavernkeep.ids import nanoid
 from tavernkeep.wire import Invalid, dumps, unstructure
 from tavernkeep_web.binding import Binding
+from tavernkeep_web.bodies import meter_of, parts_of
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.gate import Denied, Gate
 from tavernkeep_web.sockets import credentials_of
@@ -24,7 +26,6 @@ from tavernkeep_web.sockets import credentials_of
 _log = structlog.get_logger(__name__)
 
 _JSON: Final = "application/json"
-_RECEIVED: Final = "tavernkeep.received"
 _LINGER_S: Final = 10.0
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
 _REQUEST_HEADERS: Final = ["Content-Type", "Authorization"]
@@ -57,24 +58,13 @@ def build_quart(app: App, routes: Iterable[tuple[Route, Binding]], gate: Gate, c
     return quart
 
 
-def noting_end_of_body(scope: Any, receive: Any) -> tuple[Any, Any]:
-    """A request's scope and `receive`, with an event in the scope that is set when the body has come in, used or not."""
-    received = asyncio.Event()
-
-    async def noting() -> Any:
-        message = await receive()
-        if not message.get("more_body"):
-            received.set()
-        return message
-
-    return {**scope, _RECEIVED: received}, noting
-
-
 async def _let_body_end() -> None:
     """A client that is still sending when its connection is closed loses the answer, so a body that is too long is let through first."""
+    meter = meter_of(request.scope)
+    meter.open()
     try:
         async with asyncio.timeout(_LINGER_S):
-            await request.scope[_RECEIVED].wait()  # type: ignore[typeddict-item]
+            await meter.received.wait()
     except TimeoutError:
         _log.info("a body that is too long does not end", path=request.path)
 
@@ -94,8 +84,10 @@ def _view(app: App, route: Route, binding: Binding) -> Any:
                 raise ApiError(401, "Log in first.")
             if not user.may(route.scope):
                 raise ApiError(403, f"You need the scope {route.scope} for this.")
+        if route.max_body is not None:
+            request.max_content_length = route.max_body
         result = await binding.call(path, _request(), user)
-        return _response(result, route.status)
+        return await _response(result, route.status)
 
     return view
 
@@ -106,20 +98,36 @@ async def _authenticate(app: App) -> UserContext | None:
 
 
 def _request() -> Request:
+    meter = meter_of(request.scope)
+
     async def body() -> bytes:
+        meter.open()
         data = await request.get_data()
         assert isinstance(data, bytes), "Quart gives text only when asked to"
         return data
 
     async def chunks() -> AsyncIterator[bytes]:
         async for chunk in request.body:
+            meter.taken(len(chunk))
             yield chunk
 
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return Request(request.method, request.path, headers, request.args.to_dict(), body, chunks)
+    return Request(
+        method=request.method,
+        path=request.path,
+        headers=headers,
+        query=request.args.to_dict(),
+        body=body,
+        chunks=chunks,
+        parts=lambda: parts_of(headers.get("content-type", ""), chunks()),
+    )
 
 
-def _response(result: Any, status: int) -> QuartResponse:
+async def _response(result: Any, status: int) -> QuartResponse:
+    if isinstance(result, FileResponse):
+        made = await _file(result)
+        made.headers.update(result.headers)
+        return made
     if isinstance(result, Response):
         made = QuartResponse(result.body, status=result.status, content_type=result.content_type)
         made.headers.update(result.headers)
@@ -127,6 +135,23 @@ def _response(result: Any, status: int) -> QuartResponse:
     if result is None:
         return QuartResponse(b"", status=204)
     return _json(unstructure(result), status)
+
+
+async def _file(result: FileResponse) -> QuartResponse:
+    try:
+        made = await send_file(
+            result.path,
+            mimetype=result.content_type,
+            as_attachment=result.download_as is not None,
+            attachment_filename=result.download_as,
+            conditional=True,
+        )
+    except OSError as error:
+        raise ApiError(404, f"There is no such file: {error.strerror}.") from None
+    if isinstance(made.response, FileBody):
+        complete = result.path.stat().st_size
+        await made.make_conditional(request, accept_ranges=True, complete_length=complete)
+    return made
 
 
 def _json(value: Any, status: int) -> QuartResponse:

@@ -39,7 +39,8 @@ class WebPlugin:
 
     @hookimpl
     def asgi_app(self, app: App) -> Any:
-        from tavernkeep_web.application import build_quart, noting_end_of_body
+        from tavernkeep_web.application import build_quart
+        from tavernkeep_web.bodies import metered
         from tavernkeep_web.gate import Gate
         from tavernkeep_web.openapi import openapi_document
         from tavernkeep_web.sockets import SocketEndpoint
@@ -58,7 +59,7 @@ class WebPlugin:
             if scope["type"] == "websocket" and scope["path"] == "/ws":
                 await socket(scope, receive, send)
             else:
-                await quart(*noting_end_of_body(scope, receive), send)
+                await quart(*metered(scope, receive), send)
 
         return asgi
 

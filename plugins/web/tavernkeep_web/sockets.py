@@ -8,7 +8,7 @@ import attrs
 import structlog
 
 from tavernkeep.app import App
-from tavernkeep.auth import AuthError, Credentials, UserContext
+from tavernkeep.auth import BEARER, AuthError, Credentials, UserContext
 from tavernkeep.events import STATUS_UPDATE, Event
 from tavernkeep.execution import ExecutionStatus
 from tavernkeep.http import ApiError, WebSocketMessage
@@ -50,7 +50,7 @@ class SocketEndpoint:
         except (Denied, AuthError) as refusal:
             await _refuse(scope, send, getattr(refusal, "status", 403), str(refusal))
             return
-        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.accept"} | ({"subprotocol": BEARER} if BEARER in scope.get("subprotocols", ()) else {}))
         await _Connection(self.app, user, self.config, receive, send).serve(self._closing)
 
 

@@ -1,5 +1,6 @@
 """The surface's own routes: who is there, how the server does, what it can do, and files."""
 
+import mimetypes
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +11,7 @@ from jinja2 import Environment, PackageLoader
 
 from tavernkeep.app import App
 from tavernkeep.auth import UserContext
-from tavernkeep.http import ApiError, Response, Route
+from tavernkeep.http import ApiError, FileResponse, Response, Route
 from tavernkeep.schema import Schema
 
 _PAGE_HEADERS: Final = {
@@ -57,6 +58,7 @@ class Surface:
             Route("GET", "/docs", self.docs, public=True),
             Route("GET", "/healthz", self.healthz, public=True),
             Route("GET", "/readyz", self.readyz, public=True, errors={503: "Some part cannot do its work."}),
+            Route("GET", "/{path:path}", self.public_file, public=True, errors={404: "There is no such file."}),
         ]
 
     async def current_user(self, user: UserContext | None) -> dict[str, Any]:
@@ -70,6 +72,13 @@ class Surface:
     async def docs(self) -> Response:
         """This description of the API, for people."""
         return Response(_page(self.document()).encode(), "text/html; charset=utf-8", headers=_PAGE_HEADERS)
+
+    async def public_file(self, path: str) -> FileResponse:
+        """A file of the public folder."""
+        found = safe_file(self.app.config.folder("public"), path)
+        if found is None:
+            raise ApiError(404, f"There is nothing at /{path}.")
+        return static_file(found)
 
     async def healthz(self) -> Alive:
         """The server answers."""
@@ -104,6 +113,14 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield path, method, operation
+
+
+def static_file(path: Path) -> FileResponse:
+    """A file that is sent as it is; a page or a drawing in it runs nothing, and not with this server's origin."""
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return FileResponse(
+        path, kind, headers={"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self'"}
+    )
 
 
 def safe_file(root: Path, name: str) -> Path | None:

@@ -1,0 +1,201 @@
+"""`/api/users/me/…`: keys, credentials, profile."""
+
+import asyncio
+import io
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+from PIL import Image, UnidentifiedImageError
+
+from tavernkeep import ApiError, Request, Route, UserContext
+from tavernkeep_accounts.service import UserAccounts
+
+_SELF: Final = "account:self"
+_MAX_AVATAR: Final = 5 * 1024 * 1024  # bytes
+_MAX_PIXELS: Final = 40_000_000
+_FORMATS: Final = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
+
+
+def _length(least: int, most: int) -> Any:
+    return [attrs.validators.min_len(least), attrs.validators.max_len(most)]
+
+
+@attrs.frozen
+class NewKey:
+    """An API key to be made.
+
+    Attributes:
+        scopes: What it may do; everything that its user may when left out.
+    """
+
+    name: str | None = attrs.field(default=None, validator=attrs.validators.optional(_length(1, 100)))
+    scopes: list[str] | None = None
+
+
+@attrs.frozen
+class NewCredential:
+    """A credential for a service elsewhere."""
+
+    service_name: str = attrs.field(validator=_length(1, 100))
+    credential: str = attrs.field(validator=_length(1, 10_000), repr=False)
+    display_name: str | None = attrs.field(default=None, validator=attrs.validators.optional(_length(1, 100)))
+
+
+@attrs.frozen
+class NewName:
+    """Another name for the user."""
+
+    username: str = attrs.field(validator=_length(1, 100))
+
+
+@attrs.frozen
+class Keys:
+    """A user's API keys."""
+
+    keys: list[dict[str, Any]]
+
+
+@attrs.frozen
+class Credentials:
+    """A user's credentials."""
+
+    credentials: list[dict[str, Any]]
+
+
+@attrs.frozen
+class Renamed:
+    """The user has another name."""
+
+    success: bool
+    message: str
+    username: str
+
+
+@attrs.frozen
+class AvatarSet:
+    """The user has another picture."""
+
+    success: bool
+    message: str
+    avatar_url: str
+
+
+@attrs.frozen
+class AccountRoutes:
+    """The handlers; each does what its route says.
+
+    Attributes:
+        avatars: The folder of the pictures, in the public folder.
+    """
+
+    accounts: UserAccounts
+    avatars: Path
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        me = "/api/users/me"
+        gone = {404: "The user has none of that id."}
+        return [
+            Route("GET", f"{me}/service-keys", self.keys, _SELF),
+            Route("POST", f"{me}/service-keys", self.make_key, _SELF, status=201),
+            Route("DELETE", me + "/service-keys/{id}", self.delete_key, _SELF, errors=gone),
+            Route("GET", f"{me}/credentials", self.credentials, _SELF),
+            Route("POST", f"{me}/credentials", self.add_credential, _SELF, status=201, errors={503: "There is no encryption key."}),
+            Route("DELETE", me + "/credentials/{id}", self.delete_credential, _SELF, errors=gone),
+            Route("PUT", f"{me}/username", self.rename, _SELF, errors={409: "Somebody else has the name."}),
+            Route(
+                "POST",
+                f"{me}/avatar",
+                self.set_avatar,
+                _SELF,
+                errors={400: "There is no picture in it.", 413: "It is too large.", 415: "It is no JPEG, PNG, GIF or WebP."},
+                max_body=_MAX_AVATAR + 64 * 1024,
+                content="multipart/form-data",
+            ),
+        ]
+
+    async def keys(self, user: UserContext) -> Keys:
+        """The user's API keys, the newest first."""
+        return Keys(await self.accounts.keys(user.uid))
+
+    async def make_key(self, body: NewKey, user: UserContext) -> dict[str, Any]:
+        """Make an API key; its secret is shown this once."""
+        scopes = sorted(user.scopes) if body.scopes is None else body.scopes
+        if beyond := [scope for scope in scopes if not user.may(scope)]:
+            raise ApiError(403, f"You cannot give a scope that you do not have: {beyond[0]}.")
+        return await self.accounts.make_key(user.uid, body.name, scopes)
+
+    async def delete_key(self, id: str, user: UserContext) -> None:  # noqa: A002 - the name in the path
+        """Revoke an API key."""
+        await self.accounts.delete_key(user.uid, id)
+
+    async def credentials(self, user: UserContext) -> Credentials:
+        """The user's credentials for services elsewhere, with hints."""
+        return Credentials(await self.accounts.credentials(user.uid))
+
+    async def add_credential(self, body: NewCredential, user: UserContext) -> dict[str, Any]:
+        """Keep a credential, sealed."""
+        return await self.accounts.add_credential(user.uid, body.service_name, body.credential, body.display_name)
+
+    async def delete_credential(self, id: str, user: UserContext) -> None:  # noqa: A002 - the name in the path
+        """Forget a credential."""
+        await self.accounts.delete_credential(user.uid, id)
+
+    async def rename(self, body: NewName, user: UserContext) -> Renamed:
+        """Give the user another name."""
+        name = body.username.strip()
+        if not name or any(ord(char) < 32 for char in name):
+            raise ApiError(
+                422, "The request does not have the expected shape.", [{"path": "username", "message": "is blank, or not printable"}]
+            )
+        await self.accounts.rename(user.uid, name)
+        return Renamed(True, "The name is changed.", name)
+
+    async def set_avatar(self, request: Request, user: UserContext) -> AvatarSet:
+        """Give the user another picture: the part `avatar`, JPEG, PNG, GIF or WebP, up to 5 MB."""
+        data = b""
+        async for part in request.parts():
+            if part.name == "avatar":
+                data = b"".join([chunk async for chunk in part.chunks])
+        if not data:
+            raise ApiError(400, "There is no part `avatar` with a picture in it.")
+        if len(data) > _MAX_AVATAR:
+            raise ApiError(413, f"The picture is larger than {_MAX_AVATAR} bytes.")
+        ending = await asyncio.to_thread(picture_ending, data)
+        url = await asyncio.to_thread(self._write, user.uid, ending, data)
+        await self.accounts.set_avatar(user.uid, url)
+        return AvatarSet(True, "The picture is changed.", url)
+
+    def _write(self, uid: str, ending: str, data: bytes) -> str:
+        self.avatars.mkdir(parents=True, exist_ok=True)
+        target = self.avatars / f"{uid}.{ending}"
+        temporary = target.with_suffix(".writing")
+        temporary.write_bytes(data)
+        temporary.replace(target)
+        for other in _FORMATS.values():
+            if other != ending:
+                (self.avatars / f"{uid}.{other}").unlink(missing_ok=True)
+        return f"/avatars/{target.name}"
+
+
+def picture_ending(data: bytes) -> str:
+    """The usual ending of a picture's kind, told by its content.
+
+    Raises:
+        ApiError: It is none of the kinds that are taken (415), broken (415), or has too many pixels (413).
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=list(_FORMATS)) as picture:
+                if picture.width * picture.height > _MAX_PIXELS:
+                    raise ApiError(413, f"The picture has more than {_MAX_PIXELS} pixels.")
+                kind = picture.format or ""
+                picture.verify()
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise ApiError(413, f"The picture has more than {_MAX_PIXELS} pixels.") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        raise ApiError(415, "The picture is no JPEG, PNG, GIF or WebP, or it is broken.") from None
+    return _FORMATS[kind]

@@ -1,0 +1,1 @@
+"""Secrets at rest. What other plugins may use of this one is in `contracts`."""
