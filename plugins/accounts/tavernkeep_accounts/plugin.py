@@ -28,8 +28,8 @@ class AccountsPlugin:
     def register_services(self, services: Services, owner: str) -> None:
         from tavernkeep_accounts.service import UserAccounts
 
-        self._accounts = UserAccounts(services.get(Secrets))  # type: ignore[type-abstract]
-        services.add(Accounts, self._accounts, owner=owner)  # type: ignore[type-abstract]
+        self._accounts = UserAccounts(services.get(Secrets))
+        services.add(Accounts, self._accounts, owner=owner)
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

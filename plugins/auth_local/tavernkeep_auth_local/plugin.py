@@ -19,7 +19,7 @@ class AuthLocalPlugin:
     @hookimpl
     def auth_provider(self, app: App) -> LocalAuth:
         config = app.config.section(AuthLocalConfig)
-        return LocalAuth(app.services.get(Accounts), config)  # type: ignore[type-abstract]
+        return LocalAuth(app.services.get(Accounts), config)
 
     @hookimpl
     def startup(self, app: App) -> None:

@@ -89,7 +89,7 @@ class Preparer:
     async def _find(self, reference: str) -> StoredWorkflow:
         if reference in self.root.workflows:
             return self.root.workflows[reference]
-        source = self.services.find(WorkflowSource)  # type: ignore[type-abstract]
+        source = self.services.find(WorkflowSource)
         try:
             stored = await source.find(reference, self.root.project_id, self.user) if source else None
         except Invalid as invalid:

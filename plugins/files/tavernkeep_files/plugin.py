@@ -1,6 +1,6 @@
-"""The plugin: logical paths as a service."""
+"""The plugin: logical paths as a service, and files over HTTP."""
 
-from tavernkeep import Services, hookimpl
+from tavernkeep import ConfigSection, Route, Services, hookimpl
 from tavernkeep.app import App
 from tavernkeep_files.contracts import Files
 from tavernkeep_files.service import FileStore
@@ -8,6 +8,12 @@ from tavernkeep_files.service import FileStore
 
 class FilesPlugin:
     """Logical paths: each user's files, the shared library, the server's own folders."""
+
+    @hookimpl
+    def register_config(self) -> list[ConfigSection]:
+        from tavernkeep_files.routes import FilesConfig
+
+        return [ConfigSection("files", FilesConfig)]
 
     @hookimpl
     def register_services(self, app: App, services: Services, owner: str) -> None:
@@ -20,4 +26,12 @@ class FilesPlugin:
             ("system", "logs"): config.folder("logs"),
             ("system", "config"): config.file.parent,
         }
-        services.add(Files, FileStore(config.data / "users", roots), owner=owner)  # type: ignore[type-abstract]
+        services.add(Files, FileStore(config.data / "users", roots), owner=owner)
+
+    @hookimpl
+    def register_routes(self, app: App) -> list[Route]:
+        from tavernkeep_files.operations import Operations
+        from tavernkeep_files.routes import FileRoutes, FilesConfig
+
+        files = app.services.get(Files)
+        return FileRoutes(files, Operations(files), app.config.section(FilesConfig)).routes()

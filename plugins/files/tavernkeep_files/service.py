@@ -16,7 +16,7 @@ from tavernkeep_files.contracts import MAX_READ, Located, LogicalPath, PathError
 from tavernkeep_files.paths import check_name
 
 _READABLE_BY_ALL: Final = (("shared", "library"), ("shared", "templates"), ("system", "public"))
-_TEMPORARY: Final = ".writing-"  # begins the name of a file that is not whole yet
+TEMPORARY: Final = ".writing-"  # begins the name of a file that is not whole yet
 
 
 @attrs.frozen
@@ -79,7 +79,7 @@ def write_whole(path: Path, data: bytes, shown: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)

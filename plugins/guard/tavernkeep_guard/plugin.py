@@ -33,4 +33,4 @@ class GuardPlugin:
 
         config = app.config.section(GuardConfig)
         private = config.allow_private if config.allow_private is not None else app.config.auth_provider == "local"
-        services.add(OutgoingHttp, GuardedHttp(OutgoingPolicy.of(private, config.allowed)), owner=owner)  # type: ignore[type-abstract]
+        services.add(OutgoingHttp, GuardedHttp(OutgoingPolicy.of(private, config.allowed)), owner=owner)

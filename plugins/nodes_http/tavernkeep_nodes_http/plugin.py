@@ -26,7 +26,7 @@ async def http_request(inputs: dict[str, Any], context: NodeContext) -> dict[str
     content, kind = _body(inputs.get("body"))
     if kind and "content-type" not in {name.lower() for name in headers}:
         headers["content-type"] = kind
-    http = context.service(OutgoingHttp)  # type: ignore[type-abstract]
+    http = context.service(OutgoingHttp)
     async with http.client(timeout_s=_number(context.config, "timeoutS", _TIMEOUT_S)) as client:
         client.max_redirects = _MOST_REDIRECTS
         client.follow_redirects = context.config.get("followRedirects", True) is not False

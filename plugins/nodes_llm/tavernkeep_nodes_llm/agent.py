@@ -12,8 +12,7 @@ from tavernkeep.nodes import NodeRegistry, Slots
 from tavernkeep.wire import Invalid, structure
 from tavernkeep.workflow import Edge, InterfaceSlot, OutputMapping, PayloadNode, WorkflowPayload
 from tavernkeep_nodes_llm.adapters.parts import arguments_of
-from tavernkeep_nodes_llm.channels import LlmRouter
-from tavernkeep_nodes_llm.contracts import Channel, LlmAdapter, LlmRequest, LlmResponse
+from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmAdapter, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact
 from tavernkeep_nodes_llm.nodes import CATEGORY, GENERIC_LLM_REQUEST, finish_chunk, request_of
 
@@ -88,7 +87,7 @@ async def agent(inputs: dict[str, Any], context: NodeContext) -> AsyncIterator[C
     tools = await _tools(context)
     rounds = context.config.get("maxRounds", _DEFAULT_ROUNDS)
     request = request_of(inputs)
-    channel, adapter = await context.service(LlmRouter).route(request.model, context.user)
+    channel, adapter = await context.service(Llm).route(request.model, context.user)
     context.hide(channel.api_key)
     messages: list[Mapping[str, Any]] = list(request.messages)
     parameters = {**request.parameters, "tools": [tool.to_function() for tool in tools.values()]} if tools else request.parameters

@@ -76,9 +76,9 @@ class ConfiguredChannels:
         return [entry.to_channel() for entry in self.config.channels if not entry.disabled] or [DEMO_CHANNEL]
 
 
-@attrs.frozen
+@attrs.define
 class LlmRouter:
-    """Finds the channel and the adapter for a model."""
+    """See `Llm`."""
 
     source: ChannelSource
     adapters: Mapping[str, LlmAdapter]
@@ -95,6 +95,14 @@ class LlmRouter:
                 return channel, self.adapter(channel.adapter, f"channel {channel.label!r} wants")
         offered = sorted({name for channel in channels for name in channel.models})
         raise NodeFailure(f"no channel offers the model {model!r}; offered are {', '.join(offered)}", slot="activated_model_id")
+
+    def adapter_names(self) -> dict[str, str]:
+        """See `Llm`."""
+        return {id_: adapter.name for id_, adapter in sorted(self.adapters.items())}
+
+    async def models(self, channel: Channel) -> list[str]:
+        """See `Llm`."""
+        return await self.adapter(channel.adapter).models(channel)
 
     def adapter(self, id_: str, who: str = "this needs") -> LlmAdapter:
         """The adapter of a kind of service.

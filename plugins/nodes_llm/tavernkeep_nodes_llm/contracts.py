@@ -136,3 +136,41 @@ class ChannelSource(Protocol):
     async def channels(self, user: UserContext) -> Sequence[Channel]:
         """The user's channels that are in use, the oldest first."""
         ...
+
+
+class Llm(Protocol):
+    """Finds who answers; a service.
+
+    Attributes:
+        source: Who knows the channels; a plugin may put its own in its place.
+    """
+
+    source: ChannelSource
+
+    async def route(self, model: str, user: UserContext) -> tuple[Channel, LlmAdapter]:
+        """The user's oldest channel that offers a model, and the adapter that speaks to it.
+
+        Raises:
+            NodeFailure: There is none.
+        """
+        ...
+
+    def adapter(self, id_: str) -> LlmAdapter:
+        """The adapter of a kind of service.
+
+        Raises:
+            NodeFailure: No plugin offers it.
+        """
+        ...
+
+    def adapter_names(self) -> dict[str, str]:
+        """The installed adapters: what channels call each, and what people do."""
+        ...
+
+    async def models(self, channel: Channel) -> list[str]:
+        """The models that a channel's service offers.
+
+        Raises:
+            NodeFailure: It does not tell.
+        """
+        ...

@@ -6,8 +6,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot
-from tavernkeep_nodes_llm.channels import LlmRouter
-from tavernkeep_nodes_llm.contracts import Channel, LlmRequest
+from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmRequest
 from tavernkeep_nodes_llm.messages import compact, messages_of
 from tavernkeep_nodes_llm.nodes import finish_chunk
 
@@ -31,7 +30,7 @@ async def openai(inputs: dict[str, Any], context: NodeContext) -> AsyncIterator[
     """Ask with a prompt, a system prompt and a history."""
     messages = [*_system(inputs), *history_of(inputs.get("history"), "history"), _user(inputs["prompt"], inputs.get("image"))]
     request, channel = _request(inputs, messages, context)
-    adapter = context.service(LlmRouter).adapter("openai")
+    adapter = context.service(Llm).adapter("openai")
     if not inputs.get("stream"):
         yield Outputs(response=(await adapter.complete(request, channel)).text)
         return
@@ -49,7 +48,7 @@ async def openai_chat(inputs: dict[str, Any], context: NodeContext) -> dict[str,
     before = [] if inputs["clear_history"] else history_of(inputs.get("external_history"), "external_history")
     asked = _user(inputs["user_input"], inputs.get("image"))
     request, channel = _request(inputs, [*_system(inputs), *before, asked], context)
-    answer = await context.service(LlmRouter).adapter("openai").complete(request, channel)
+    answer = await context.service(Llm).adapter("openai").complete(request, channel)
     after = [*before, {"role": "user", "content": str(inputs["user_input"])}, {"role": "assistant", "content": answer.text}]
     return {
         "full_conversation": "\n\n".join(f"{message['role']}: {message['content']}" for message in after),

@@ -4,7 +4,7 @@ from typing import Any
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import describe
-from tavernkeep_nodes_llm.channels import LlmRouter
+from tavernkeep_nodes_llm.contracts import Llm
 from tavernkeep_nodes_llm.nodes import CATEGORY
 
 
@@ -18,7 +18,7 @@ async def embed(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     if not texts:
         return {"vectors": []}
     model = str(inputs.get("activated_model_id") or "")
-    channel, adapter = await context.service(LlmRouter).route(model, context.user)
+    channel, adapter = await context.service(Llm).route(model, context.user)
     context.hide(channel.api_key)
     vectors = await adapter.embed(model, texts, channel)
     return {"vectors": vectors, "vector": vectors[0]}

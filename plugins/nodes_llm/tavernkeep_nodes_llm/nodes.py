@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot
 from tavernkeep.wire import describe
-from tavernkeep_nodes_llm.channels import LlmRouter
-from tavernkeep_nodes_llm.contracts import LlmRequest, LlmResponse
+from tavernkeep_nodes_llm.contracts import Llm, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact, flattened, from_json, is_message, messages_of
 
 _T = DataFlowType
@@ -18,7 +17,7 @@ _SINGLE_PARAMETERS: Final = ("temperature", "max_tokens", "top_p")
 async def generic_llm_request(inputs: dict[str, Any], context: NodeContext) -> AsyncIterator[Chunk | Outputs]:
     """Ask a model; with `stream`, give the answer as it comes."""
     request = request_of(inputs)
-    channel, adapter = await context.service(LlmRouter).route(request.model, context.user)
+    channel, adapter = await context.service(Llm).route(request.model, context.user)
     context.hide(channel.api_key)
     if not inputs.get("stream"):
         yield _outputs(await adapter.complete(request, channel))

@@ -15,7 +15,7 @@ from tavernkeep_nodes_llm.adapters.ollama import OllamaAdapter
 from tavernkeep_nodes_llm.adapters.openai import OpenAiAdapter
 from tavernkeep_nodes_llm.agent import AGENT
 from tavernkeep_nodes_llm.channels import ConfiguredChannels, LlmConfig, LlmRouter
-from tavernkeep_nodes_llm.contracts import ChannelSource, LlmAdapter
+from tavernkeep_nodes_llm.contracts import Llm, LlmAdapter
 from tavernkeep_nodes_llm.embeddings import EMBEDDINGS
 from tavernkeep_nodes_llm.nodes import CREATE_MESSAGE, GENERIC_LLM_REQUEST, MERGE_MESSAGES
 from tavernkeep_nodes_llm.structured import STRUCTURED_OUTPUT
@@ -58,8 +58,7 @@ class NodesLlmPlugin:
         adapters: dict[str, LlmAdapter] = {}
         for plugin, offered in app.plugins.call("llm_adapters", app=app):
             _add(adapters, offered, str(plugin))
-        source = services.find(ChannelSource) or ConfiguredChannels(config)  # type: ignore[type-abstract]
-        services.add(LlmRouter, LlmRouter(source, adapters), owner=owner)
+        services.add(Llm, LlmRouter(ConfiguredChannels(config), adapters), owner=owner)
 
     @hookimpl
     def register_nodes(self) -> list[NodeDefinition]:

@@ -10,8 +10,7 @@ from jsonschema.exceptions import SchemaError
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import Invalid, describe, loads
-from tavernkeep_nodes_llm.channels import LlmRouter
-from tavernkeep_nodes_llm.contracts import Channel, LlmAdapter, LlmError, LlmRequest, LlmResponse
+from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmAdapter, LlmError, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact, from_json
 from tavernkeep_nodes_llm.nodes import CATEGORY, GENERIC_LLM_REQUEST, request_of
 
@@ -35,7 +34,7 @@ async def structured_output(inputs: dict[str, Any], context: NodeContext) -> dic
     if not isinstance(attempts, int) or attempts < 1:
         raise NodeFailure(f"attempts must be a number from 1, not {attempts!r}")
     request = request_of(inputs)
-    channel, adapter = await context.service(LlmRouter).route(request.model, context.user)
+    channel, adapter = await context.service(Llm).route(request.model, context.user)
     context.hide(channel.api_key)
     messages = [{"role": "system", "content": _instruction(schema)}, *request.messages]
     problems: list[str] = []

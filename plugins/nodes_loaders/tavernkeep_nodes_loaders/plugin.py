@@ -18,7 +18,7 @@ async def _read(context: NodeContext, key: str) -> tuple[bytes, str]:
     if not isinstance(path, str) or not path:
         raise NodeFailure(f"choose a file ({key} is not set)")
     try:
-        return await context.service(Files).read(path, context.user, _MAX_BYTES), path  # type: ignore[type-abstract]
+        return await context.service(Files).read(path, context.user, _MAX_BYTES), path
     except PathError as error:
         raise NodeFailure(str(error)) from None
 

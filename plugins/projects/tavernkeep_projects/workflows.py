@@ -2,14 +2,14 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from tavernkeep import UserContext
-from tavernkeep.wire import Invalid, loads, structure
+from tavernkeep.wire import structure
 from tavernkeep.workflow import StoredWorkflow
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
+from tavernkeep_projects.store import Json, workflow_files
 
 
 @attrs.frozen
@@ -32,17 +32,6 @@ class StoredWorkflows:
         return None
 
 
-def _find(folder: Path, reference: str) -> Any:
-    """The file whose `id`, or whose name, is the reference; one that says its id goes first."""
-    named = None
-    for path in sorted(folder.glob("*.json")):
-        try:
-            content = loads(path.read_bytes())
-        except (Invalid, OSError):
-            continue
-        if isinstance(content, dict):
-            if content.get("id") == reference:
-                return content
-            if path.stem == reference and "id" not in content:
-                named = content
-    return named
+def _find(folder: Path, reference: str) -> Json | None:
+    """The workflow whose id is the reference; one without an id is called by its file's name."""
+    return next((content for path, content in workflow_files(folder) if content.get("id", path.stem) == reference), None)

@@ -15,4 +15,4 @@ class SecretsPlugin:
 
         security = app.config.section(SecurityConfig)
         box = SecretBox(encrypt=security.enable_credential_encryption, master=security.master_encryption_key_value, data=app.config.data)
-        services.add(Secrets, box, owner=owner)  # type: ignore[type-abstract]
+        services.add(Secrets, box, owner=owner)

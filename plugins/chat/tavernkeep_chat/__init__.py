@@ -1,0 +1,1 @@
+"""Chats: trees of messages."""

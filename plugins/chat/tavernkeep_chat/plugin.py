@@ -1,0 +1,20 @@
+"""The plugin: chats."""
+
+from tavernkeep import Route, hookimpl
+from tavernkeep.app import App
+from tavernkeep_files.contracts import Files
+from tavernkeep_projects.contracts import Projects
+
+
+class ChatPlugin:
+    """Chats: trees of messages, kept with a project."""
+
+    requires = ("files", "projects")
+
+    @hookimpl
+    def register_routes(self, app: App) -> list[Route]:
+        from tavernkeep_chat.routes import ChatRoutes
+        from tavernkeep_chat.store import ChatStore
+
+        files = app.services.get(Files)
+        return ChatRoutes(ChatStore(files, app.services.get(Projects)), files).routes()

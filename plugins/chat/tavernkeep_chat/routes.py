@@ -1,0 +1,304 @@
+"""`/api/chat/…`."""
+
+import asyncio
+import mimetypes
+import os
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+import attrs
+
+from tavernkeep import ApiError, FileResponse, Request, Response, Route, UserContext
+from tavernkeep.wire import unstructure
+from tavernkeep_chat.store import ChatStore, Operation, Session, SessionType, apply, check_version, text_of
+from tavernkeep_chat.transfer import ENDINGS, Format, exported, imported
+from tavernkeep_chat.tree import Role, Status, Tree
+from tavernkeep_files.contracts import Files, PathError, safe_name
+
+READ: Final = "project:read"
+WRITE: Final = "project:write"
+_MAX_ASSET: Final = 64 * 1024 * 1024  # bytes
+
+
+@attrs.frozen
+class ProjectQuery:
+    """Which project a chat belongs to.
+
+    Attributes:
+        version: Of a write, that of the tree which was read.
+    """
+
+    project_id: str
+    version: int | None = None
+
+
+@attrs.frozen
+class NewSession:
+    """A chat to be begun."""
+
+    project_id: str
+    title: str | None = None
+    description: str | None = None
+    type: SessionType = "chat"
+    tags: list[str] | None = None
+    settings: dict[str, Any] | None = None
+
+
+@attrs.frozen
+class SessionChanges:
+    """What is to be changed; what is left out stays."""
+
+    title: str | None = None
+    description: str | None = None
+    tags: list[str] | None = None
+    settings: dict[str, Any] | None = None
+
+
+@attrs.frozen
+class Export:
+    """How a chat goes out."""
+
+    format: Format = "json"
+
+
+@attrs.frozen
+class Import:
+    """A chat that comes in.
+
+    Attributes:
+        data: What an export of the format is; SillyTavern's JSON lines as one text.
+    """
+
+    project_id: str
+    data: Any
+    format: Literal["json", "sillytavern"] = "json"
+
+
+@attrs.frozen
+class NewMessage:
+    """A message below another, or (for no parent) at the root."""
+
+    role: Role
+    content: str
+    parent_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    version: int | None = None
+
+
+@attrs.frozen
+class Added:
+    """A message that was added."""
+
+    node_id: str
+    tree: Tree
+
+
+@attrs.frozen
+class Edit:
+    """Changes of a tree, all of them or none."""
+
+    operations: list[Operation]
+    version: int | None = None
+
+
+@attrs.frozen
+class NodeChanges:
+    """What is to be changed of a message; what is left out stays."""
+
+    is_enabled: bool | None = None
+    status: Status | None = None
+    content: str | None = None
+    metadata: dict[str, Any] | None = None
+    version: int | None = None
+
+
+@attrs.frozen
+class Changed:
+    """A tree that was changed."""
+
+    success: bool
+    tree: Tree
+
+
+@attrs.frozen
+class Leaf:
+    """Which message is the active leaf."""
+
+    leaf_node_id: str
+    version: int | None = None
+
+
+@attrs.frozen
+class Activated:
+    """The active leaf."""
+
+    success: bool
+    active_leaf_id: str
+
+
+@attrs.frozen
+class Success:
+    """It was done."""
+
+    success: bool = True
+
+
+@attrs.frozen
+class Asset:
+    """A file of a chat."""
+
+    success: bool
+    asset_path: str
+    url: str
+
+
+@attrs.frozen
+class ChatRoutes:
+    """The handlers; each does what its route says."""
+
+    store: ChatStore
+    files: Files
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        gone = {404: "There is no such project, chat or message.", 400: "The id is no safe one, or the change would break the tree."}
+        stale = gone | {409: "The chat has changed since the version that was read."}
+        sessions, one = "/api/chat/sessions", "/api/chat/sessions/{session_id}"
+        chat = "/api/chat/{session_id}"
+        return [
+            Route("GET", sessions, self.sessions, READ, errors=gone),
+            Route("POST", sessions, self.create, WRITE, status=201, errors=gone),
+            Route("POST", f"{sessions}/import", self.take_in, WRITE, status=201, errors=gone),
+            Route("DELETE", one, self.delete, WRITE, errors=gone),
+            Route("PUT", one + "/metadata", self.update, WRITE, errors=gone),
+            Route("POST", one + "/export", self.give_out, READ, errors=gone),
+            Route("GET", chat + "/tree", self.tree, READ, errors=gone),
+            Route("POST", chat + "/message", self.add, WRITE, status=201, errors=stale),
+            Route("PUT", chat + "/tree/edit", self.edit, WRITE, errors=stale),
+            Route("PUT", chat + "/node/{node_id}/state", self.change, WRITE, errors=stale),
+            Route("PUT", chat + "/active_leaf", self.activate, WRITE, errors=stale),
+            Route("GET", chat + "/assets", self.assets, READ, errors=gone),
+            Route(
+                "POST",
+                chat + "/assets",
+                self.upload,
+                WRITE,
+                status=201,
+                errors=gone | {413: "The file is too large."},
+                max_body=_MAX_ASSET + 1024 * 1024,
+                content="multipart/form-data",
+            ),
+            Route("GET", chat + "/assets/{name}", self.asset, READ, errors=gone),
+        ]
+
+    async def sessions(self, query: ProjectQuery, user: UserContext) -> list[Session]:
+        """A project's chats, the newest activity first."""
+        return await self.store.sessions(query.project_id, user)
+
+    async def create(self, body: NewSession, user: UserContext) -> Session:
+        """Begin a chat."""
+        fields = {key: value for key, value in attrs.asdict(body).items() if key != "project_id"}
+        return await self.store.create(body.project_id, user, **fields)
+
+    async def take_in(self, body: Import, user: UserContext) -> Session:
+        """Take a chat in."""
+        fields, tree = imported(body.data, body.format, text_of(self.store.clock()))
+        return await self.store.create(body.project_id, user, tree, **fields)
+
+    async def delete(self, session_id: str, query: ProjectQuery, user: UserContext) -> None:
+        """Remove a chat."""
+        await self.store.delete(query.project_id, session_id, user)
+
+    async def update(self, session_id: str, body: SessionChanges, query: ProjectQuery, user: UserContext) -> Success:
+        """Change what a chat is called, and so on."""
+        changes = {key: value for key, value in attrs.asdict(body).items() if value is not None}
+        await self.store.update(query.project_id, session_id, changes, user)
+        return Success()
+
+    async def give_out(self, session_id: str, body: Export, query: ProjectQuery, user: UserContext) -> Response:
+        """A chat as a file."""
+        tree = await self.store.tree(query.project_id, session_id, user)
+        session = next(entry for entry in await self.store.sessions(query.project_id, user) if entry.id == session_id)
+        ending, kind = ENDINGS[body.format]
+        headers = {"Content-Disposition": f'attachment; filename="chat-{quote(session_id)}.{ending}"'}
+        return Response(exported(session, tree, body.format), kind, headers=headers)
+
+    async def tree(self, session_id: str, query: ProjectQuery, user: UserContext) -> Tree:
+        """The tree of a chat."""
+        return await self.store.tree(query.project_id, session_id, user)
+
+    async def add(self, session_id: str, body: NewMessage, query: ProjectQuery, request: Request, user: UserContext) -> Added:
+        """Add a message; that of an assistant starts as `generating`."""
+        node = self.store.message(body.parent_id, body.role, body.content, body.metadata)
+        tree = await self.store.change(
+            query.project_id, session_id, _version(body.version, query, request), lambda tree: tree.add(node), user
+        )
+        return Added(node.id, tree)
+
+    async def edit(self, session_id: str, body: Edit, query: ProjectQuery, request: Request, user: UserContext) -> Tree:
+        """Prune, graft, enable, disable, delete: all of it, or nothing."""
+        version = _version(body.version, query, request)
+        return await self.store.change(query.project_id, session_id, version, lambda tree: apply(tree, body.operations), user)
+
+    async def change(
+        self, session_id: str, node_id: str, body: NodeChanges, query: ProjectQuery, request: Request, user: UserContext
+    ) -> Changed:
+        """Change a message."""
+        moment = text_of(self.store.clock())
+
+        def change(tree: Tree) -> None:
+            node = tree.get(node_id)
+            for key in ("is_enabled", "status", "content", "metadata"):
+                if (value := getattr(body, key)) is not None:
+                    setattr(node, key, value)
+            node.updated_at = moment
+
+        return Changed(True, await self.store.change(query.project_id, session_id, _version(body.version, query, request), change, user))
+
+    async def activate(self, session_id: str, body: Leaf, query: ProjectQuery, request: Request, user: UserContext) -> Activated:
+        """Make a message the active leaf."""
+        version = _version(body.version, query, request)
+        await self.store.change(query.project_id, session_id, version, lambda tree: tree.activate(body.leaf_node_id), user)
+        return Activated(True, body.leaf_node_id)
+
+    async def assets(self, session_id: str, query: ProjectQuery, user: UserContext) -> list[dict[str, Any]]:
+        """The files of a chat."""
+        folder = self.files.locate(await self.store.folder(query.project_id, session_id, user) / "assets", user).path
+        names = await asyncio.to_thread(lambda: sorted(os.listdir(folder)) if folder.is_dir() else [])
+        return [unstructure(_asset(session_id, query.project_id, name)) for name in names]
+
+    async def upload(self, session_id: str, query: ProjectQuery, request: Request, user: UserContext) -> Asset:
+        """Keep a file with a chat: the first file of a multipart body."""
+        folder = await self.store.folder(query.project_id, session_id, user) / "assets"
+        async for part in request.parts():
+            if part.filename is None:
+                continue
+            pieces, size = [], 0
+            async for chunk in part.chunks:
+                size += len(chunk)
+                if size > _MAX_ASSET:
+                    raise ApiError(413, f"The file is larger than {_MAX_ASSET} bytes.")
+                pieces.append(chunk)
+            name = safe_name(part.filename)
+            await self.files.write(folder / name, b"".join(pieces), user)
+            return _asset(session_id, query.project_id, name)
+        raise ApiError(400, "There is no file in it.")
+
+    async def asset(self, session_id: str, name: str, query: ProjectQuery, user: UserContext) -> FileResponse:
+        """A file of a chat."""
+        located = self.files.locate(await self.store.folder(query.project_id, session_id, user) / "assets" / name, user)
+        if not await asyncio.to_thread(located.path.is_file):
+            raise PathError(f"There is no file {name!r}.", 404)
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        return FileResponse(located.path, kind, headers={"Content-Security-Policy": "sandbox; default-src 'none'"})
+
+
+def _version(in_body: int | None, query: ProjectQuery, request: Request) -> int | None:
+    if in_body is not None:
+        return in_body
+    return query.version if query.version is not None else check_version(request.headers.get("if-match"))
+
+
+def _asset(session_id: str, project_id: str, name: str) -> Asset:
+    url = f"/api/chat/{quote(session_id)}/assets/{quote(name, safe='')}?projectId={quote(project_id, safe='')}"
+    return Asset(True, f"assets/{name}", url)

@@ -1,0 +1,222 @@
+"""Chats as files: `user://projects/ID/chats/SID/` with `session.json` and `tree.json`."""
+
+import asyncio
+import copy
+import math
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import attrs
+
+from tavernkeep import ApiError, UserContext
+from tavernkeep.wire import Invalid, Problem, dumps, loads, structure, unstructure
+from tavernkeep_chat.tree import Node, Role, Status, Tree, TreeError
+from tavernkeep_files.contracts import Files, LogicalPath, PathError
+from tavernkeep_projects.contracts import Projects
+
+SessionType = Literal["chat", "roleplay", "task", "other"]
+_SESSION: Final = "session.json"
+_TREE: Final = "tree.json"
+_SHOWN: Final = 100  # characters of the last message in lists
+_CHARACTERS_A_TOKEN: Final = 4
+
+
+@attrs.define
+class Session:
+    """A chat, in short. `token_count` is an estimate, a quarter of the characters."""
+
+    id: str
+    project_id: str
+    title: str
+    created_at: str
+    updated_at: str
+    last_activity: str
+    type: SessionType = "chat"
+    description: str | None = None
+    last_message: str | None = None
+    message_count: int = 0
+    branch_count: int = 0
+    token_count: int = 0
+    tags: list[str] | None = None
+    settings: dict[str, Any] | None = None
+
+
+@attrs.frozen
+class Operation:
+    """A change of a tree.
+
+    Attributes:
+        target_node_id: Of a graft, the new parent; none makes it a root.
+    """
+
+    type: Literal["prune", "graft", "enable", "disable", "delete"]
+    source_node_id: str | None = None
+    target_node_id: str | None = None
+    node_ids: list[str] | None = None
+
+
+def text_of(seconds: float) -> str:
+    """A time as the API shows it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@attrs.define
+class ChatStore:
+    """Reads and writes chats. A write is made on a copy, checked against the version that was read, and is whole or not at all."""
+
+    files: Files
+    projects: Projects
+    clock: Callable[[], float] = time.time
+    _locks: dict[tuple[str, str], asyncio.Lock] = attrs.field(factory=dict)
+
+    async def _chats(self, project_id: str, user: UserContext) -> LogicalPath:
+        await self.projects.metadata(project_id, user)
+        return LogicalPath("user", "", ("projects",)) / project_id / "chats"
+
+    async def folder(self, project_id: str, session_id: str, user: UserContext) -> LogicalPath:
+        """The folder of a chat. Raises `ApiError` 404."""
+        folder = await self._chats(project_id, user) / session_id
+        if not await asyncio.to_thread((self.files.locate(folder, user).path / _SESSION).is_file):
+            raise ApiError(404, f"There is no chat {session_id!r}.")
+        return folder
+
+    async def _read(self, path: LogicalPath, type_: Any, user: UserContext) -> Any:
+        try:
+            return structure(loads(await self.files.read(path, user)), type_)
+        except (Invalid, PathError) as error:
+            raise ApiError(404, f"The chat is broken: {error}") from None
+
+    # Sessions
+
+    async def sessions(self, project_id: str, user: UserContext) -> list[Session]:
+        """A project's chats, the newest activity first; broken ones are left out."""
+        root = await self._chats(project_id, user)
+        place = self.files.locate(root, user).path
+        found = []
+        for name in await asyncio.to_thread(lambda: [path.parent.name for path in place.glob(f"*/{_SESSION}")]):
+            try:
+                found.append(await self._read(root / name / _SESSION, Session, user))
+            except ApiError:
+                continue
+        return sorted(found, key=lambda session: (session.last_activity, session.id), reverse=True)
+
+    async def create(self, project_id: str, user: UserContext, tree: Tree | None = None, **fields: Any) -> Session:
+        """Begin a chat. Raises `ApiError` 404."""
+        root = await self._chats(project_id, user)
+        session_id, moment = str(uuid.uuid4()), text_of(self.clock())
+        session = Session(
+            session_id,
+            project_id,
+            created_at=moment,
+            updated_at=moment,
+            last_activity=moment,
+            **{**fields, "title": fields.get("title") or "New chat"},
+        )
+        tree = tree or Tree(session_id)
+        tree.session_id = session_id
+        self._count(session, tree)
+        folder = root / session_id
+        await self.files.write(folder / _TREE, dumps(unstructure(tree)), user)
+        await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)  # last: with it the chat is there
+        return session
+
+    def _count(self, session: Session, tree: Tree) -> None:
+        session.message_count = len(tree.nodes)
+        session.branch_count = tree.leaves()
+        session.token_count = math.ceil(sum(len(node.content) for node in tree.nodes.values()) / _CHARACTERS_A_TOKEN)
+        path = tree.path()
+        session.last_message = path[-1].content[:_SHOWN] if path else None
+
+    async def delete(self, project_id: str, session_id: str, user: UserContext) -> None:
+        """Remove a chat. Raises `ApiError` 404."""
+        located = self.files.locate(await self.folder(project_id, session_id, user), user, write=True)
+        await asyncio.to_thread(shutil.rmtree, located.path)
+
+    async def update(self, project_id: str, session_id: str, changes: dict[str, Any], user: UserContext) -> None:
+        """Change what a chat is called and so on. Raises `ApiError` 404."""
+        folder = await self.folder(project_id, session_id, user)
+        async with self._lock(user, session_id):
+            session = await self._read(folder / _SESSION, Session, user)
+            for key, value in changes.items():
+                setattr(session, key, value)
+            session.updated_at = text_of(self.clock())
+            await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)
+
+    def _lock(self, user: UserContext, session_id: str) -> asyncio.Lock:
+        return self._locks.setdefault((user.uid, session_id), asyncio.Lock())
+
+    # Trees
+
+    async def tree(self, project_id: str, session_id: str, user: UserContext) -> Tree:
+        """The tree of a chat. Raises `ApiError` 404."""
+        tree: Tree = await self._read(await self.folder(project_id, session_id, user) / _TREE, Tree, user)
+        return tree
+
+    async def change(
+        self, project_id: str, session_id: str, version: int | None, change: Callable[[Tree], None], user: UserContext
+    ) -> Tree:
+        """Change a tree.
+
+        Args:
+            version: That of the tree which was read; not asked when `None`.
+
+        Raises:
+            ApiError: 404, there is no such chat; 409, it has changed since; 400, the change would break it. Nothing is changed then.
+        """
+        folder = await self.folder(project_id, session_id, user)
+        async with self._lock(user, session_id):
+            before: Tree = await self._read(folder / _TREE, Tree, user)
+            if version is not None and version != before.version:
+                raise ApiError(409, "The chat has changed since it was read.", {"version": before.version})
+            tree = copy.deepcopy(before)
+            try:
+                change(tree)
+            except TreeError as error:
+                raise ApiError(400, str(error)[:1].upper() + str(error)[1:] + ".") from None
+            tree.version += 1
+            session: Session = await self._read(folder / _SESSION, Session, user)
+            session.last_activity = text_of(self.clock())
+            self._count(session, tree)
+            await self.files.write(folder / _TREE, dumps(unstructure(tree)), user)
+            await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)
+        return tree
+
+    def message(self, parent_id: str | None, role: Role, content: str, metadata: dict[str, Any] | None) -> Node:
+        """A new message; that of an assistant is still being generated."""
+        status: Status = "generating" if role == "assistant" else "complete"
+        return Node(str(uuid.uuid4()), parent_id, role, content, text_of(self.clock()), status, metadata=metadata)
+
+
+def apply(tree: Tree, operations: list[Operation]) -> None:
+    """Apply changes in turn. Raises `TreeError`."""
+    for operation in operations:
+        ids = operation.node_ids or ([operation.source_node_id] if operation.source_node_id else [])
+        if not ids:
+            raise TreeError(f"{operation.type} names no message")
+        match operation.type:
+            case "enable" | "disable":
+                tree.enable(ids, enabled=operation.type == "enable")
+            case "graft":
+                for id_ in ids:
+                    tree.graft(id_, operation.target_node_id)
+            case "prune":
+                for id_ in ids:
+                    if id_ in tree.nodes or len(ids) == 1:  # one may have gone with another
+                        tree.prune(id_)
+            case "delete":
+                for id_ in ids:
+                    tree.delete(id_)
+
+
+def check_version(value: Any) -> int | None:
+    """The version that a request names, where it names one. Raises `Invalid`."""
+    if value is None:
+        return None
+    try:
+        return int(str(value).strip('"'))
+    except ValueError:
+        raise Invalid([Problem("version", f"expected an integer, got {value!r}")]) from None

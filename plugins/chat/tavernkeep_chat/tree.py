@@ -1,0 +1,135 @@
+"""The tree of a chat: messages with their answers, which may be many. An operation that would break it changes nothing.
+
+A tree is a forest in truth: each root begins a conversation. Every node but the roots has a parent that lists it among its children, once;
+there is no circle; the active leaf is a node, or there is none.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import attrs
+
+Role = Literal["user", "assistant", "system"]
+Status = Literal["generating", "complete", "error"]
+
+
+class TreeError(ValueError):
+    """An operation cannot be done; the message says why."""
+
+
+@attrs.define
+class Node:
+    """A message."""
+
+    id: str
+    parent_id: str | None
+    role: Role
+    content: str
+    created_at: str
+    status: Status = "complete"
+    is_enabled: bool = True
+    children: list[str] = attrs.field(factory=list)
+    updated_at: str | None = None
+    metadata: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    attachments: list[Any] | None = None
+
+
+@attrs.define
+class Tree:
+    """The messages of a chat.
+
+    Attributes:
+        version: Counts the writes; who writes says which one was read.
+    """
+
+    session_id: str
+    version: int = 0
+    nodes: dict[str, Node] = attrs.field(factory=dict)
+    root_node_ids: list[str] = attrs.field(factory=list)
+    active_leaf_id: str | None = None
+    metadata: dict[str, Any] = attrs.field(factory=dict)
+    assets: list[Any] | None = None
+
+    def get(self, id_: str | None) -> Node:
+        """A node. Raises `TreeError`."""
+        if id_ is None or id_ not in self.nodes:
+            raise TreeError(f"there is no message {id_!r}")
+        return self.nodes[id_]
+
+    def add(self, node: Node) -> None:
+        """Add a message below its parent, or as a root; it becomes the active leaf. Raises `TreeError`."""
+        if node.id in self.nodes:
+            raise TreeError(f"there is a message {node.id!r} already")
+        siblings = self.root_node_ids if node.parent_id is None else self.get(node.parent_id).children
+        self.nodes[node.id] = node
+        siblings.append(node.id)
+        self.active_leaf_id = node.id
+
+    def below(self, id_: str) -> list[str]:
+        """A message and all that is below it."""
+        found, waiting = [], [id_]
+        while waiting:
+            here = waiting.pop()
+            found.append(here)
+            waiting += self.nodes[here].children
+        return found
+
+    def prune(self, id_: str) -> None:
+        """Remove a message with all that is below it. Raises `TreeError`."""
+        node = self.get(id_)
+        gone = set(self.below(id_))
+        self._siblings(node).remove(id_)
+        for one in gone:
+            del self.nodes[one]
+        if self.active_leaf_id in gone:
+            self.active_leaf_id = node.parent_id
+
+    def delete(self, id_: str) -> None:
+        """Remove a message alone; what is below it moves up to its place. Raises `TreeError`."""
+        node = self.get(id_)
+        siblings = self._siblings(node)
+        place = siblings.index(id_)
+        siblings[place : place + 1] = node.children
+        for child in node.children:
+            self.nodes[child].parent_id = node.parent_id
+        del self.nodes[id_]
+        if self.active_leaf_id == id_:
+            self.active_leaf_id = node.children[-1] if node.children else node.parent_id
+
+    def graft(self, id_: str, target: str | None) -> None:
+        """Move a message, with all that is below it, below another, or (for no target) to the roots. Raises `TreeError`."""
+        node = self.get(id_)
+        if target is not None:
+            self.get(target)
+            if target in self.below(id_):
+                raise TreeError(f"message {id_!r} cannot be moved below itself")
+        self._siblings(node).remove(id_)
+        node.parent_id = target
+        self._siblings(node).append(id_)
+
+    def enable(self, ids: Iterable[str], *, enabled: bool) -> None:
+        """Let messages count, or not. Raises `TreeError`."""
+        for id_ in ids:
+            self.get(id_).is_enabled = enabled
+
+    def activate(self, id_: str) -> None:
+        """Make a message the active leaf. Raises `TreeError`."""
+        self.get(id_)
+        self.active_leaf_id = id_
+
+    def _siblings(self, node: Node) -> list[str]:
+        return self.root_node_ids if node.parent_id is None else self.nodes[node.parent_id].children
+
+    def path(self) -> list[Node]:
+        """The conversation that leads to the active leaf."""
+        found: list[Node] = []
+        here = self.active_leaf_id
+        while here is not None:
+            found.append(self.nodes[here])
+            here = self.nodes[here].parent_id
+        return found[::-1]
+
+    def leaves(self) -> int:
+        """How many ends it has: its branches."""
+        return sum(not node.children for node in self.nodes.values())

@@ -1,0 +1,205 @@
+"""What may be done with files: listed, made, removed, renamed, moved, received."""
+
+import asyncio
+import contextlib
+import mimetypes
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from tavernkeep import UserContext
+from tavernkeep_files.contracts import Files, Located, LogicalPath, PathError
+from tavernkeep_files.service import TEMPORARY, path_error, sync_folder
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Item:
+    """A file or a folder. Times are milliseconds since 1970, UTC; sizes are bytes."""
+
+    id: str
+    name: str
+    logical_path: str
+    item_type: str
+    is_symlink: bool
+    is_writable: bool
+    size: int | None = None
+    last_modified: int | None = None
+    mime_type: str | None = None
+
+
+@attrs.frozen
+class Made:
+    """A file or a folder that was made, or has another place now."""
+
+    name: str
+    logical_path: str
+    item_type: str
+
+
+@attrs.frozen
+class Received:
+    """A file that was received; its size in bytes."""
+
+    name: str
+    logical_path: str
+    size: int
+    item_type: str = "file"
+
+
+@attrs.frozen
+class Operations:
+    """Each works on logical paths, for a user.
+
+    All raise `PathError`: 400 for an unsafe path, 403 for what the user may not, 404 for what is not there, 409 for what is in the way, 507
+    for want of room.
+    """
+
+    files: Files
+
+    async def list(self, path: LogicalPath, user: UserContext, *, ensure: bool = False) -> list[Item]:
+        """What is in a folder, by name; nothing for one that is not there, which is made with `ensure` where the user may."""
+        located = self.files.locate(path, user)
+        if ensure and located.writable:
+            await _in_thread(lambda: located.path.mkdir(parents=True, exist_ok=True), str(path))
+        return await _in_thread(lambda: _listed(located), str(path))
+
+    async def create_folder(self, parent: LogicalPath, name: str, user: UserContext) -> Made:
+        """Make a folder; those on the way are made too."""
+        located = self.files.locate(parent / name, user, write=True)
+
+        def make() -> None:
+            located.path.parent.mkdir(parents=True, exist_ok=True)
+            located.path.mkdir()
+
+        await _in_thread(make, str(located.logical))
+        return _made(located.logical, located.path)
+
+    async def delete(self, path: LogicalPath, user: UserContext) -> None:
+        """Remove a file, or a folder with all that is in it."""
+        located = self._entry(path, user)
+
+        def remove() -> None:
+            place = _unfollowed(located)
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
+
+        await _in_thread(remove, str(path))
+
+    async def move(self, path: LogicalPath, target: LogicalPath, user: UserContext) -> Made:
+        """Give a file or a folder another place, where nothing may be."""
+        source = self._entry(path, user)
+        place = self.files.locate(target, user, write=True)
+        if target.parts[: len(path.parts)] == path.parts and (target.scheme, target.area) == (path.scheme, path.area):
+            raise PathError(f"{path} cannot be moved into itself", 409)
+
+        def rename() -> None:
+            if not os.path.lexists(_unfollowed(source)):
+                raise FileNotFoundError
+            if os.path.lexists(place.path):
+                raise FileExistsError
+            place.path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(_unfollowed(source), place.path)
+            sync_folder(place.path.parent)
+
+        await _in_thread(rename, str(target))
+        return _made(target, place.path)
+
+    async def receive(self, folder: LogicalPath, name: str, chunks: AsyncIterator[bytes], max_bytes: int, user: UserContext) -> Received:
+        """Write a file as its pieces come; it is there whole or not at all, in place of one of that name."""
+        target = folder / name
+        located = self.files.locate(target, user, write=True)
+        shown = str(target)
+
+        def begin() -> Any:
+            if located.path.is_dir():
+                raise IsADirectoryError
+            located.path.parent.mkdir(parents=True, exist_ok=True)
+            return tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=located.path.parent, delete=False)
+
+        file = await _in_thread(begin, shown)
+        size = 0
+        try:
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > max_bytes:
+                    raise PathError(f"{shown} is larger than {max_bytes} bytes (files.maxUploadBytes)", 413)
+                await _in_thread(lambda data=chunk: file.write(data), shown)  # type: ignore[misc]
+
+            def end() -> None:
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+                os.replace(file.name, located.path)
+                sync_folder(located.path.parent)
+
+            await _in_thread(end, shown)
+        except BaseException:
+            file.close()
+            with contextlib.suppress(OSError):
+                os.unlink(file.name)
+            raise
+        return Received(target.name, shown, size)
+
+    def _entry(self, path: LogicalPath, user: UserContext) -> Located:
+        if not path.parts:
+            raise PathError(f"{path} itself cannot be moved or removed")
+        return self.files.locate(path, user, write=True)
+
+
+def _unfollowed(located: Located) -> Path:
+    """The entry itself, where it is a link: that is what is removed or moved, and not what it leads to."""
+    return located.root.joinpath(*located.logical.parts)
+
+
+def _listed(located: Located) -> list[Item]:
+    try:
+        entries = sorted(os.scandir(located.path), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError:
+        raise PathError(f"{located.logical} is no folder") from None
+    return [item for entry in entries if not entry.name.startswith(TEMPORARY) and (item := _item(located, entry)) is not None]
+
+
+def _item(located: Located, entry: "os.DirEntry[str]") -> Item | None:
+    try:
+        status = entry.stat()
+    except OSError:
+        try:
+            status = entry.stat(follow_symlinks=False)  # a link that leads nowhere is shown as it is
+        except OSError:
+            return None  # gone since
+    is_folder = entry.is_dir()
+    prefix = str(located.logical)
+    path = f"{prefix}{'' if prefix.endswith('/') else '/'}{entry.name}"
+    return Item(
+        id=path,
+        name=entry.name,
+        logical_path=path,
+        item_type="directory" if is_folder else "file",
+        is_symlink=entry.is_symlink(),
+        is_writable=located.writable,
+        size=None if is_folder else status.st_size,
+        last_modified=int(status.st_mtime * 1000),
+        mime_type=None if is_folder else mimetypes.guess_type(entry.name)[0],
+    )
+
+
+def _made(path: LogicalPath, place: Path) -> Made:
+    return Made(path.name, str(path), "directory" if place.is_dir() else "file")
+
+
+async def _in_thread(function: Callable[[], T], shown: str) -> T:
+    try:
+        return await asyncio.to_thread(function)
+    except OSError as error:
+        raise path_error(error, shown) from None

@@ -1,0 +1,258 @@
+"""`/api/fam/…`: files by logical path."""
+
+import asyncio
+import mimetypes
+from typing import Any, Final
+
+import attrs
+
+from tavernkeep import ApiError, FileResponse, Request, Response, Route, UserContext
+from tavernkeep.wire import Invalid, dumps, loads, unstructure
+from tavernkeep_files.contracts import Files, LogicalPath, PathError
+from tavernkeep_files.operations import Item, Made, Operations, Received
+
+READ: Final = "files:read"
+WRITE: Final = "files:write"
+_MIB: Final = 1024 * 1024
+_ACTIVE: Final = ("text/html", "application/xhtml+xml", "image/svg+xml", "application/xml", "text/xml")
+_PARTLY: Final = 207
+_SDK: Final = "sdk/panel.js"
+
+
+@attrs.frozen
+class FilesConfig:
+    """Files.
+
+    Attributes:
+        max_upload_bytes: The longest file that is received.
+        max_read_bytes: The longest file that is read as text or JSON.
+    """
+
+    max_upload_bytes: int = attrs.field(default=4096 * _MIB, validator=attrs.validators.ge(1))
+    max_read_bytes: int = attrs.field(default=64 * _MIB, validator=attrs.validators.ge(1))
+
+
+@attrs.frozen
+class ListQuery:
+    """How a folder is listed.
+
+    Attributes:
+        ensure_exists: Make it where it is not there and the caller may.
+    """
+
+    ensure_exists: bool = False
+
+
+@attrs.frozen
+class NewFolder:
+    """A folder to be made."""
+
+    parent_logical_path: str
+    dir_name: str
+
+
+@attrs.frozen
+class Deletion:
+    """What is to be removed."""
+
+    logical_paths: list[str]
+
+
+@attrs.frozen
+class Renaming:
+    """Another name for a file or a folder."""
+
+    logical_path: str
+    new_name: str
+
+
+@attrs.frozen
+class Moving:
+    """Another folder for files and folders."""
+
+    source_paths: list[str]
+    target_parent_path: str
+
+
+@attrs.frozen
+class JsonFile:
+    """JSON to be written."""
+
+    logical_path: str
+    content: Any
+
+
+@attrs.frozen
+class FileRoutes:
+    """The handlers; each does what its route says."""
+
+    files: Files
+    operations: Operations
+    config: FilesConfig
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        fam = "/api/fam"
+        bad = {400: "The path is no safe one."}
+        refused = bad | {403: "The caller may not, or the path leads out of its folder."}
+        gone = refused | {404: "There is nothing."}
+        room = refused | {409: "Something is in the way.", 507: "There is no room."}
+        partly = {207: "Some did not work: `errors` says which and why."}
+        return [
+            Route("GET", fam + "/list/{path:path}", self.list_folder, READ, errors=refused),
+            Route("POST", f"{fam}/create-dir", self.create_folder, WRITE, status=201, errors=room),
+            Route("DELETE", f"{fam}/delete", self.delete, WRITE, errors=gone | partly),
+            Route("PUT", f"{fam}/rename", self.rename, WRITE, errors=gone | room),
+            Route("PUT", f"{fam}/move", self.move, WRITE, errors=gone | room | partly),
+            Route(
+                "POST",
+                fam + "/upload/{path:path}",
+                self.upload,
+                WRITE,
+                errors=room | partly | {413: "A file is too large."},
+                max_body=self.config.max_upload_bytes + _MIB,
+                content="multipart/form-data",
+            ),
+            Route("POST", f"{fam}/write-json", self.write_json, WRITE, errors=room),
+            Route("GET", fam + "/download/{path:path}", self.download, READ, errors=gone),
+            Route("GET", fam + "/read/{path:path}", self.read, READ, errors=refused | {413: "The file is too long."}),
+            Route("GET", f"{fam}/{_SDK}", self.sdk, public=True),
+        ]
+
+    async def list_folder(self, path: str, query: ListQuery, user: UserContext) -> list[Item]:
+        """What is in a folder; nothing for one that is not there."""
+        return await self.operations.list(LogicalPath.parse(path), user, ensure=query.ensure_exists)
+
+    async def create_folder(self, body: NewFolder, user: UserContext) -> Made:
+        """Make a folder."""
+        return await self.operations.create_folder(LogicalPath.parse(body.parent_logical_path), body.dir_name, user)
+
+    async def delete(self, body: Deletion, user: UserContext) -> Response | None:
+        """Remove files and folders."""
+        errors: list[dict[str, str]] = []
+        statuses = []
+        for path in body.logical_paths:
+            try:
+                await self.operations.delete(LogicalPath.parse(path), user)
+            except PathError as error:
+                errors.append({"path": path, "message": str(error)})
+                statuses.append(error.status)
+        if not errors:
+            return None
+        if len(errors) == len(body.logical_paths) and len(set(statuses)) == 1:
+            raise ApiError(statuses[0], errors[0]["message"], errors)
+        return _partly("Some of it could not be removed.", errors)
+
+    async def rename(self, body: Renaming, user: UserContext) -> Made:
+        """Give a file or a folder another name in its folder."""
+        path = LogicalPath.parse(body.logical_path)
+        return await self.operations.move(path, path.parent / body.new_name, user)
+
+    async def move(self, body: Moving, user: UserContext) -> Response | list[Made]:
+        """Move files and folders into another folder."""
+        parent = LogicalPath.parse(body.target_parent_path)
+        moved: list[Made] = []
+        errors: list[dict[str, str]] = []
+        statuses = []
+        for text in body.source_paths:
+            try:
+                path = LogicalPath.parse(text)
+                moved.append(await self.operations.move(path, parent / path.name, user))
+            except PathError as error:
+                errors.append({"path": text, "message": str(error)})
+                statuses.append(error.status)
+        if not errors:
+            return moved
+        if not moved and len(set(statuses)) == 1:
+            raise ApiError(statuses[0], errors[0]["message"], errors)
+        return _partly("Some of it could not be moved.", errors, results=[unstructure(made) for made in moved])
+
+    async def upload(self, path: str, request: Request, user: UserContext) -> Response | list[Received]:
+        """Receive files: the parts `files` of a multipart body, written to the disk as they come."""
+        folder = LogicalPath.parse(path)
+        received: list[Received] = []
+        errors: list[dict[str, str]] = []
+        statuses = []
+        async for part in request.parts():
+            if part.name not in ("files", "file", "files[]") or part.filename is None:
+                continue
+            try:
+                received.append(await self.operations.receive(folder, part.filename, part.chunks, self.config.max_upload_bytes, user))
+            except PathError as error:
+                errors.append({"path": part.filename, "message": str(error)})
+                statuses.append(error.status)
+        if not received and not errors:
+            raise ApiError(400, "There is no part `files` with a file in it.")
+        if not errors:
+            return received
+        if not received and len(set(statuses)) == 1:
+            raise ApiError(statuses[0], errors[0]["message"], errors)
+        return _partly("Some files were not received.", errors, results=[unstructure(entry) for entry in received])
+
+    async def write_json(self, body: JsonFile, user: UserContext) -> None:
+        """Write a JSON file whole."""
+        await self.files.write(LogicalPath.parse(body.logical_path), dumps(body.content), user)
+
+    async def download(self, path: str, user: UserContext) -> FileResponse:
+        """The bytes of a file, or a range of them. What could run as a page is sent to be saved."""
+        located = self.files.locate(path, user)
+        if not await asyncio.to_thread(located.path.is_file):
+            raise ApiError(404, f"There is no file {located.logical}.")
+        kind = mimetypes.guess_type(located.path.name)[0] or "application/octet-stream"
+        headers = {"Content-Security-Policy": "sandbox; default-src 'none'"}
+        return FileResponse(located.path, kind, located.logical.name if kind in _ACTIVE else None, headers)
+
+    async def read(self, path: str, user: UserContext) -> Response:
+        """A file's JSON if it parses, else its text; `null` when it is not there."""
+        try:
+            data = await self.files.read(path, user, self.config.max_read_bytes)
+        except PathError as error:
+            if error.status != 404:
+                raise
+            return Response(b"null", "application/json")
+        try:
+            return Response(dumps(loads(data)), "application/json")
+        except Invalid:
+            return Response(data.decode("utf-8", "replace").encode(), "text/plain; charset=utf-8")
+
+    async def sdk(self) -> Response:
+        """The script by which panels talk to the editor that shows them."""
+        return Response(SDK.encode(), "text/javascript; charset=utf-8", headers={"Access-Control-Allow-Origin": "*"})
+
+
+def _partly(message: str, errors: list[dict[str, str]], **more: Any) -> Response:
+    return Response(dumps({"message": message, **more, "errors": errors}), "application/json", _PARTLY)
+
+
+# A panel is a page in a frame; the editor answers each request that it posts, by the request's id.
+SDK: Final = """\
+(() => {
+  "use strict";
+  const waiting = new Map(), listeners = new Map();
+  let next = 1;
+  const call = (method, ...args) => new Promise((resolve, reject) => {
+    const id = `panel-${next++}`;
+    waiting.set(id, {resolve, reject});
+    window.parent.postMessage({type: "panel-api", id, method, args}, "*");
+  });
+  window.addEventListener("message", event => {
+    if (event.source !== window.parent || !event.data) return;
+    const {type, id, result, error, name, payload} = event.data;
+    if (type === "panel-api-result" && waiting.has(id)) {
+      const {resolve, reject} = waiting.get(id);
+      waiting.delete(id);
+      error ? reject(new Error(error.message ?? String(error))) : resolve(result);
+    } else if (type === "panel-event") {
+      for (const listener of listeners.get(name) ?? []) listener(payload);
+    }
+  });
+  const on = (name, listener) => {
+    if (!listeners.has(name)) listeners.set(name, new Set());
+    listeners.get(name).add(listener);
+    return () => listeners.get(name).delete(listener);
+  };
+  window.comfyTavern = {
+    panelApi: new Proxy({on, call}, {get: (api, name) => api[name] ?? ((...args) => call(name, ...args))}),
+  };
+})();
+"""

@@ -1,0 +1,1 @@
+"""LLM channels and models of each user."""

@@ -1,0 +1,40 @@
+"""The plugin: LLM channels and models of each user."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tavernkeep import ModelSet, Route, Services, hookimpl
+from tavernkeep.app import App
+from tavernkeep_nodes_llm.contracts import Llm
+from tavernkeep_secrets.contracts import Secrets
+
+if TYPE_CHECKING:
+    from tavernkeep_llm_config.service import LlmStore
+
+
+class LlmConfigPlugin:
+    """LLM channels and models of each user; requests are routed through them."""
+
+    requires = ("nodes_llm", "secrets")
+
+    def __init__(self) -> None:
+        self._store: LlmStore | None = None
+
+    @hookimpl
+    def register_models(self) -> list[ModelSet]:
+        return [ModelSet("llm_config", "tavernkeep_llm_config.models", Path(__file__).parent / "migrations")]
+
+    @hookimpl
+    def register_services(self, services: Services) -> None:
+        from tavernkeep_llm_config.service import LlmStore
+
+        llm = services.get(Llm)
+        self._store = LlmStore(services.get(Secrets), llm.source)
+        llm.source = self._store
+
+    @hookimpl
+    def register_routes(self, app: App) -> list[Route]:
+        from tavernkeep_llm_config.routes import LlmRoutes
+
+        assert self._store is not None, "services are registered before routes"
+        return LlmRoutes(self._store, app.services.get(Llm)).routes()

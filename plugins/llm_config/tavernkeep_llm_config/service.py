@@ -1,0 +1,214 @@
+"""The channels and models of each user; `GenericLlmRequest` finds its channel here."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import attrs
+from tortoise.exceptions import IntegrityError
+
+from tavernkeep import ApiError, UserContext
+from tavernkeep_llm_config.models import ChannelRow, ModelRow
+from tavernkeep_nodes_llm.contracts import Channel, ChannelSource
+from tavernkeep_secrets.contracts import Secrets
+
+_HINT: Final = 4  # characters shown of each end of a key
+_HIDDEN: Final = "…"
+
+
+@attrs.frozen
+class ChannelBody:
+    """A channel.
+
+    Attributes:
+        provider_id: The adapter, where `adapter_type` does not say.
+        adapter_type: The adapter that speaks the service's protocol.
+        api_key: The key; in a change, its hint or nothing keeps the stored one.
+        supported_models: The models that it may be asked for; all when empty.
+        model_list_endpoint: Kept for clients.
+    """
+
+    label: str = attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(200)])
+    base_url: str = attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(2000)])
+    api_key: str | None = attrs.field(default=None, repr=False)
+    provider_id: str | None = None
+    adapter_type: str | None = None
+    supported_models: list[str] = attrs.field(factory=list)
+    storage_mode: Literal["plaintext", "encrypted"] = "encrypted"
+    custom_headers: dict[str, str] = attrs.field(factory=dict, repr=False)
+    model_list_endpoint: str | None = None
+    disabled: bool = False
+
+
+@attrs.frozen
+class ModelBody:
+    """A model.
+
+    Attributes:
+        default_channel_id: The channel that is asked for it first.
+    """
+
+    model_id: str = attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(300)])
+    display_name: str
+    capabilities: list[str] = attrs.field(factory=list)
+    model_type: Literal["llm", "embedding", "unknown"] = "llm"
+    group_name: str | None = None
+    icon: str | None = None
+    default_channel_id: str | None = None
+    tags: list[str] | None = None
+    tokenizer_id: str | None = None
+
+
+def iso(moment: datetime) -> str:
+    """A time as the API shows it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def hint_of(key: str) -> str:
+    """What is shown of a key: enough to know it again, too little to use it."""
+    if not key:
+        return ""
+    return f"{key[:_HINT]}{_HIDDEN}{key[-_HINT:]}" if len(key) > 3 * _HINT else _HIDDEN
+
+
+@attrs.frozen
+class LlmStore:
+    """Channels and models in the database; also a `ChannelSource`, over the configured ones."""
+
+    box: Secrets
+    configured: ChannelSource
+
+    # Channels
+
+    async def channels_of(self, user: UserContext) -> list[dict[str, Any]]:
+        """The user's channels, the oldest first."""
+        return [_shown(row) for row in await ChannelRow.filter(user_id=user.uid)]
+
+    async def channel(self, id_: str, user: UserContext) -> dict[str, Any]:
+        """A channel. Raises `ApiError` 404."""
+        return _shown(await self._row(id_, user))
+
+    async def _row(self, id_: str, user: UserContext) -> ChannelRow:
+        row = await ChannelRow.get_or_none(id=id_, user_id=user.uid)
+        if row is None:
+            raise ApiError(404, "There is no such channel.")
+        return row
+
+    async def create(self, body: ChannelBody, user: UserContext) -> dict[str, Any]:
+        """Add a channel."""
+        key = body.api_key or ""
+        row = await ChannelRow.create(
+            id=str(uuid.uuid4()), user_id=user.uid, **_columns(body), sealed_key=self.box.seal(key), key_hint=hint_of(key)
+        )
+        return _shown(row)
+
+    async def update(self, id_: str, body: ChannelBody, user: UserContext) -> dict[str, Any]:
+        """Change a channel. Raises `ApiError` 404."""
+        row = await self._row(id_, user)
+        changes = _columns(body)
+        if body.api_key is not None and body.api_key not in ("", row.key_hint):
+            changes |= {"sealed_key": self.box.seal(body.api_key), "key_hint": hint_of(body.api_key)}
+        row.update_from_dict(changes)
+        await row.save()
+        return _shown(row)
+
+    async def delete(self, id_: str, user: UserContext) -> None:
+        """Remove a channel. Raises `ApiError` 404."""
+        await (await self._row(id_, user)).delete()
+
+    async def open(self, id_: str, user: UserContext) -> Channel:
+        """A channel with its key, for asking its service. Raises `ApiError` 404."""
+        return self._channel(await self._row(id_, user))
+
+    def _channel(self, row: ChannelRow) -> Channel:
+        content = row.content
+        return Channel(
+            row.label,
+            row.adapter,
+            row.base_url,
+            self.box.open(row.sealed_key),
+            tuple(content.get("supportedModels") or ()),
+            content.get("customHeaders") or {},
+        )
+
+    async def channels(self, user: UserContext) -> Sequence[Channel]:
+        """See `ChannelSource`: the user's own, and where they have none those of the configuration."""
+        rows = await ChannelRow.filter(user_id=user.uid, disabled=False)
+        return [self._channel(row) for row in rows] or await self.configured.channels(user)
+
+    # Models
+
+    async def models_of(self, user: UserContext) -> list[dict[str, Any]]:
+        """The user's models, the oldest first."""
+        return [_model(row) for row in await ModelRow.filter(user_id=user.uid)]
+
+    async def model(self, model_id: str, user: UserContext) -> dict[str, Any]:
+        """A model. Raises `ApiError` 404."""
+        return _model(await self._model_row(model_id, user))
+
+    async def _model_row(self, model_id: str, user: UserContext) -> ModelRow:
+        row = await ModelRow.get_or_none(model_id=model_id, user_id=user.uid)
+        if row is None:
+            raise ApiError(404, f"There is no model {model_id!r}.")
+        return row
+
+    async def create_model(self, content: dict[str, Any], user: UserContext) -> dict[str, Any]:
+        """Add a model. Raises `ApiError` 409."""
+        try:
+            row = await ModelRow.create(user_id=user.uid, model_id=content["modelId"], content=content)
+        except IntegrityError:
+            raise ApiError(409, f"There is a model {content['modelId']!r} already.") from None
+        return _model(row)
+
+    async def update_model(self, model_id: str, changes: dict[str, Any], user: UserContext) -> dict[str, Any]:
+        """Change a model. Raises `ApiError` 404, or 409 for an id that another has."""
+        row = await self._model_row(model_id, user)
+        row.content = {**row.content, **changes}
+        row.model_id = row.content["modelId"]
+        try:
+            await row.save()
+        except IntegrityError:
+            raise ApiError(409, f"There is a model {row.model_id!r} already.") from None
+        return _model(row)
+
+    async def delete_model(self, model_id: str, user: UserContext) -> None:
+        """Remove a model. Raises `ApiError` 404."""
+        await (await self._model_row(model_id, user)).delete()
+
+
+def _columns(body: ChannelBody) -> dict[str, Any]:
+    content = {
+        "providerId": body.provider_id,
+        "adapterType": body.adapter_type,
+        "supportedModels": body.supported_models,
+        "storageMode": body.storage_mode,
+        "customHeaders": body.custom_headers,
+        "modelListEndpoint": body.model_list_endpoint,
+    }
+    return {
+        "label": body.label,
+        "adapter": body.adapter_type or body.provider_id or "openai",
+        "base_url": body.base_url,
+        "content": {key: value for key, value in content.items() if value is not None},
+        "disabled": body.disabled,
+    }
+
+
+def _shown(row: ChannelRow) -> dict[str, Any]:
+    headers = dict.fromkeys(row.content.get("customHeaders") or {}, _HIDDEN)
+    return {
+        **row.content,
+        "customHeaders": headers,
+        "id": row.id,
+        "userId": row.user_id,
+        "label": row.label,
+        "baseUrl": row.base_url,
+        "apiKey": row.key_hint,
+        "disabled": row.disabled,
+        "createdAt": iso(row.created_at),
+    }
+
+
+def _model(row: ModelRow) -> dict[str, Any]:
+    return {**row.content, "modelId": row.model_id, "userId": row.user_id, "createdAt": iso(row.created_at)}

@@ -1,0 +1,167 @@
+"""`/api/panels/…` and `/api/projects/ID/panels/…`."""
+
+import asyncio
+import mimetypes
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from tavernkeep import ApiError, FileResponse, Request, Route, UserContext
+from tavernkeep_files.contracts import Files, Located, LogicalPath
+from tavernkeep_panels.store import PanelStore
+
+READ: Final = "project:read"
+WRITE: Final = "project:write"
+_FOLDER_TYPE: Final = "application/vnd.comfy.create-directory"
+_ID: Final[list[Any]] = [attrs.validators.min_len(1), attrs.validators.max_len(100)]
+
+
+@attrs.frozen
+class NewPanel:
+    """A panel to be made."""
+
+    panel_id: str = attrs.field(validator=_ID)
+    display_name: str = attrs.field(validator=_ID)
+    template_id: str | None = None
+
+
+@attrs.frozen
+class Entry:
+    """A file or folder of a panel; its size in bytes, its time in milliseconds since 1970, UTC."""
+
+    name: str
+    path: str
+    type: str
+    size: int
+    last_modified: int
+
+
+@attrs.frozen
+class Written:
+    """A file or folder that was written."""
+
+    success: bool
+    message: str
+
+
+@attrs.frozen
+class DeleteQuery:
+    """How a folder is removed.
+
+    Attributes:
+        recursive: With all that is in it.
+    """
+
+    recursive: bool = False
+
+
+@attrs.frozen
+class PanelRoutes:
+    """The handlers; each does what its route says."""
+
+    store: PanelStore
+    files: Files
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        gone = {
+            404: "There is no such project, panel or file.",
+            400: "The path or the id is no safe one.",
+            403: "The path leads elsewhere.",
+        }
+        taken = {409: "Something is there already."}
+        panels = "/api/projects/{project_id}/panels"
+        own = panels + "/{panel_id}/fs/{path:path}"
+        return [
+            Route("GET", "/api/panels/templates", self.templates, READ),
+            Route("GET", panels, self.panels, READ, errors=gone),
+            Route("POST", panels, self.create, WRITE, status=201, errors=gone | taken),
+            Route("GET", panels + "/{panel_id}", self.panel, READ, errors=gone),
+            Route("GET", panels + "/{panel_id}/fs", self.read_root, READ, errors=gone),
+            Route("GET", own, self.read, READ, errors=gone),
+            Route("POST", own, self.write, WRITE, status=201, errors=gone | taken, content="application/octet-stream"),
+            Route("DELETE", own, self.delete, WRITE, errors=gone | taken),
+        ]
+
+    async def templates(self, user: UserContext) -> list[dict[str, Any]]:
+        """The panels to begin with."""
+        return await self.store.templates(user)
+
+    async def panels(self, project_id: str, user: UserContext) -> list[dict[str, Any]]:
+        """A project's panels."""
+        return await self.store.of_project(project_id, user)
+
+    async def panel(self, project_id: str, panel_id: str, user: UserContext) -> dict[str, Any]:
+        """One panel of a project."""
+        return await self.store.panel(project_id, panel_id, user)
+
+    async def create(self, project_id: str, body: NewPanel, user: UserContext) -> dict[str, Any]:
+        """Make a panel, of a template or afresh."""
+        return await self.store.create(project_id, body.panel_id, body.display_name, body.template_id, user)
+
+    async def _locate(self, project_id: str, panel_id: str, path: str, user: UserContext, *, write: bool = False) -> Located:
+        folder = await self.store.data_folder(project_id, panel_id, user)
+        for name in path.split("/") if path.strip("/") else ():
+            if name:
+                folder = folder / name
+        return self.files.locate(folder, user, write=write)
+
+    async def read_root(self, project_id: str, panel_id: str, user: UserContext) -> list[Entry] | FileResponse:
+        """The panel's own files."""
+        return await self.read(project_id, panel_id, "", user)
+
+    async def read(self, project_id: str, panel_id: str, path: str, user: UserContext) -> list[Entry] | FileResponse:
+        """What is in a folder of the panel's own, or the bytes of a file."""
+        located = await self._locate(project_id, panel_id, path, user)
+        if await asyncio.to_thread(located.path.is_file):
+            kind = mimetypes.guess_type(located.path.name)[0] or "application/octet-stream"
+            return FileResponse(located.path, kind, headers={"Content-Security-Policy": "sandbox; default-src 'none'"})
+        if await asyncio.to_thread(located.path.is_dir):
+            return await asyncio.to_thread(_entries, located.path, path.strip("/"))
+        if not path.strip("/"):
+            return []
+        raise ApiError(404, f"There is no {path!r}.")
+
+    async def write(self, project_id: str, panel_id: str, path: str, request: Request, user: UserContext) -> Written:
+        """Write a file of the panel's own; with the content type for it, make a folder."""
+        located = await self._locate(project_id, panel_id, path, user, write=True)
+        if request.headers.get("content-type", "").startswith(_FOLDER_TYPE):
+            if await asyncio.to_thread(located.path.is_file):
+                raise ApiError(409, f"{path!r} is a file.")
+            await asyncio.to_thread(located.path.mkdir, parents=True, exist_ok=True)
+            return Written(True, "The folder is there.")
+        await self.files.write(located.logical, await request.body(), user)
+        return Written(True, "The file is written.")
+
+    async def delete(self, project_id: str, panel_id: str, path: str, query: DeleteQuery, user: UserContext) -> None:
+        """Remove a file or a folder of the panel's own."""
+        located = await self._locate(project_id, panel_id, path, user, write=True)
+        if not path.strip("/"):
+            raise ApiError(400, "The panel's folder itself cannot be removed.")
+        await asyncio.to_thread(_remove, located, query.recursive)
+
+
+def _entries(folder: Path, prefix: str) -> list[Entry]:
+    found = []
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        status = entry.stat(follow_symlinks=False)
+        kind = "directory" if entry.is_dir() else "file"
+        path = f"{prefix}/{entry.name}" if prefix else entry.name
+        found.append(Entry(entry.name, path, kind, status.st_size, int(status.st_mtime * 1000)))
+    return found
+
+
+def _remove(located: Located, recursive: bool) -> None:
+    place = located.root.joinpath(*located.logical.parts)
+    try:
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place) if recursive else place.rmdir()
+        else:
+            place.unlink()
+    except FileNotFoundError:
+        raise ApiError(404, f"There is no {LogicalPath.parse(str(located.logical)).name!r}.") from None
+    except OSError:
+        raise ApiError(409, "The folder is not empty; remove it with `recursive=true`.") from None

@@ -1,0 +1,25 @@
+"""What this plugin publishes: whether a project is there."""
+
+from typing import Any, Protocol
+
+from tavernkeep import UserContext
+
+
+class Projects(Protocol):
+    """Knows a user's projects."""
+
+    async def metadata(self, project_id: str, user: UserContext) -> dict[str, Any]:
+        """A project's metadata.
+
+        Raises:
+            ApiError: 404, the user has no such project; 400, the id is no safe name.
+        """
+        ...
+
+    async def update(self, project_id: str, changes: dict[str, Any], if_match: str | None, user: UserContext) -> dict[str, Any]:
+        """Change a project's metadata.
+
+        Raises:
+            ApiError: 404, the user has no such project.
+        """
+        ...

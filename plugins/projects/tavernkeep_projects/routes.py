@@ -1,0 +1,178 @@
+"""`/api/projects…` and `/api/workflows…`."""
+
+from typing import Any, Final, Literal
+
+import attrs
+
+from tavernkeep import ApiError, Request, Response, Route, UserContext
+from tavernkeep.execution import Refused, Scheduler, Submission
+from tavernkeep.wire import Invalid, Problem, dumps, loads, structure, unstructure
+from tavernkeep.workflow import StoredWorkflow
+from tavernkeep_projects.store import Json, ProjectStore
+
+READ: Final = "project:read"
+WRITE: Final = "project:write"
+EXECUTE: Final = "workflow:execute"
+_NAME: Final[list[Any]] = [attrs.validators.min_len(1), attrs.validators.max_len(200)]
+
+
+@attrs.frozen
+class NewProject:
+    """A project to be made."""
+
+    name: str = attrs.field(validator=_NAME)
+    description: str | None = None
+
+
+@attrs.frozen
+class ProjectChanges:
+    """Metadata to be changed; what is left out stays."""
+
+    name: str | None = attrs.field(default=None, validator=attrs.validators.optional(_NAME))
+    description: str | None = None
+    version: str | None = None
+    preferred_view: Literal["editor", "custom"] | None = None
+    enable_chat_page: bool | None = None
+    panels: list[dict[str, Any]] | None = None
+    custom_metadata: dict[str, Any] | None = None
+
+
+@attrs.frozen
+class Interface:
+    """What a stored workflow must have; whatever else it holds is kept as it is."""
+
+    name: str = attrs.field(validator=_NAME)
+    nodes: list[dict[str, Any]]
+    edges: list[dict[str, Any]]
+    id: str | None = None
+    description: str | None = None
+    interface_inputs: dict[str, Any] | None = None
+    interface_outputs: dict[str, Any] | None = None
+
+
+@attrs.frozen
+class RunRequest:
+    """How a stored workflow is run.
+
+    Attributes:
+        inputs: Values for its interface inputs.
+    """
+
+    inputs: dict[str, Any] = attrs.field(factory=dict)
+    priority: int = 0
+    timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "timeoutS"})
+
+
+@attrs.frozen
+class Started:
+    """A stored workflow that runs."""
+
+    prompt_id: str
+
+
+@attrs.frozen
+class ProjectRoutes:
+    """The handlers; each does what its route says."""
+
+    store: ProjectStore
+    scheduler: Scheduler
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        gone = {404: "There is no such project or workflow.", 400: "The id is no safe one."}
+        taken = {409: "There is one already."}
+        stale = {412: "It has changed since `If-Match`."}
+        one, workflow = "/api/projects/{project_id}", "/api/projects/{project_id}/workflows/{workflow_id}"
+        return [
+            Route("GET", "/api/projects", self.projects, READ),
+            Route("POST", "/api/projects", self.create, WRITE, status=201, errors=taken),
+            Route("GET", one + "/metadata", self.metadata, READ, errors=gone),
+            Route("PUT", one, self.update, WRITE, errors=gone | stale),
+            Route("DELETE", one, self.delete, WRITE, errors=gone),
+            Route("GET", one + "/workflows", self.workflows, READ, errors=gone),
+            Route("POST", one + "/workflows", self.create_workflow, WRITE, status=201, errors=gone | taken),
+            Route("GET", workflow, self.workflow, READ, errors=gone),
+            Route("PUT", workflow, self.update_workflow, WRITE, errors=gone | taken | stale),
+            Route("DELETE", workflow, self.delete_workflow, WRITE, errors=gone),
+            Route("POST", workflow + "/run", self.run, EXECUTE, errors=gone | {503: "There is no room."}),
+            Route("GET", "/api/workflows", self.library, READ),
+            Route("GET", "/api/workflows/{workflow_id}", self.library_workflow, READ, errors=gone),
+        ]
+
+    async def projects(self, user: UserContext) -> list[dict[str, Any]]:
+        """The user's projects."""
+        return await self.store.projects(user)
+
+    async def create(self, body: NewProject, user: UserContext) -> dict[str, Any]:
+        """Make a project."""
+        return await self.store.create(body.name, body.description, user)
+
+    async def metadata(self, project_id: str, user: UserContext) -> Response:
+        """A project's metadata."""
+        return tagged(await self.store.metadata(project_id, user))
+
+    async def update(self, project_id: str, body: dict[str, Any], request: Request, user: UserContext) -> Response:
+        """Change a project's metadata; `If-Match` with the old `updatedAt` is honoured."""
+        structure(body, ProjectChanges)
+        return tagged(await self.store.update(project_id, body, request.headers.get("if-match"), user))
+
+    async def delete(self, project_id: str, user: UserContext) -> None:
+        """Move a project to the recycle bin."""
+        await self.store.recycle(project_id, user)
+
+    async def workflows(self, project_id: str, user: UserContext) -> list[dict[str, Any]]:
+        """The workflows of a project."""
+        return await self.store.workflows(project_id, user)
+
+    async def create_workflow(self, project_id: str, body: dict[str, Any], user: UserContext) -> dict[str, Any]:
+        """Store a new workflow in a project."""
+        structure(body, Interface)
+        return await self.store.create_workflow(project_id, body, user)
+
+    async def workflow(self, project_id: str, workflow_id: str, user: UserContext) -> Response:
+        """A workflow of a project, as it was stored."""
+        return tagged(await self.store.workflow(project_id, workflow_id, user))
+
+    async def update_workflow(
+        self, project_id: str, workflow_id: str, body: dict[str, Any], request: Request, user: UserContext
+    ) -> Response:
+        """Store a workflow anew; `If-Match` with the old `updatedAt` is honoured."""
+        structure(body, Interface)
+        if body.get("id") not in (None, workflow_id):
+            raise ApiError(400, f"The workflow's id is {body['id']!r}, and not {workflow_id!r}.")
+        return tagged(await self.store.update_workflow(project_id, workflow_id, body, request.headers.get("if-match"), user))
+
+    async def delete_workflow(self, project_id: str, workflow_id: str, user: UserContext) -> None:
+        """Move a workflow to the recycle bin."""
+        await self.store.recycle_workflow(project_id, workflow_id, user)
+
+    async def run(self, project_id: str, workflow_id: str, request: Request, user: UserContext) -> Started:
+        """Run a stored workflow, with values for its inputs."""
+        data = await request.body()
+        options = structure(loads(data), RunRequest) if data else RunRequest()
+        stored = structure(await self.store.workflow(project_id, workflow_id, user), StoredWorkflow)
+        try:
+            payload = stored.to_payload().with_inputs(options.inputs)
+        except KeyError as error:
+            known = ", ".join(stored.interface_inputs) or "none"
+            raise Invalid([Problem(f"inputs.{error.args[0]}", f"the workflow has no such input; it has: {known}")]) from None
+        metadata = {**payload.metadata, "projectId": project_id, "workflowId": workflow_id, "workflowName": stored.name or workflow_id}
+        payload = attrs.evolve(payload, metadata=metadata, priority=options.priority, timeout_s=options.timeout_s)
+        try:
+            return Started(await self.scheduler.submit(Submission(payload, user)))
+        except Refused as refused:
+            raise ApiError(refused.status, str(refused), [unstructure(problem) for problem in refused.problems] or None) from None
+
+    async def library(self, user: UserContext) -> list[dict[str, Any]]:
+        """The workflows of the shared library."""
+        return await self.store.library(user)
+
+    async def library_workflow(self, workflow_id: str, user: UserContext) -> dict[str, Any]:
+        """A workflow of the shared library."""
+        return await self.store.library_workflow(workflow_id, user)
+
+
+def tagged(content: Json) -> Response:
+    """An answer with its `updatedAt` as its tag, for `If-Match`."""
+    headers = {"ETag": f'"{content["updatedAt"]}"'} if isinstance(content.get("updatedAt"), str) else {}
+    return Response(dumps(content), "application/json", headers=headers)

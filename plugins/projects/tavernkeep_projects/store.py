@@ -1,0 +1,312 @@
+"""Projects and their workflows, as folders and files."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import structlog
+
+from tavernkeep import ApiError, UserContext
+from tavernkeep.wire import Invalid, dumps, loads
+from tavernkeep_files.contracts import Files, LogicalPath, PathError, safe_name
+
+_log = structlog.get_logger(__name__)
+
+Json = dict[str, Any]
+PROJECTS: Final = LogicalPath("user", "", ("projects",))
+RECYCLED: Final = LogicalPath("user", "", (".recycle_bin",))
+LIBRARY: Final = LogicalPath.parse("shared://library/workflows/")
+_METADATA: Final = "project.json"
+_WORKFLOWS: Final = "workflows"
+_FIXED: Final = ("id", "createdAt")
+
+
+def now_text(clock: Callable[[], float] = time.time) -> str:
+    """The time as the API shows it."""
+    return datetime.fromtimestamp(clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@attrs.define
+class ProjectStore:
+    """Reads and writes projects.
+
+    One lock for all of a user's writes: a check (is the name taken? is this still the version that was read?) and the write that follows it
+    are one step, and a project is nothing that many write at once.
+    """
+
+    files: Files
+    clock: Callable[[], float] = time.time
+    _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict)
+
+    def lock(self, user: UserContext) -> asyncio.Lock:
+        """The lock of a user's projects."""
+        return self._locks.setdefault(user.uid, asyncio.Lock())
+
+    # Projects
+
+    async def projects(self, user: UserContext) -> list[Json]:
+        """The metadata of every project, by name; broken ones are left out and logged."""
+        root = self.files.locate(PROJECTS, user).path
+        found = []
+        for folder in await asyncio.to_thread(lambda: sorted(path for path in root.glob("*") if path.is_dir())):
+            with contextlib.suppress(ApiError):
+                found.append(await self.metadata(folder.name, user))
+        return found
+
+    def _folder(self, project_id: str) -> LogicalPath:
+        return PROJECTS / project_id
+
+    async def metadata(self, project_id: str, user: UserContext) -> Json:
+        """A project's metadata.
+
+        Raises:
+            ApiError: 404, there is none, or its metadata are broken.
+        """
+        content = await self._json(self._folder(project_id) / _METADATA, user)
+        if content is None:
+            raise ApiError(404, f"There is no project {project_id!r}.")
+        if not isinstance(content.get("name"), str):
+            _log.warning("project is left out: its metadata have no name", project=project_id, user=user.uid)
+            raise ApiError(404, f"There is no project {project_id!r}: its metadata are broken.")
+        defaults = {
+            "version": "1.0.0",
+            "createdAt": "",
+            "updatedAt": "",
+            "preferredView": "editor",
+            "schemaVersion": "1.0",
+            "enableChatPage": False,
+        }
+        return {**defaults, **content, "id": project_id}
+
+    async def create(self, name: str, description: str | None, user: UserContext) -> Json:
+        """Make a project.
+
+        Raises:
+            ApiError: 409, there is one of that name.
+        """
+        project_id = safe_name(name)
+        folder = self._folder(project_id)
+        async with self.lock(user):
+            located = self.files.locate(folder, user, write=True)
+            if await asyncio.to_thread(located.path.exists):
+                raise ApiError(409, f"There is a project {project_id!r} already.")
+            moment = now_text(self.clock)
+            metadata: Json = {
+                "id": project_id,
+                "name": name,
+                "version": "1.0.0",
+                "createdAt": moment,
+                "updatedAt": moment,
+                "preferredView": "editor",
+                "schemaVersion": "1.0",
+                "enableChatPage": False,
+            }
+            if description is not None:
+                metadata["description"] = description
+            await self.files.write(folder / _METADATA, dumps(metadata), user)
+            await asyncio.to_thread((located.path / _WORKFLOWS).mkdir, exist_ok=True)
+        return metadata
+
+    async def update(self, project_id: str, changes: Json, if_match: str | None, user: UserContext) -> Json:
+        """Change metadata.
+
+        Raises:
+            ApiError: 404, there is no such project; 412, it has changed since `if_match`.
+        """
+        async with self.lock(user):
+            metadata = await self.metadata(project_id, user)
+            check_match(metadata, if_match)
+            kept = {key: value for key, value in changes.items() if key not in _FIXED}
+            metadata |= kept | {"updatedAt": now_text(self.clock)}
+            await self.files.write(self._folder(project_id) / _METADATA, dumps(metadata), user)
+        return metadata
+
+    async def recycle(self, project_id: str, user: UserContext) -> None:
+        """Move a project to the recycle bin.
+
+        Raises:
+            ApiError: 404, there is none.
+        """
+        async with self.lock(user):
+            source = self.files.locate(self._folder(project_id), user, write=True)
+            if not await asyncio.to_thread((source.path / _METADATA).is_file):
+                raise ApiError(404, f"There is no project {project_id!r}.")
+            await self._recycle(source.path, RECYCLED, project_id, "", user)
+
+    async def _recycle(self, source: Path, folder: LogicalPath, name: str, ending: str, user: UserContext) -> None:
+        for attempt in range(100):  # two of one name in the same millisecond
+            target = self.files.locate(folder / safe_name(f"{name}_{int(self.clock() * 1000) + attempt}{ending}"), user, write=True).path
+            if not await asyncio.to_thread(os.path.lexists, target):
+                break
+        await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(shutil.move, source, target)
+
+    # Workflows
+
+    async def _json(self, path: LogicalPath, user: UserContext) -> Json | None:
+        try:
+            content = loads(await self.files.read(path, user))
+        except PathError as error:
+            if error.status == 404:
+                return None
+            raise
+        except Invalid as invalid:
+            _log.warning("file is left out: it is no JSON", path=str(path), user=user.uid, problem=str(invalid))
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    async def _stored(self, folder: LogicalPath, user: UserContext) -> list[tuple[Path, Json]]:
+        located = self.files.locate(folder, user)
+        return await asyncio.to_thread(lambda: list(workflow_files(located.path)))
+
+    async def workflows(self, project_id: str, user: UserContext) -> list[Json]:
+        """The workflows of a project, in short, by name."""
+        await self.metadata(project_id, user)
+        stored = await self._stored(self._folder(project_id) / _WORKFLOWS, user)
+        return [in_short(path, content) for path, content in stored]
+
+    async def library(self, user: UserContext) -> list[Json]:
+        """The workflows of the shared library: id and name."""
+        return [
+            {"id": content.get("id", path.stem), "name": content.get("name", path.stem)}
+            for path, content in await self._stored(LIBRARY, user)
+        ]
+
+    async def library_workflow(self, workflow_id: str, user: UserContext) -> Json:
+        """A workflow of the shared library.
+
+        Raises:
+            ApiError: 404, there is none.
+        """
+        return (await self._find(LIBRARY, workflow_id, user))[1]
+
+    async def _find(self, folder: LogicalPath, workflow_id: str, user: UserContext) -> tuple[Path, Json]:
+        for path, content in await self._stored(folder, user):
+            if content.get("id", path.stem) == workflow_id:
+                return path, {"id": workflow_id, **content}
+        raise ApiError(404, f"There is no workflow {workflow_id!r}.")
+
+    async def workflow(self, project_id: str, workflow_id: str, user: UserContext) -> Json:
+        """A workflow of a project.
+
+        Raises:
+            ApiError: 404, there is none.
+        """
+        await self.metadata(project_id, user)
+        return (await self._find(self._folder(project_id) / _WORKFLOWS, workflow_id, user))[1]
+
+    async def create_workflow(self, project_id: str, content: Json, user: UserContext) -> Json:
+        """Store a new workflow.
+
+        Raises:
+            ApiError: 404, there is no such project; 409, it has a workflow of that name or id.
+        """
+        async with self.lock(user):
+            await self.metadata(project_id, user)
+            folder = self._folder(project_id) / _WORKFLOWS
+            stored = await self._stored(folder, user)
+            workflow_id = content.get("id") or str(uuid.uuid4())
+            if any(other.get("id", path.stem) == workflow_id for path, other in stored):
+                raise ApiError(409, f"There is a workflow with the id {workflow_id!r} already.")
+            target = self._target(folder, content["name"], None, stored)
+            moment = now_text(self.clock)
+            made = {**content, "id": workflow_id, "createdAt": moment, "updatedAt": moment, "version": content.get("version") or "1.0.0"}
+            await self.files.write(target, dumps(made), user)
+        return made
+
+    async def update_workflow(self, project_id: str, workflow_id: str, content: Json, if_match: str | None, user: UserContext) -> Json:
+        """Store a workflow anew; with another name its file is renamed. Groups that refer to it get its new interface.
+
+        Raises:
+            ApiError: 404, there is none; 409, another one has the name; 412, it has changed since `if_match`.
+        """
+        async with self.lock(user):
+            await self.metadata(project_id, user)
+            folder = self._folder(project_id) / _WORKFLOWS
+            path, before = await self._find(folder, workflow_id, user)
+            check_match(before, if_match)
+            target = self._target(folder, content["name"], path, await self._stored(folder, user))
+            made = {**content, "id": workflow_id, "updatedAt": now_text(self.clock)}
+            if before.get("createdAt"):
+                made["createdAt"] = before["createdAt"]
+            made.setdefault("version", before.get("version", "1.0.0"))
+            await self.files.write(target, dumps(made), user)
+            if target.name != path.name:
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+            await self._pass_interface_on(folder, made, user)
+        return made
+
+    def _target(self, folder: LogicalPath, name: str, own: Path | None, stored: list[tuple[Path, Json]]) -> LogicalPath:
+        file = f"{safe_name(name)}.json"
+        for path, content in stored:
+            if path != own and (path.name.casefold() == file.casefold() or content.get("name") == name):
+                raise ApiError(409, f"There is a workflow called {name!r} already.")
+        return folder / file
+
+    async def _pass_interface_on(self, folder: LogicalPath, changed: Json, user: UserContext) -> None:
+        for path, content in await self._stored(folder, user):
+            groups = [node for node in content.get("nodes") or () if _refers_to(node, changed["id"])]
+            if not groups or content.get("id") == changed["id"]:
+                continue
+            for node in groups:
+                interface = {"inputs": changed.get("interfaceInputs") or {}, "outputs": changed.get("interfaceOutputs") or {}}
+                node["data"] = {**(node.get("data") or {}), "groupInterface": interface}
+            await self.files.write(folder / path.name, dumps(content), user)
+
+    async def recycle_workflow(self, project_id: str, workflow_id: str, user: UserContext) -> None:
+        """Move a workflow to the recycle bin.
+
+        Raises:
+            ApiError: 404, there is none.
+        """
+        async with self.lock(user):
+            await self.metadata(project_id, user)
+            path, _ = await self._find(self._folder(project_id) / _WORKFLOWS, workflow_id, user)
+            await self._recycle(path, RECYCLED / project_id / _WORKFLOWS, path.stem, ".json", user)
+
+
+def workflow_files(folder: Path) -> Iterator[tuple[Path, Json]]:
+    """The workflows of a folder; what is none is left out and logged."""
+    for path in sorted(folder.glob("*.json")):
+        try:
+            content = loads(path.read_bytes())
+        except (Invalid, OSError) as error:
+            _log.warning("workflow is left out", path=path.name, problem=str(error))
+            continue
+        if isinstance(content, dict):
+            yield path, content
+
+
+def _refers_to(node: Any, workflow_id: str) -> bool:
+    config = node.get("configValues") if isinstance(node, dict) else None
+    return isinstance(config, dict) and node.get("type") == "core:NodeGroup" and config.get("referencedWorkflowId") == workflow_id
+
+
+def in_short(path: Path, content: Json) -> Json:
+    """A workflow as lists show it."""
+    shown = {"id": content.get("id", path.stem), "name": content.get("name", path.stem)}
+    for key in ("description", "updatedAt", "creationMethod", "referencedWorkflows"):
+        if content.get(key) is not None:
+            shown[key] = content[key]
+    return shown
+
+
+def check_match(content: Json, if_match: str | None) -> None:
+    """Hold a write back that does not know the last one.
+
+    Raises:
+        ApiError: 412, the content is not that which was read.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return
+    wanted = {tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(",")}
+    if content.get("updatedAt") not in wanted:
+        raise ApiError(412, "It has changed since it was read.", {"updatedAt": content.get("updatedAt")})
