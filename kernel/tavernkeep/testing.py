@@ -8,7 +8,8 @@ def test_shout(run_node):
     assert run_node("shout:Shout", text="hi").outputs == {"loud": "HI!"}
 ```
 
-The plugins that are installed are loaded once, with a data folder of their own and the demo model without its delay.
+The plugins that are installed are loaded once for each module of tests, with a data folder of their own and the demo model without its
+delay.
 """
 
 import asyncio
@@ -114,7 +115,7 @@ class Tavern:
         return Ran(detail.status, detail.outputs, failed, seen)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tavern(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tavern]:
     """The installed plugins, started."""
     folder = tmp_path_factory.mktemp("tavern")
@@ -133,9 +134,19 @@ def tavern(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tavern]:
     finally:
         wait(app.drain())
         wait(app.stop())
+        wait(_end_tasks())
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _end_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 class RunNode(Protocol):

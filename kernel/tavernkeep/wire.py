@@ -6,6 +6,7 @@ Structuring is strict (no `"5"` for `5`) and reports every problem at once, each
 """
 
 import enum
+import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ _JSON_NAMES: Mapping[type, str] = {
     dict: "an object",
 }
 _MAX_DEPTH = 200
+_VALIDATED = re.compile(r"'(\w+)' (?:must|should)")
 
 
 @attrs.frozen
@@ -274,7 +276,14 @@ def _problems(error: BaseException, path: str, type_: Any) -> Iterator[Problem]:
     elif isinstance(error, (_Mismatch, RecursionError)):
         yield Problem(path, str(error))
     elif isinstance(error, (ValueError, TypeError)) and error.args:
-        yield Problem(path, str(error.args[0]))
+        message = str(error.args[0])
+        # A validator of attrs names its attribute, but cattrs does not know which one was at fault.
+        named_in = _VALIDATED.search(message)
+        fields = attrs.fields_dict(type_) if attrs.has(type_) else {}
+        if named_in and named_in[1] in fields:
+            key = wire_name(fields[named_in[1]])
+            path = f"{path}.{key}" if path else key
+        yield Problem(path, message)
     else:
         yield Problem(path, f"does not fit {getattr(type_, '__name__', type_)}")
 

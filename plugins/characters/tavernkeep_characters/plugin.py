@@ -1,5 +1,17 @@
 """The plugin: character cards."""
 
+from tavernkeep import Route, hookimpl
+from tavernkeep.app import App
+from tavernkeep_files.contracts import Files
+
 
 class CharactersPlugin:
-    """Character cards."""
+    """Character cards: read for nodes, listed for people."""
+
+    requires = ("files",)
+
+    @hookimpl
+    def register_routes(self, app: App) -> list[Route]:
+        from tavernkeep_characters.library import CharacterRoutes
+
+        return CharacterRoutes(app.services.get(Files)).routes()

@@ -3,14 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
 from quart import Quart, g, request, send_file
 from quart import Response as QuartResponse
-from quart.wrappers.response import FileBody
 from quart_cors import cors
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_range_header
+from werkzeug.routing import PathConverter
 
 from tavernkeep.app import App
 from tavernkeep.auth import AuthError, UserContext
@@ -44,6 +46,7 @@ def build_quart(app: App, routes: Iterable[tuple[Route, Binding]], gate: Gate, c
     quart.config["BODY_TIMEOUT"] = quart.config["RESPONSE_TIMEOUT"] = None
     quart.url_map.merge_slashes = False
     _Requests(app, gate, config).install(quart)
+    quart.url_map.converters["rest"] = _Rest
     for route, binding in routes:
         path = "/".join(_converter(part) for part in route.path.split("/"))
         view = _view(app, route, binding)
@@ -73,7 +76,14 @@ def _converter(part: str) -> str:
     if not part.startswith("{"):
         return part
     name, _, kind = part.strip("{}").partition(":")
-    return f"<{kind}:{name}>" if kind else f"<{name}>"
+    return f"<rest:{name}>" if kind == "path" else f"<{name}>"
+
+
+class _Rest(PathConverter):
+    """All that is left of a path, whatever it begins with: whether it is a good one is the handler's to say."""
+
+    regex = ".*?"
+    part_isolating = False
 
 
 def _view(app: App, route: Route, binding: Binding) -> Any:
@@ -139,6 +149,7 @@ async def _response(result: Any, status: int) -> QuartResponse:
 
 async def _file(result: FileResponse) -> QuartResponse:
     try:
+        _resolve_suffix_range(result.path)
         made = await send_file(
             result.path,
             mimetype=result.content_type,
@@ -148,10 +159,17 @@ async def _file(result: FileResponse) -> QuartResponse:
         )
     except OSError as error:
         raise ApiError(404, f"There is no such file: {error.strerror}.") from None
-    if isinstance(made.response, FileBody):
-        complete = result.path.stat().st_size
-        await made.make_conditional(request, accept_ranges=True, complete_length=complete)
+    made.headers["Accept-Ranges"] = "bytes"
     return made
+
+
+def _resolve_suffix_range(path: Path) -> None:
+    """Say a range that is counted from the end (`bytes=-500`) from the beginning: Quart knows only those."""
+    wanted = parse_range_header(request.headers.get("Range"))
+    if wanted is not None and len(wanted.ranges) == 1 and wanted.ranges[0][0] < 0:
+        resolved = wanted.range_for_length(path.stat().st_size)
+        if resolved is not None:
+            request.headers["Range"] = f"bytes={max(resolved[0], 0)}-{resolved[1] - 1}"
 
 
 def _json(value: Any, status: int) -> QuartResponse:

@@ -1,0 +1,231 @@
+"""`/api/nodes…`, `/api/plugins…`, `/plugins/…`."""
+
+import asyncio
+import inspect
+import json
+import mimetypes
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import structlog
+
+from tavernkeep import ApiError, Event, FileResponse, Route, UserContext
+from tavernkeep.app import App
+from tavernkeep.nodes import humanized
+from tavernkeep.plugins import Plugin, PluginStatus
+from tavernkeep.wire import Invalid, loads
+from tavernkeep_plugin_admin.models import PluginSettings
+
+_log = structlog.get_logger(__name__)
+
+_READ: Final = "nodes:read"
+_SETTINGS: Final = "plugins:settings"
+_ADMIN: Final = "admin:plugins"
+_SCRIPTS: Final = (".js", ".mjs")
+
+
+@attrs.frozen
+class PluginInfo:
+    """An installed plugin.
+
+    Attributes:
+        status: `active`, `disabled`, `failed` or `unavailable`.
+        error: Why it is not active.
+        distribution: The package that it comes from.
+        provides: The node types that it defines.
+        frontend: What an editor loads of it.
+        config_options: What a user may set.
+    """
+
+    name: str
+    display_name: str
+    version: str
+    is_enabled: bool
+    status: str
+    distribution: str
+    provides: list[str]
+    description: str | None = None
+    error: str | None = None
+    frontend: dict[str, Any] | None = None
+    config_options: list[dict[str, Any]] | None = None
+
+
+@attrs.frozen
+class State:
+    """Whether a plugin is to run."""
+
+    enabled: bool
+
+
+@attrs.frozen
+class Outcome:
+    """What became of a change."""
+
+    success: bool
+    message: str
+    count: int | None = None
+
+
+@attrs.frozen
+class AdminRoutes:
+    """The handlers; each does what its route says."""
+
+    app: App
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        gone = {404: "There is no such plugin, node type or file."}
+        files = gone | {400: "The path is no safe one.", 403: "The path leads elsewhere, or the file is no script."}
+        one = "/api/plugins/{name}"
+        return [
+            Route("GET", "/api/nodes", self.nodes, _READ),
+            Route("POST", "/api/nodes/reload", self.reload_nodes, _ADMIN),
+            Route("GET", "/api/nodes/{namespace}/{type}/client-script/{path:path}", self.client_script, _READ, errors=files),
+            Route("GET", "/api/plugins", self.plugins, _READ),
+            Route("POST", "/api/plugins/reload", self.reload_plugins, _ADMIN),
+            Route("PUT", one + "/state", self.set_state, _ADMIN, errors=gone),
+            Route("GET", one + "/settings", self.settings, _SETTINGS, errors=gone),
+            Route("POST", one + "/settings", self.save_settings, _SETTINGS, errors=gone),
+            Route("GET", "/plugins/{name}/{path:path}", self.web_file, public=True, errors=files),
+        ]
+
+    # Nodes
+
+    async def nodes(self) -> list[dict[str, Any]]:
+        """Every node type, as editors need it."""
+        return [definition.to_wire() for definition in self.app.nodes]
+
+    async def reload_nodes(self) -> Outcome:
+        """Tell every client to look at the node types again; packages that were installed since need a restart."""
+        count = len(self.app.nodes)
+        message = f"{count} node types."
+        self.app.events.publish(Event("NODES_RELOADED", {"success": True, "message": message, "count": count}))
+        return Outcome(True, message, count)
+
+    async def client_script(self, namespace: str, type: str, path: str) -> FileResponse:  # noqa: A002 - the name in the path
+        """A script that the editor runs for a node type; only scripts, and only from the node's own package."""
+        definition = self.app.nodes.get(f"{namespace}:{type}")
+        if definition is None:
+            raise ApiError(404, f"There is no node type {namespace}:{type}.")
+        if not path.endswith(_SCRIPTS):
+            raise ApiError(403, "Only scripts are served here.")
+        execute = inspect.unwrap(definition.execute) if definition.execute else None
+        module = inspect.getmodule(execute)
+        if module is None or module.__file__ is None:
+            raise ApiError(404, f"Node type {namespace}:{type} has no files.")
+        root = Path(module.__file__).parent
+        return await _own_file(root, path, "text/javascript; charset=utf-8")
+
+    # Plugins
+
+    async def plugins(self) -> list[PluginInfo]:
+        """Every installed plugin, and what became of it."""
+        return [self._info(plugin) for plugin in self.app.plugins]
+
+    def _info(self, plugin: Plugin) -> PluginInfo:
+        owner = str(plugin)
+        provides = [node.full_type for node in self.app.nodes if self.app.nodes.owner_of(node.full_type) == owner]
+        implementation = plugin.implementation
+        return PluginInfo(
+            name=plugin.name,
+            display_name=getattr(implementation, "display_name", None) or humanized(plugin.name),
+            version=plugin.version,
+            is_enabled=plugin.status is not PluginStatus.DISABLED and plugin.name not in self._disabled_in_file(),
+            status=plugin.status.value,
+            distribution=plugin.distribution,
+            provides=sorted(provides),
+            description=plugin.description or None,
+            error=plugin.error,
+            frontend=getattr(implementation, "frontend", None),
+            config_options=list(getattr(implementation, "config_options", ())) or None,
+        )
+
+    def _plugin(self, name: str) -> Plugin:
+        plugin = self.app.plugins.get(name)
+        if plugin is None:
+            raise ApiError(404, f"There is no plugin {name!r}.", body={"success": False, "message": f"There is no plugin {name!r}."})
+        return plugin
+
+    def _disabled_in_file(self) -> list[str]:
+        try:
+            content = loads(self.app.config.file.read_bytes())
+        except (OSError, Invalid):
+            return []
+        section = content.get("plugins") if isinstance(content, dict) else None
+        disabled = section.get("disabled") if isinstance(section, dict) else None
+        return [str(name) for name in disabled] if isinstance(disabled, list) else []
+
+    async def set_state(self, name: str, body: State) -> Outcome:
+        """Enable or disable a plugin, in the configuration file: it takes effect at the next start."""
+        self._plugin(name)
+        disabled = [other for other in self._disabled_in_file() if other != name]
+        if not body.enabled:
+            disabled.append(name)
+        await asyncio.to_thread(self._write_disabled, disabled)
+        if body.enabled:
+            self.app.events.publish(Event("plugin-enabled", {"plugin": {"name": name, "isEnabled": True}}))
+        else:
+            self.app.events.publish(Event("plugin-disabled", {"pluginName": name}))
+        verb = "enabled" if body.enabled else "disabled"
+        return Outcome(True, f"Plugin {name!r} is {verb}; restart the server for it to take effect.")
+
+    def _write_disabled(self, disabled: list[str]) -> None:
+        file = self.app.config.file
+        try:
+            content = json.loads(file.read_bytes()) if file.exists() else {}
+            content.setdefault("plugins", {})["disabled"] = disabled
+            temporary = file.with_name(f".{file.name}.writing")
+            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.replace(file)
+        except (OSError, ValueError, AttributeError) as error:
+            message = f"The configuration file cannot be written: {error}"
+            raise ApiError(409, message, body={"success": False, "message": message}) from None
+
+    async def reload_plugins(self) -> Outcome:
+        """Tell every client to look at the plugins again; packages that were installed since need a restart."""
+        count = sum(plugin.status is PluginStatus.ACTIVE for plugin in self.app.plugins)
+        message = f"{count} plugins are active."
+        self.app.events.publish(Event("plugins-reloaded", {"message": message, "reloadedPluginCount": count}))
+        return Outcome(True, message, count)
+
+    # Settings and files
+
+    async def settings(self, name: str, user: UserContext) -> dict[str, Any]:
+        """A plugin's settings: the defaults of its options, with what the user has set over them."""
+        options = getattr(self._plugin(name).implementation, "config_options", ())
+        defaults = {option["key"]: option["defaultValue"] for option in options if "defaultValue" in option}
+        saved = await PluginSettings.get_or_none(user_id=user.uid, plugin=name)
+        return defaults | (saved.content if saved else {})
+
+    async def save_settings(self, name: str, body: dict[str, Any], user: UserContext) -> Outcome:
+        """Save the user's settings of a plugin."""
+        self._plugin(name)
+        await PluginSettings.update_or_create(defaults={"content": body}, user_id=user.uid, plugin=name)
+        return Outcome(True, "The settings are saved.")
+
+    async def web_file(self, name: str, path: str) -> FileResponse:
+        """A file of a plugin's web folder, `web` beside its module."""
+        implementation = self._plugin(name).implementation
+        module = implementation if inspect.ismodule(implementation) else inspect.getmodule(type(implementation))
+        if module is None or module.__file__ is None:
+            raise ApiError(404, f"Plugin {name!r} has no files.")
+        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        return await _own_file(Path(module.__file__).parent / "web", path, kind)
+
+
+async def _own_file(root: Path, path: str, kind: str) -> FileResponse:
+    def find() -> Path:
+        try:
+            found = (root / path).resolve()
+            inside = found.is_relative_to(root.resolve())
+            there = inside and found.is_file()
+        except (OSError, ValueError):
+            raise ApiError(400, "The path is no safe one.") from None
+        if not inside:
+            raise ApiError(403, "The path leads elsewhere.")
+        if not there:
+            raise ApiError(404, f"There is no file {path!r}.")
+        return found
+
+    return FileResponse(await asyncio.to_thread(find), kind)

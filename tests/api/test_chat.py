@@ -1,0 +1,207 @@
+"""`/api/chat/…`."""
+
+import json
+from typing import Any
+
+import pytest
+
+from support.server import Server
+
+CHAT = "/api/chat"
+
+
+async def begin(server: Server, project: str, **fields: Any) -> str:
+    await server.http.post("/api/projects", json={"name": project})
+    answer = await server.http.post(f"{CHAT}/sessions", json={"projectId": project, **fields})
+    assert answer.status_code == 201, answer.text
+    id_: str = answer.json()["id"]
+    return id_
+
+
+async def say(server: Server, project: str, chat: str, parent: str | None, content: str, role: str = "user") -> str:
+    body = {"parentId": parent, "role": role, "content": content}
+    answer = await server.http.post(f"{CHAT}/{chat}/message?projectId={project}", json=body)
+    assert answer.status_code == 201, answer.text
+    id_: str = answer.json()["nodeId"]
+    return id_
+
+
+async def tree(server: Server, project: str, chat: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await server.http.get(f"{CHAT}/{chat}/tree?projectId={project}")).json()
+    return found
+
+
+async def test_sessions(server: Server) -> None:
+    """Begun, listed with the newest activity first, changed, removed."""
+    first, second = await begin(server, "s", title="one", type="roleplay", tags=["x"]), await begin(server, "s")
+    await say(server, "s", first, None, "hello there")
+    listed = (await server.http.get(f"{CHAT}/sessions?projectId=s")).json()
+    assert [session["id"] for session in listed] == [first, second]
+    wanted = {
+        "title": "one",
+        "type": "roleplay",
+        "tags": ["x"],
+        "messageCount": 1,
+        "branchCount": 1,
+        "lastMessage": "hello there",
+        "tokenCount": 3,
+    }
+    assert wanted.items() <= listed[0].items()
+    changed = await server.http.put(f"{CHAT}/sessions/{first}/metadata?projectId=s", json={"title": "uno", "settings": {"a": 1}})
+    assert changed.json() == {"success": True}
+    assert (await server.http.get(f"{CHAT}/sessions?projectId=s")).json()[0]["title"] == "uno"
+    assert (await server.http.delete(f"{CHAT}/sessions/{first}?projectId=s")).status_code == 204
+    assert (await server.http.delete(f"{CHAT}/sessions/{first}?projectId=s")).status_code == 404
+    assert (await server.http.get(f"{CHAT}/sessions?projectId=none")).status_code == 404
+    assert (await server.http.get(f"{CHAT}/sessions")).status_code == 422
+
+
+async def test_messages(server: Server) -> None:
+    """An assistant's begins as generating; states, contents and the active leaf change; each write counts a version."""
+    chat = await begin(server, "m")
+    user = await say(server, "m", chat, None, "hi")
+    answer = await say(server, "m", chat, user, "", "assistant")
+    found = await tree(server, "m", chat)
+    assert (found["version"], found["rootNodeIds"], found["activeLeafId"]) == (2, [user], answer)
+    assert (found["nodes"][answer]["status"], found["nodes"][user]["children"]) == ("generating", [answer])
+    url = f"{CHAT}/{chat}/node/{answer}/state?projectId=m"
+    changed = (await server.http.put(url, json={"status": "complete", "content": "hello", "isEnabled": False})).json()
+    node = changed["tree"]["nodes"][answer]
+    assert (changed["success"], node["status"], node["content"], node["isEnabled"]) == (True, "complete", "hello", False)
+    leaf = await server.http.put(f"{CHAT}/{chat}/active_leaf?projectId=m", json={"leafNodeId": user})
+    assert leaf.json() == {"success": True, "activeLeafId": user}
+    for method, path, body in (
+        ("PUT", "active_leaf", {"leafNodeId": "none"}),
+        ("PUT", "node/none/state", {"content": "x"}),
+        ("POST", "message", {"parentId": "none", "role": "user", "content": "x"}),
+    ):
+        assert (await server.http.request(method, f"{CHAT}/{chat}/{path}?projectId=m", json=body)).status_code == 400
+
+
+async def test_a_stale_write_is_refused(server: Server) -> None:
+    """409 with the version that is there, and nothing changes."""
+    chat = await begin(server, "v")
+    await say(server, "v", chat, None, "one")
+    message = {"parentId": None, "role": "user", "content": "late"}
+    stale = await server.http.post(f"{CHAT}/{chat}/message?projectId=v&version=0", json=message)
+    assert (stale.status_code, stale.json()["details"]) == (409, {"version": 1})
+    assert (await server.http.post(f"{CHAT}/{chat}/message?projectId=v", json=message | {"version": 0})).status_code == 409
+    assert (await server.http.post(f"{CHAT}/{chat}/message?projectId=v", json=message, headers={"if-match": "0"})).status_code == 409
+    assert (await server.http.post(f"{CHAT}/{chat}/message?projectId=v", json=message, headers={"if-match": "x"})).status_code == 422
+    assert (await server.http.post(f"{CHAT}/{chat}/message?projectId=v", json=message | {"version": 1})).status_code == 201
+    assert len((await tree(server, "v", chat))["nodes"]) == 2
+
+
+async def test_editing_is_all_or_nothing(server: Server) -> None:
+    """An operation that would break the tree is 400, and those before it are not done either."""
+    chat = await begin(server, "e")
+    a = await say(server, "e", chat, None, "a")
+    b = await say(server, "e", chat, a, "b")
+    before = await tree(server, "e", chat)
+    url = f"{CHAT}/{chat}/tree/edit?projectId=e"
+    for bad in (
+        {"type": "graft", "sourceNodeId": a, "targetNodeId": b},
+        {"type": "graft", "sourceNodeId": a, "targetNodeId": a},
+        {"type": "prune", "sourceNodeId": "none"},
+        {"type": "delete"},
+        {"type": "enable", "nodeIds": [a, "none"]},
+    ):
+        answer = await server.http.put(url, json={"operations": [{"type": "disable", "sourceNodeId": a}, bad]})
+        assert answer.status_code == 400, bad
+    assert await tree(server, "e", chat) == before
+    assert (await server.http.put(url, json={"operations": [{"type": "explode"}]})).status_code == 422
+    done = (await server.http.put(url, json={"operations": [{"type": "delete", "nodeIds": [a]}]})).json()
+    assert (done["rootNodeIds"], done["nodes"][b].get("parentId")) == ([b], None)
+
+
+async def test_out_and_in(server: Server) -> None:
+    """JSON comes back as it went out, but for its ids; Markdown and text are the conversation."""
+    chat = await begin(server, "x", title="Evening 晚")
+    a = await say(server, "x", chat, None, "hi")
+    await say(server, "x", chat, a, "one branch", "assistant")
+    await say(server, "x", chat, a, "another", "assistant")
+    url = f"{CHAT}/sessions/{chat}/export?projectId=x"
+    out = await server.http.post(url, json={"format": "json"})
+    assert out.headers["content-disposition"] == f'attachment; filename="chat-{chat}.json"'
+    back = await server.http.post(f"{CHAT}/sessions/import", json={"projectId": "x", "data": out.json(), "format": "json"})
+    assert (back.status_code, back.json()["title"]) == (201, "Evening 晚")
+    again = await tree(server, "x", back.json()["id"])
+    (root,) = again["rootNodeIds"]
+    assert [again["nodes"][child]["content"] for child in again["nodes"][root]["children"]] == ["one branch", "another"]
+    assert again["nodes"][again["activeLeafId"]]["content"] == "another"
+    assert a not in again["nodes"]
+    assert "**user**\n\nhi" in (await server.http.post(url, json={"format": "markdown"})).text
+    assert (await server.http.post(url, json={"format": "text"})).text == "user: hi\n\nassistant: another\n"
+    assert (await server.http.post(url, json={"format": "pdf"})).status_code == 422
+
+
+LINES = [
+    {"user_name": "You", "character_name": "Ada", "create_date": "x"},
+    {"name": "Ada", "is_user": False, "mes": "Welcome!", "swipes": ["Hello!", "Welcome!"]},
+    {"name": "You", "is_user": True, "mes": "酒 please"},
+    {"name": "Note", "is_system": True, "mes": "It rains."},
+]
+
+
+async def test_sillytaverns_lines(server: Server) -> None:
+    """Swipes are branches; the shown one goes on."""
+    await begin(server, "st")
+    data = "\n".join(json.dumps(line, ensure_ascii=False) for line in LINES)
+    made = await server.http.post(f"{CHAT}/sessions/import", json={"projectId": "st", "data": data, "format": "sillytavern"})
+    assert (made.status_code, made.json()["title"], made.json()["messageCount"]) == (201, "Ada", 4)
+    found = await tree(server, "st", made.json()["id"])
+    assert len(found["rootNodeIds"]) == 2
+    path, here = [], found["activeLeafId"]
+    while here:
+        path.append((found["nodes"][here]["role"], found["nodes"][here]["content"]))
+        here = found["nodes"][here].get("parentId")
+    assert path[::-1] == [("assistant", "Welcome!"), ("user", "酒 please"), ("system", "It rains.")]
+
+
+NODE = {"id": "a", "parentId": None, "role": "user", "content": "x", "createdAt": ""}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        5,
+        {},
+        {"tree": 5},
+        {"tree": {"sessionId": "s", "nodes": {"a": NODE}, "rootNodeIds": []}},
+        {"tree": {"sessionId": "s", "nodes": {}, "rootNodeIds": ["a"]}},
+        {"tree": {"sessionId": "s", "nodes": {"a": NODE | {"children": ["a"]}}, "rootNodeIds": ["a"]}},
+        {"tree": {"sessionId": "s", "nodes": {"a": NODE | {"role": "king"}}, "rootNodeIds": ["a"]}},
+        {"tree": {"sessionId": "s", "nodes": {}, "rootNodeIds": []}, "session": {"title": 5}},
+        "{",
+    ],
+)
+async def test_what_is_no_chat(server: Server, data: Any) -> None:
+    """400 with a reason, in either format; nothing is made."""
+    await begin(server, "bad")
+    count = len((await server.http.get(f"{CHAT}/sessions?projectId=bad")).json())
+    for format_ in ("json", "sillytavern"):
+        answer = await server.http.post(f"{CHAT}/sessions/import", json={"projectId": "bad", "data": data, "format": format_})
+        assert answer.status_code == 400, (format_, answer.text)
+    assert len((await server.http.get(f"{CHAT}/sessions?projectId=bad")).json()) == count
+
+
+async def test_files_of_a_chat(server: Server) -> None:
+    """Kept, listed, served at their address."""
+    chat = await begin(server, "f")
+    url = f"{CHAT}/{chat}/assets?projectId=f"
+    made = (await server.http.post(url, files={"file": ("画 1.png", b"data")})).json()
+    assert (made["success"], made["assetPath"]) == (True, "assets/画 1.png")
+    assert (await server.http.get(made["url"])).content == b"data"
+    assert [entry["url"] for entry in (await server.http.get(url)).json()] == [made["url"]]
+    assert (await server.http.get(f"{CHAT}/{chat}/assets/none.png?projectId=f")).status_code == 404
+    assert (await server.http.get(f"{CHAT}/{chat}/assets/..%2ftree.json?projectId=f")).status_code in (400, 404)
+
+
+@pytest.mark.parametrize("id_", ["%2e%2e", "con", "a%5cb", "none"])
+async def test_no_id_leads_elsewhere(server: Server, id_: str) -> None:
+    """Of a chat, to read and to write."""
+    await begin(server, "ids")
+    for method, path in (("GET", "tree"), ("POST", "message"), ("PUT", "tree/edit"), ("GET", "assets")):
+        body = {"role": "user", "content": "x", "operations": []} if method != "GET" else None
+        answer = await server.http.request(method, f"{CHAT}/{id_}/{path}?projectId=ids", json=body)
+        assert answer.status_code in (400, 404), (method, path)

@@ -1,0 +1,265 @@
+"""`/api/fam/…`: files by logical path."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from support.server import Server, serve
+
+FAM = "/api/fam"
+NAMES = ["a.txt", "中文 文件.json", "🎭.txt", "עברית.txt", "with space & more=1.txt", "100%.txt", "a+b#c.txt", "semi;colon.txt"]
+
+
+def encoded(path: str) -> str:
+    return quote(path, safe="")
+
+
+async def write(server: Server, path: str, content: Any) -> None:
+    assert (await server.http.post(f"{FAM}/write-json", json={"logicalPath": path, "content": content})).status_code == 204
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("way", ["encoded", "raw"])
+async def test_names_in_any_script_and_paths_in_either_form(server: Server, name: str, way: str) -> None:
+    """Written, listed, read, downloaded, renamed and removed; the path percent-encoded as a whole, or only where it must be."""
+
+    def at(path: str) -> str:
+        return encoded(path) if way == "encoded" else quote(path, safe=":/")
+
+    folder = f"user://names-{way}"
+    path = f"{folder}/{name}"
+    await write(server, path, {"x": name})
+    (item,) = (await server.http.get(f"{FAM}/list/{at(folder + '/')}")).json()
+    assert {
+        "id": path,
+        "name": name,
+        "logicalPath": path,
+        "itemType": "file",
+        "isSymlink": False,
+        "isWritable": True,
+    }.items() <= item.items()
+    assert item["size"] > 0
+    assert item["lastModified"] > 1_700_000_000_000
+    assert (await server.http.get(f"{FAM}/read/{at(path)}")).json() == {"x": name}
+    assert json.loads((await server.http.get(f"{FAM}/download/{at(path)}")).content) == {"x": name}
+    renamed = await server.http.put(f"{FAM}/rename", json={"logicalPath": path, "newName": "new " + name})
+    assert renamed.json() == {"name": "new " + name, "logicalPath": f"{folder}/new {name}", "itemType": "file"}
+    assert (await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": [f"{folder}/new {name}"]})).status_code == 204
+    assert (await server.http.get(f"{FAM}/list/{at(folder)}")).json() == []
+
+
+async def test_listing(server: Server) -> None:
+    """A folder that is not there is empty, and is made on request; a file is no folder."""
+    assert (await server.http.get(f"{FAM}/list/{encoded('user://none')}")).json() == []
+    assert (await server.http.get(f"{FAM}/list/{encoded('user://made')}?ensureExists=true")).json() == []
+    assert "made" in [item["name"] for item in (await server.http.get(f"{FAM}/list/{encoded('user://')}")).json()]
+    await write(server, "user://file.json", 1)
+    assert (await server.http.get(f"{FAM}/list/{encoded('user://file.json')}")).status_code == 400
+
+
+async def test_folders(server: Server) -> None:
+    """Made once; removed with what is in them."""
+    body = {"parentLogicalPath": "user://parent/child", "dirName": "new"}
+    made = await server.http.post(f"{FAM}/create-dir", json=body)
+    assert (made.status_code, made.json()) == (201, {"name": "new", "logicalPath": "user://parent/child/new", "itemType": "directory"})
+    assert (await server.http.post(f"{FAM}/create-dir", json=body)).status_code == 409
+    assert (await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": ["user://parent"]})).status_code == 204
+
+
+async def test_moving(server: Server) -> None:
+    """Together, partly, not at all; not over another, nor into itself."""
+    for name in ("a", "b", "taken", "target/taken"):
+        await write(server, f"user://move/{name}", name)
+    moved = await server.http.put(f"{FAM}/move", json={"sourcePaths": ["user://move/a"], "targetParentPath": "user://move/target"})
+    assert [made["logicalPath"] for made in moved.json()] == ["user://move/target/a"]
+    sources = ["user://move/b", "user://move/none", "user://move/taken"]
+    partly = await server.http.put(f"{FAM}/move", json={"sourcePaths": sources, "targetParentPath": "user://move/target"})
+    assert partly.status_code == 207
+    assert [error["path"] for error in partly.json()["errors"]] == sources[1:]
+    assert [made["name"] for made in partly.json()["results"]] == ["b"]
+    for sources, status in ((["user://move/none"], 404), (["user://move/taken"], 409)):
+        answer = await server.http.put(f"{FAM}/move", json={"sourcePaths": sources, "targetParentPath": "user://move/target"})
+        assert answer.status_code == status
+    into_itself = await server.http.put(f"{FAM}/move", json={"sourcePaths": ["user://move"], "targetParentPath": "user://move/target"})
+    assert into_itself.status_code == 409
+    assert (await server.http.get(f"{FAM}/read/{encoded('user://move/target/taken')}")).json() == "target/taken"
+
+
+async def test_deleting(server: Server) -> None:
+    """404 where none was found, 207 where some were; a root stays."""
+    await write(server, "user://delete.json", 1)
+    partly = await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": ["user://delete.json", "user://none"]})
+    assert (partly.status_code, partly.json()["errors"][0]["path"]) == (207, "user://none")
+    assert (await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": ["user://none"]})).status_code == 404
+    assert (await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": ["user://"]})).status_code == 400
+
+
+async def test_renaming(server: Server) -> None:
+    """Not what is not there, not over another, not elsewhere."""
+    await write(server, "user://one.json", 1)
+    await write(server, "user://two.json", 2)
+    for path, name, status in (("none", "x", 404), ("one.json", "two.json", 409), ("one.json", "../x", 400), ("one.json", "a/b", 400)):
+        answer = await server.http.put(f"{FAM}/rename", json={"logicalPath": f"user://{path}", "newName": name})
+        assert answer.status_code == status, name
+
+
+async def test_reading(server: Server) -> None:
+    """JSON where it parses, text where not, null where there is nothing."""
+    files = {"files": ("note.txt", "not json 酒".encode(), "text/plain")}
+    await server.http.post(f"{FAM}/upload/{encoded('user://read')}", files=files)
+    text = await server.http.get(f"{FAM}/read/{encoded('user://read/note.txt')}")
+    assert text.text == "not json 酒"
+    nothing = await server.http.get(f"{FAM}/read/{encoded('user://read/none.json')}")
+    assert (nothing.status_code, nothing.json()) == (200, None)
+
+
+async def test_uploading_one_and_many(server: Server) -> None:
+    """Each is there whole; one that cannot be is told beside the others."""
+    files = [("files", ("a.bin", b"a" * 1000)), ("files", ("b/c.bin", b"b")), ("files", ("空.bin", b""))]
+    answer = await server.http.post(f"{FAM}/upload/{encoded('user://up')}", files=files)
+    assert answer.status_code == 207
+    assert [entry["name"] for entry in answer.json()["results"]] == ["a.bin", "空.bin"]
+    assert [error["path"] for error in answer.json()["errors"]] == ["b/c.bin"]
+    one = await server.http.post(f"{FAM}/upload/{encoded('user://up')}", files={"files": ("a.bin", b"again")})
+    assert one.json() == [{"name": "a.bin", "logicalPath": "user://up/a.bin", "size": 5, "itemType": "file"}]
+    assert (await server.http.get(f"{FAM}/download/{encoded('user://up/a.bin')}")).content == b"again"
+    assert (await server.http.post(f"{FAM}/upload/{encoded('user://up')}", files={"other": b"x"})).status_code == 400
+
+
+async def test_ranges_and_conditions(server: Server) -> None:
+    """A range of a file, none of it that is not there, and nothing that the client has already."""
+    url = f"{FAM}/download/{encoded('user://range.bin')}"
+    await server.http.post(f"{FAM}/upload/{encoded('user://')}", files={"files": ("range.bin", bytes(range(256)))})
+    whole = await server.http.get(url)
+    assert (whole.status_code, len(whole.content), whole.headers["accept-ranges"]) == (200, 256, "bytes")
+    part = await server.http.get(url, headers={"range": "bytes=10-19"})
+    assert (part.status_code, part.content, part.headers["content-range"]) == (206, bytes(range(10, 20)), "bytes 10-19/256")
+    last = await server.http.get(url, headers={"range": "bytes=-6"})
+    assert last.content == bytes(range(250, 256))
+    assert (await server.http.get(url, headers={"range": "bytes=999-"})).status_code == 416
+    assert (await server.http.get(url, headers={"if-none-match": whole.headers["etag"]})).status_code == 304
+    assert (await server.http.get(f"{FAM}/download/{encoded('user://none')}")).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["page.html", "drawing.svg", "page.xhtml"])
+async def test_pages_never_run_with_the_servers_origin(server: Server, name: str) -> None:
+    """They are sent to be saved, in a sandbox."""
+    script = b"<script>alert(1)</script>"
+    await server.http.post(f"{FAM}/upload/{encoded('user://active')}", files={"files": (name, script)})
+    answer = await server.http.get(f"{FAM}/download/{encoded('user://active/' + name)}")
+    assert answer.content == script
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+PATHS = [
+    "user://../x",
+    "user://a/../../x",
+    "/etc/passwd",
+    "file:///etc/passwd",
+    "user://a\\b",
+    "user://con",
+    "user://a.",
+    "user://%2e%2e/x",
+    "shared://x",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_no_route_takes_an_unsafe_path(server: Server, path: str) -> None:
+    """400, to read and to write."""
+    sent = encoded(path)
+    assert (await server.http.get(f"{FAM}/list/{sent}")).status_code == 400
+    assert (await server.http.get(f"{FAM}/read/{sent}")).status_code == 400
+    assert (await server.http.get(f"{FAM}/download/{sent}")).status_code == 400
+    assert (await server.http.post(f"{FAM}/upload/{sent}", files={"files": ("x", b"x")})).status_code == 400
+    assert (await server.http.post(f"{FAM}/write-json", json={"logicalPath": path, "content": 1})).status_code == 400
+    assert (await server.http.post(f"{FAM}/create-dir", json={"parentLogicalPath": path, "dirName": "x"})).status_code == 400
+    assert (await server.http.put(f"{FAM}/rename", json={"logicalPath": path, "newName": "x"})).status_code == 400
+    move = {"sourcePaths": [path], "targetParentPath": "user://x"}
+    assert (await server.http.put(f"{FAM}/move", json=move)).status_code == 400
+    assert (await server.http.put(f"{FAM}/move", json={"sourcePaths": ["user://x"], "targetParentPath": path})).status_code == 400
+    assert (await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": [path]})).status_code == 400
+
+
+async def test_two_writers_at_once(server: Server) -> None:
+    """The file is the one or the other, whole."""
+    contents = [[number] * 50_000 for number in range(8)]
+    await asyncio.gather(*(write(server, "user://race.json", content) for content in contents))
+    assert (await server.http.get(f"{FAM}/read/{encoded('user://race.json')}")).json() in contents
+    assert not list((server.folder / "data" / "users" / "default_user").glob(".writing-*"))
+
+
+async def test_ten_thousand_files(server: Server) -> None:
+    """In one folder."""
+    folder = server.folder / "data" / "users" / "default_user" / "many"
+    folder.mkdir(parents=True)
+    for number in range(10_000):
+        (folder / f"{number}.txt").touch()
+    assert len((await server.http.get(f"{FAM}/list/{encoded('user://many')}")).json()) == 10_000
+
+
+async def test_an_upload_that_is_cut_off_leaves_nothing(server: Server) -> None:
+    """Neither a part of the file nor a temporary one; the file that was there is as it was."""
+    await write(server, "user://cut/kept.json", "kept")
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'--x\r\ncontent-disposition: form-data; name="files"; filename="kept.json"\r\n\r\n' + b"y" * 2_000_000
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await server.http.post(
+            f"{FAM}/upload/{encoded('user://cut')}", content=body(), headers={"content-type": "multipart/form-data; boundary=x"}
+        )
+    folder = server.folder / "data" / "users" / "default_user" / "cut"
+    async with asyncio.timeout(10):
+        while [path.name for path in folder.iterdir()] != ["kept.json"]:
+            await asyncio.sleep(0.01)
+    assert (await server.http.get(f"{FAM}/read/{encoded('user://cut/kept.json')}")).json() == "kept"
+
+
+async def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
+    """413 with the limit, and nothing is kept."""
+    async with serve(tmp_path, {"files": {"maxUploadBytes": 1000}}) as server:
+        answer = await server.http.post(f"{FAM}/upload/{encoded('user://')}", files={"files": ("big", b"x" * 1001)})
+        assert answer.status_code == 413
+        assert "1000" in answer.text
+        assert (await server.http.get(f"{FAM}/list/{encoded('user://')}")).json() == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_gigabyte_costs_no_memory(tmp_path: Path) -> None:
+    """1 GiB comes in, and the server's memory grows by less than 64 MiB."""
+    size, piece = 1024**3, b"x" * 1024 * 1024
+
+    def peak(pid: int) -> int:
+        line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'--x\r\ncontent-disposition: form-data; name="files"; filename="big.bin"\r\n\r\n'
+        for _ in range(size // len(piece)):
+            yield piece
+        yield b"\r\n--x--\r\n"
+
+    async with serve(tmp_path, {}) as server:
+        await server.http.get("/readyz")
+        before = peak(server.process.pid)
+        headers = {"content-type": "multipart/form-data; boundary=x"}
+        answer = await server.http.post(f"{FAM}/upload/{encoded('user://')}", content=body(), headers=headers, timeout=200)
+        assert answer.json()[0]["size"] == size
+        assert peak(server.process.pid) - before < 64 * 1024**2
+
+
+async def test_the_panel_script(server: Server) -> None:
+    """Is a script, for everybody."""
+    answer = await server.http.get(f"{FAM}/sdk/panel.js")
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert "comfyTavern" in answer.text

@@ -1,0 +1,119 @@
+"""`/api/llm/…`: channels and models, and that requests are routed through them."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import pytest_asyncio
+
+from support.client import output_of, viewer
+from support.llm import LlmServer
+from support.protocols import Protocols, protocols
+from support.server import Server
+
+CHANNELS, MODELS = "/api/llm/channels", "/api/llm/models"
+KEY = "sk-PLANTED-key-0123456789"
+
+
+@pytest_asyncio.fixture
+async def service() -> AsyncIterator[Protocols]:
+    async with protocols() as running:
+        yield running
+
+
+async def add(server: Server, **changes: Any) -> dict[str, Any]:
+    answer = await server.http.post(CHANNELS, json={"label": "mine", "baseUrl": "http://127.0.0.1:9", "apiKey": KEY} | changes)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+async def test_providers(server: Server) -> None:
+    """The installed adapters."""
+    assert {"id": "anthropic", "name": "Anthropic"} in (await server.http.get("/api/llm/providers")).json()
+
+
+async def test_a_key_never_comes_back_whole(server: Server) -> None:
+    """Only a hint, anywhere; a change that repeats the hint, or says nothing of it, keeps the key."""
+    made = await add(server, customHeaders={"x-secret": "PLANTED-too"})
+    hint = made["apiKey"]
+    assert hint == "sk-P…6789"
+    url = f"{CHANNELS}/{made['id']}"
+    for body in ({"apiKey": hint}, {}, {"apiKey": ""}):
+        changed = await server.http.put(url, json={"label": "new", "baseUrl": "http://127.0.0.1:9"} | body)
+        assert (changed.status_code, changed.json()["apiKey"], changed.json()["label"]) == (200, hint, "new")
+    other = await server.http.put(url, json={"label": "new", "baseUrl": "http://127.0.0.1:9", "apiKey": "sk-another-key-abcdefgh"})
+    assert other.json()["apiKey"] == "sk-a…efgh"
+    everything = (await server.http.get(CHANNELS)).text + (await server.http.get(url)).text + server.output()
+    assert "PLANTED" not in everything
+    for file in (server.folder / "data").glob("tavernkeep.sqlite3*"):
+        assert b"PLANTED-key" not in file.read_bytes()
+    assert (await server.http.delete(url)).json() == {"success": True, "id": made["id"]}
+    assert (await server.http.get(url)).status_code == 404
+    assert (await server.http.delete(url)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"label": "", "baseUrl": "x"}, {"label": "x", "baseUrl": "x", "adapterType": "smoke"}, {"label": "x", "baseUrl": 5}]
+)
+async def test_what_is_no_channel(server: Server, body: Any) -> None:
+    """422 with the place."""
+    answer = await server.http.post(CHANNELS, json=body)
+    assert answer.status_code == 422
+    assert answer.json()["details"][0]["path"]
+
+
+async def test_requests_go_through_the_users_channels(server: Server, llm: LlmServer) -> None:
+    """The oldest enabled one that lists the model; with none the demo answers."""
+    ask = {"messages": [{"role": "user", "content": "hi"}], "activated_model_id": "echo-2-0"}
+    payload = {"nodes": [{"id": "n", "fullType": "core:GenericLlmRequest", "inputs": ask}], "edges": []}
+    async with viewer(server.ws_url) as client:
+        assert output_of(await client.run(payload), "n")["responseText"].startswith("This is the demo")
+        off = await add(server, baseUrl=llm.url, disabled=True)
+        other = await add(server, baseUrl=llm.url, supportedModels=["another"])
+        right = await add(server, baseUrl=llm.url, supportedModels=["echo-2-0"], customHeaders={"x-from": "right"})
+        messages = await client.run(payload)
+        assert output_of(messages, "n")["responseText"] == "t0 t1 "
+        assert llm.headers[-1]["authorization"] == f"Bearer {KEY}"
+        assert llm.headers[-1]["x-from"] == "right"
+        assert KEY not in str(messages)
+    for made in (off, other, right):
+        await server.http.delete(f"{CHANNELS}/{made['id']}")
+
+
+@pytest.mark.parametrize("adapter", ["openai", "anthropic", "google", "ollama"])
+async def test_models_of_a_service(server: Server, service: Protocols, adapter: str) -> None:
+    """Asked of the service itself, over both addresses."""
+    made = await add(server, baseUrl=service.url, adapterType=adapter)
+    found = [{"id": name, "name": name} for name in ("a", "b")]
+    assert (await server.http.post(f"{CHANNELS}/{made['id']}/discover-models")).json() == found
+    assert (await server.http.get(f"{CHANNELS}/{made['id']}/list-models")).json() == found
+    await server.http.delete(f"{CHANNELS}/{made['id']}")
+
+
+async def test_a_service_that_cannot_be_reached_is_502(server: Server) -> None:
+    """With the reason."""
+    made = await add(server)
+    answer = await server.http.post(f"{CHANNELS}/{made['id']}/discover-models")
+    assert answer.status_code == 502
+    assert "cannot be reached" in answer.json()["error"]
+    assert (await server.http.post(f"{CHANNELS}/none/discover-models")).status_code == 404
+    await server.http.delete(f"{CHANNELS}/{made['id']}")
+
+
+async def test_models(server: Server) -> None:
+    """Added, read, changed, removed; an id may hold slashes."""
+    body = {"modelId": "org/model:7b", "displayName": "Seven", "capabilities": ["chat"]}
+    made = await server.http.post(MODELS, json=body)
+    assert made.status_code == 201
+    assert body.items() <= made.json().items()
+    assert (await server.http.post(MODELS, json=body)).status_code == 409
+    url = f"{MODELS}/{quote('org/model:7b', safe='')}"
+    assert (await server.http.get(url)).json()["displayName"] == "Seven"
+    assert (await server.http.put(url, json={"displayName": "7"})).json()["capabilities"] == ["chat"]
+    assert (await server.http.put(url, json={"modelType": "car"})).status_code == 422
+    assert [model["displayName"] for model in (await server.http.get(MODELS)).json()] == ["7"]
+    assert (await server.http.delete(url)).json()["success"] is True
+    for method in ("GET", "DELETE"):
+        assert (await server.http.request(method, url)).status_code == 404
