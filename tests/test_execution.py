@@ -204,7 +204,8 @@ async def test_a_viewer_that_reads_nothing_is_let_go_and_can_come_back(tmp_path:
                 async for _ in client.socket:
                     pass
             assert client.socket.close_code == 1013
-        assert (await server.http.get("/api/executions")).json() == {"running": [], "pending": []}
+        listed = (await server.http.get("/api/executions")).json()
+        assert (listed["running"], listed["pending"], listed["recent"][0]["status"]) == ([], [], "complete")
 
 
 async def test_a_dry_run_says_everything_and_runs_nothing(odd: Server) -> None:

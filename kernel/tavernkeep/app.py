@@ -1,7 +1,7 @@
 """The application: loads the configuration and the plugins, brings them up in order, and takes them down again."""
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ class App:
         sections: The configuration sections of the plugins, by path.
         routes: What the HTTP surface can do, each with the name of its plugin.
         messages: What clients may send over the WebSocket, by type.
+        restart: Begins the server anew, where whoever runs it can.
         asgi: The ASGI application; `None` before `start(serving=True)`.
     """
 
@@ -45,6 +46,7 @@ class App:
     nodes: NodeRegistry = attrs.field(factory=NodeRegistry)
     routes: list[tuple[str, Route]] = attrs.field(factory=list)
     messages: dict[str, WebSocketMessage] = attrs.field(factory=dict)
+    restart: Callable[[], None] | None = None
     asgi: Any = None
     _storage: StorageProvider | None = None
     _auth: AuthProvider | None = None

@@ -151,6 +151,10 @@ class Scheduler(Protocol):
         """The user's executions that run or wait; everybody's for an administrator."""
         ...
 
+    def recent(self, user: UserContext) -> list[ExecutionInfo]:
+        """The user's last executions that have ended, the latest first; everybody's for an administrator."""
+        ...
+
     def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
         """One execution with its results, for as long as it is remembered."""
         ...

@@ -48,6 +48,7 @@ class Route:
         status: Of an answer that is not an error.
         errors: The statuses of its errors, and when they come; for the documentation.
         summary: One line for the documentation; the first line of the handler's docstring when empty.
+        own_login: The handler looks at `Authorization` itself: what stands there is nothing of the auth provider's.
         max_body: How long the body may be, in bytes, where that is not the configured limit for all.
         content: What the body is where it is no JSON, for the documentation: `multipart/form-data`, `application/octet-stream`.
     """
@@ -61,6 +62,7 @@ class Route:
     errors: Mapping[int, str] = attrs.field(factory=dict)
     summary: str = ""
     tag: str = ""
+    own_login: bool = False
     max_body: int | None = None
     content: str = ""
 

@@ -39,6 +39,7 @@ from tavernkeep_engine.run import FAILED_MESSAGE, Limits, Run, Setting
 
 _log = structlog.get_logger(__name__)
 
+_RECENT: Final = 20
 _REMEMBERED_NODES: Final = 200_000  # over all ended executions; a node with its results is about a kilobyte
 
 
@@ -235,6 +236,11 @@ class EmbeddedScheduler:
     def executions(self, user: UserContext) -> list[ExecutionInfo]:
         """See `tavernkeep.execution.Scheduler`."""
         return [execution.info() for execution in self._executions.values() if _may_see(user, execution)]
+
+    def recent(self, user: UserContext) -> list[ExecutionInfo]:
+        """See `tavernkeep.execution.Scheduler`."""
+        ended = (execution.info() for execution in reversed(self._ended.values()) if _may_see(user, execution))
+        return list(itertools.islice(ended, _RECENT))
 
     def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
         """See `tavernkeep.execution.Scheduler`."""

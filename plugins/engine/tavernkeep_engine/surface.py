@@ -39,10 +39,11 @@ class Accepted:
 
 @attrs.frozen
 class Executions:
-    """The caller's executions that have not ended; everybody's for an administrator."""
+    """The caller's executions that have not ended, and the last that have; everybody's for an administrator."""
 
     running: list[ExecutionInfo]
     pending: list[ExecutionInfo]
+    recent: list[ExecutionInfo]
 
 
 @attrs.frozen
@@ -180,9 +181,13 @@ class Surface:
         return detail
 
     async def executions(self, user: UserContext) -> Executions:
-        """The executions that run or wait."""
+        """The executions that run or wait, and the last that ended."""
         found = self.scheduler.executions(user)
-        return Executions([info for info in found if info.status == "running"], [info for info in found if info.status == "queued"])
+        return Executions(
+            running=[info for info in found if info.status == "running"],
+            pending=[info for info in found if info.status == "queued"],
+            recent=self.scheduler.recent(user),
+        )
 
     async def interrupt(self, prompt_id: str, user: UserContext) -> InterruptAnswer:
         """Stop an execution; the answer comes when it has stopped."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -21,8 +22,8 @@ _EXAMPLE: Final = "examples/chat.json"
 _DRAIN_S: Final = 3.0  # for requests that are being answered when the server is told to stop
 
 
-async def run_server(app: App, host: str | None, port: int | None) -> None:
-    """Serve until SIGINT or SIGTERM.
+async def run_server(app: App, host: str | None, port: int | None) -> bool:
+    """Serve until SIGINT or SIGTERM; tells whether the server is to begin anew.
 
     Args:
         host: Instead of `server.backend.host`.
@@ -34,15 +35,23 @@ async def run_server(app: App, host: str | None, port: int | None) -> None:
     address = app.config.section(ServerConfig).backend
     listener = _listen(address.host if host is None else host, address.port if port is None else port)
     try:
-        await _serve(app, listener)
+        return await _serve(app, listener)
     finally:
         listener.close()
 
 
-async def _serve(app: App, listener: socket.socket) -> None:
+async def _serve(app: App, listener: socket.socket) -> bool:
     host, port = listener.getsockname()[:2]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    again = False
+
+    def restart() -> None:
+        nonlocal again
+        again = True
+        stop.set()
+
+    app.restart = restart
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await app.start(serving=True)
@@ -60,6 +69,7 @@ async def _serve(app: App, listener: socket.socket) -> None:
         await hypercorn_serve(_started(app), config, shutdown_trigger=lambda: _told_to_stop(app, stop))
     finally:
         await app.stop()
+    return again
 
 
 async def _told_to_stop(app: App, stop: asyncio.Event) -> None:
@@ -105,7 +115,10 @@ def _banner(host: str, port: int) -> str:
 def run(app: App, host: str | None, port: int | None) -> None:
     """Run the server on the fastest event loop that is installed."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(run_server(app, host, port))
+        again = runner.run(run_server(app, host, port))
+    if again:
+        # A new process image, and not a new loop: what was imported, and what plugins have put into modules, is then as new as the rest.
+        os.execv(sys.executable, [sys.executable, "-m", "tavernkeep", *sys.argv[1:]])  # noqa: S606 - its own arguments
 
 
 def _loop_factory() -> Any:

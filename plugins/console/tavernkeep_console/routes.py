@@ -1,0 +1,116 @@
+"""`/`, `/console/…`, `/api/status…`, `/api/server/restart`."""
+
+import asyncio
+import mimetypes
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from tavernkeep import ApiError, FileResponse, Request, Route
+from tavernkeep.app import App
+from tavernkeep_console.status import Gatekeeper, status
+
+_WEB: Final = Path(__file__).parent / "web"
+_ADMIN: Final = "admin:server"
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+)
+_HEADERS: Final = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
+
+
+@attrs.frozen
+class Login:
+    """Who wants to see the status."""
+
+    username: str
+    password: str = attrs.field(repr=False)
+
+
+@attrs.frozen
+class LoggedIn:
+    """A token for the status, for twelve hours."""
+
+    success: bool
+    token: str
+    username: str
+
+
+@attrs.frozen
+class AuthRequired:
+    """Whether the status has a login."""
+
+    auth_required: bool
+
+
+@attrs.frozen
+class Restarting:
+    """The server begins anew."""
+
+    success: bool
+    message: str
+
+
+@attrs.frozen
+class ConsoleRoutes:
+    """The handlers; each does what its route says.
+
+    Attributes:
+        started: When the server did, in seconds since 1970.
+    """
+
+    app: App
+    gatekeeper: Gatekeeper
+    started: float = attrs.field(factory=time.time)
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        return [
+            Route("GET", "/", self.page, public=True),
+            Route("GET", "/console/{name}", self.part, public=True, errors={404: "There is no such part."}),
+            Route("GET", "/api/status", self.status, public=True, own_login=True, errors={401: "Log in first, where there is a login."}),
+            Route("POST", "/api/status/login", self.login, public=True, own_login=True, errors={401: "The name or the password is wrong."}),
+            Route("GET", "/api/status/auth-required", self.auth_required, public=True, own_login=True),
+            Route(
+                "POST", "/api/server/restart", self.restart, _ADMIN, status=202, errors={409: "It runs in a way that it cannot restart."}
+            ),
+        ]
+
+    async def page(self) -> FileResponse:
+        """The server's page."""
+        return FileResponse(_WEB / "index.html", "text/html; charset=utf-8", headers=_HEADERS)
+
+    async def part(self, name: str) -> FileResponse:
+        """A part of the server's page."""
+        found = {path.name: path for path in _WEB.iterdir()}.get(name)
+        if found is None:
+            raise ApiError(404, f"There is no part {name!r}.")
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        return FileResponse(found, f"{kind}; charset=utf-8" if kind.startswith("text/") else kind, headers=_HEADERS)
+
+    async def status(self, request: Request) -> dict[str, Any]:
+        """How the machine and the server do."""
+        if not self.gatekeeper.lets_in(request.headers.get("authorization")):
+            raise ApiError(401, "Log in first (POST /api/status/login).")
+        return await asyncio.to_thread(status, self.started, str(self.app.config.data))
+
+    async def login(self, body: Login) -> LoggedIn:
+        """Log in to the status."""
+        token = self.gatekeeper.login(body.username, body.password)
+        if token is None:
+            message = "The name or the password is wrong."
+            raise ApiError(401, message, body={"success": False, "message": message, "error": message})
+        return LoggedIn(True, token, body.username)
+
+    async def auth_required(self) -> AuthRequired:
+        """Whether the status has a login."""
+        return AuthRequired(self.gatekeeper.is_needed)
+
+    async def restart(self) -> Restarting:
+        """Begin anew: what runs is brought to an end first."""
+        if self.app.restart is None:
+            raise ApiError(409, "This server was not started by `tavernkeep serve`; restart it where it was started.")
+        asyncio.get_running_loop().call_later(0.1, self.app.restart)
+        return Restarting(True, "The server restarts.")
