@@ -198,7 +198,9 @@ async def test_a_viewer_that_reads_nothing_is_let_go_and_can_come_back(tmp_path:
     async with serve(tmp_path, config, **path) as server:
         async with viewer(server.ws_url, max_queue=1) as client, viewer(server.ws_url) as watcher:
             big = node("big", "core:TextMerge", text_inputs=["x" * FAR] * 30)
-            await client.send("PROMPT_REQUEST", {"nodes": [big, *(node(f"n{i}", "core:TextMerge") for i in range(50))], "edges": []})
+            await client.send(
+                "PROMPT_REQUEST", {"nodes": [big, *(node(f"n{i}", "core:TextMerge", text_inputs=["x"]) for i in range(50))], "edges": []}
+            )
             await watcher.until(lambda m: m["type"] == "SYSTEM_QUEUE_UPDATE" and m["payload"]["runningExecutions"] == 0)
             with suppress(ConnectionClosed):
                 async for _ in client.socket:

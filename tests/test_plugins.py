@@ -20,7 +20,8 @@ NEEDED = {
     "accounts": "auth.provider is 'local', which no active plugin provides",
     "auth_local": "auth.provider is 'local', which no active plugin provides",
     "engine": "execution.provider is 'embedded', which no active plugin provides",
-    "storage_sqlite": "needed by accounts",
+    "secrets": "accounts is unavailable (needs plugin 'secrets', which is disabled",
+    "storage_sqlite": "storage.provider is 'sqlite', which no active plugin provides",
     "web": "'serve'",
 }
 

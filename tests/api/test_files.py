@@ -188,6 +188,12 @@ async def test_no_route_takes_an_unsafe_path(server: Server, path: str) -> None:
     assert (await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": [path]})).status_code == 400
 
 
+async def test_a_refused_upload_gets_its_answer(server: Server) -> None:
+    """Though the refusal is ready long before the body has come in."""
+    sent = await server.http.post(f"{FAM}/upload/{encoded('user://../x')}", files={"files": ("x", b"x" * 20_000_000)})
+    assert sent.status_code == 400
+
+
 async def test_two_writers_at_once(server: Server) -> None:
     """The file is the one or the other, whole."""
     contents = [[number] * 50_000 for number in range(8)]

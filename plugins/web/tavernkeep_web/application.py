@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import structlog
 from quart import Quart, g, request, send_file
 from quart import Response as QuartResponse
 from quart_cors import cors
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import parse_range_header
 from werkzeug.routing import PathConverter
 
@@ -62,14 +63,17 @@ def build_quart(app: App, routes: Iterable[tuple[Route, Binding]], gate: Gate, c
 
 
 async def _let_body_end() -> None:
-    """A client that is still sending when its connection is closed loses the answer, so a body that is too long is let through first."""
+    """Take in what nobody read of a body: a client that is still sending when its connection is closed loses the answer."""
     meter = meter_of(request.scope)
-    meter.open()
     try:
         async with asyncio.timeout(_LINGER_S):
+            with suppress(RequestEntityTooLarge):
+                async for chunk in request.body:
+                    meter.taken(len(chunk))
+            meter.open()
             await meter.received.wait()
     except TimeoutError:
-        _log.info("a body that is too long does not end", path=request.path)
+        _log.info("a body that nobody reads does not end", path=request.path)
 
 
 def _converter(part: str) -> str:
@@ -206,6 +210,9 @@ class _Requests:
         for name, value in _SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers["X-Request-Id"] = g.request_id
+        sends = "Content-Length" in request.headers or "Transfer-Encoding" in request.headers
+        if sends and not meter_of(request.scope).received.is_set():
+            await _let_body_end()
         if self._config.access_log:
             took = round((time.perf_counter() - g.began) * 1000, 1)
             _log.info("request", method=request.method, path=request.path, status=response.status_code, ms=took)
@@ -231,8 +238,6 @@ class _Requests:
             413: f"The body is longer than {self._config.max_body_bytes} bytes (web.maxBodyBytes).",
         }
         status = error.code or 500
-        if status == 413:
-            await _let_body_end()
         answer = _json({"error": messages.get(status, error.description or error.name)}, status)
         if status == 405 and isinstance(allowed := getattr(error, "valid_methods", None), list):
             answer.headers["Allow"] = ", ".join(sorted(allowed))
