@@ -35,6 +35,7 @@ class SchemaBuilder:
 
     prefix: str = "#/$defs/"
     definitions: dict[str, Schema] = attrs.field(factory=dict)
+    _names: dict[type, str] = attrs.field(factory=dict)
 
     def of(self, type_: Any) -> Schema:
         """The schema of a type: an attrs class, a list, a mapping, a union, a literal, an enum or a plain value.
@@ -61,10 +62,13 @@ class SchemaBuilder:
         return {}
 
     def _reference(self, class_: type) -> Schema:
-        if class_.__name__ not in self.definitions:
-            self.definitions[class_.__name__] = {}  # stands in while the class refers to itself
-            self.definitions[class_.__name__] = self._class(class_)
-        return {"$ref": self.prefix + class_.__name__}
+        if class_ not in self._names:
+            # Two plugins may each have a class of the same name.
+            name = class_.__name__ if class_.__name__ not in self.definitions else f"{class_.__module__}.{class_.__name__}"
+            self._names[class_] = name
+            self.definitions[name] = {}  # stands in while the class refers to itself
+            self.definitions[name] = self._class(class_)
+        return {"$ref": self.prefix + self._names[class_]}
 
     def _class(self, class_: type) -> Schema:
         documented = attribute_docs(class_)

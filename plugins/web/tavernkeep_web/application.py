@@ -86,7 +86,7 @@ def _converter(part: str) -> str:
 class _Rest(PathConverter):
     """All that is left of a path, whatever it begins with: whether it is a good one is the handler's to say."""
 
-    regex = ".*?"
+    regex = r"[\s\S]*?"  # a newline as well
     part_isolating = False
 
 

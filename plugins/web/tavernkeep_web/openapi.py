@@ -1,6 +1,6 @@
 """The OpenAPI document, made of the same declarations as the routes."""
 
-import inspect
+import types
 import typing
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -8,16 +8,18 @@ from typing import Any
 
 import attrs
 
-from tavernkeep.http import Response, Route
+from tavernkeep.http import FileResponse, Response, Route
 from tavernkeep.schema import Schema, SchemaBuilder, first_line
 from tavernkeep.wire import wire_name
 from tavernkeep_web.binding import Binding
 
 _ERROR: Schema = {
     "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string"}, "details": {}},
+    "properties": {"error": {"type": "string"}, "details": {}, "message": {"type": "string"}, "success": {"const": False}},
+    "anyOf": [{"required": ["error"]}, {"required": ["message", "success"]}],
 }
+_SEGMENT: Schema = {"pattern": "^[^/]+$"}
+_JSON: dict[str, Any] = {"application/json": {}}
 
 
 def openapi_document(routes: Iterable[tuple[str, Route, Binding]], version: str) -> dict[str, Any]:
@@ -43,7 +45,15 @@ def openapi_document(routes: Iterable[tuple[str, Route, Binding]], version: str)
 
 
 def _operation(plugin: str, route: Route, binding: Binding, builder: SchemaBuilder) -> dict[str, Any]:
-    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in binding.path]
+    parameters = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"} | ({} if f"{{{name}:path}}" in route.path else _SEGMENT),
+        }
+        for name in binding.path
+    ]
     if binding.query is not None:
         hints = typing.get_type_hints(binding.query)
         parameters += [
@@ -66,6 +76,9 @@ def _operation(plugin: str, route: Route, binding: Binding, builder: SchemaBuild
     if binding.body is not None:
         schema = builder.of(binding.body)
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    elif route.content:
+        schema = {"type": "object"} if route.content.startswith("multipart/") else {}
+        operation["requestBody"] = {"required": True, "content": {route.content: {"schema": schema}}}
     if route.scope is not None:
         # `{}` first: in single-user mode no key is needed.
         operation["security"] = [{}, {"key": []}]
@@ -77,20 +90,25 @@ def _responses(route: Route, binding: Binding, builder: SchemaBuilder) -> dict[s
     responses: dict[str, Any] = {}
     if binding.returns is type(None):
         responses["204"] = {"description": HTTPStatus.NO_CONTENT.phrase}
-    elif inspect.isclass(binding.returns) and issubclass(binding.returns, Response):
-        responses[str(route.status)] = {"description": HTTPStatus(route.status).phrase}
     else:
-        content = {"application/json": {"schema": builder.of(binding.returns)}}
+        options = typing.get_args(binding.returns) if isinstance(binding.returns, types.UnionType) else (binding.returns,)
+        files = [option for option in options if option in (Response, FileResponse)]
+        values = [builder.of(option) for option in options if option not in (*files, types.NoneType)]
+        content: dict[str, Any] = {"*/*": {}} if files else {}
+        if values:
+            content["application/json"] = {"schema": values[0] if len(values) == 1 else {"anyOf": values}}
         responses[str(route.status)] = {"description": HTTPStatus(route.status).phrase, "content": content}
+        if types.NoneType in options:
+            responses["204"] = {"description": HTTPStatus.NO_CONTENT.phrase}
     errors = {403: "The caller may not, or the request came from an unknown page or under an unknown name."}
     errors[401] = "A credential is wrong" + ("." if route.public else ", or there is none.")
-    if binding.body is not None:
+    if binding.body is not None or route.content:
         errors[413] = "The body is too long."
-        errors[415] = "The body is not JSON by its content type."
+        errors[415] = f"The body is not {route.content or 'JSON'} by its content type."
     if binding.body is not None or binding.query is not None:
         errors[422] = "The request does not fit; `details` lists every problem with its path."
     errors |= route.errors
     error_content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     for status, description in sorted(errors.items()):
-        responses[str(status)] = {"description": description, "content": error_content}
+        responses[str(status)] = {"description": description, "content": error_content if status >= HTTPStatus.BAD_REQUEST else _JSON}
     return responses

@@ -12,7 +12,6 @@ from jinja2 import Environment, PackageLoader
 from tavernkeep.app import App
 from tavernkeep.auth import UserContext
 from tavernkeep.http import ApiError, FileResponse, Response, Route
-from tavernkeep.schema import Schema
 
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -96,11 +95,15 @@ class Surface:
 
 
 def _page(document: dict[str, Any]) -> str:
-    def resolve(schema: Schema, depth: int = 0) -> Any:
+    def resolve(schema: Any, depth: int = 0) -> Any:
         """A schema with what it refers to put in, a few levels deep: pages are for reading."""
+        if isinstance(schema, list):
+            return [resolve(part, depth) for part in schema]
+        if not isinstance(schema, dict):
+            return schema
         if "$ref" in schema and depth < 4:
             return resolve(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], depth + 1)
-        return {key: resolve(value, depth) if isinstance(value, dict) else value for key, value in schema.items()}
+        return {key: resolve(value, depth) for key, value in schema.items()}
 
     environment = Environment(loader=PackageLoader("tavernkeep_web"), autoescape=True)
     environment.filters["resolve"] = resolve
