@@ -8,7 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from tortoise.exceptions import IntegrityError
+from tortoise.exceptions import IntegrityError, ValidationError
+from tortoise.queryset import QuerySet
 
 from tavernkeep import ApiError, UserContext
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account
@@ -110,7 +111,7 @@ class UserAccounts:
         Raises:
             ApiError: 404, the user has none of that id.
         """
-        if not await ServiceKey.filter(user_id=uid, id=id_).delete():
+        if not await _deleted(ServiceKey.filter(user_id=uid, id=id_)):
             raise ApiError(404, "There is no such key.")
 
     async def by_key(self, key: str) -> UserContext | None:
@@ -152,8 +153,16 @@ class UserAccounts:
         Raises:
             ApiError: 404, the user has none of that id.
         """
-        if not await Credential.filter(user_id=uid, id=id_).delete():
+        if not await _deleted(Credential.filter(user_id=uid, id=id_)):
             raise ApiError(404, "There is no such credential.")
+
+
+async def _deleted(rows: QuerySet[Any]) -> int:
+    """Delete them; gives how many there were."""
+    try:
+        return await rows.delete()
+    except ValidationError:  # an id that is longer than ids are
+        return 0
 
 
 def _digest(secret: str) -> str:

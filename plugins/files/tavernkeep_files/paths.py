@@ -18,6 +18,7 @@ _FORBIDDEN: Final = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
 _ENCODED: Final = re.compile(r"%(?:00|2e|2f|3a|5c|25)", re.IGNORECASE)
 _LONGEST_NAME: Final = 255  # bytes; what file systems take
 _LONGEST_PATH: Final = 2048  # bytes
+_DEEPEST: Final = 100  # names; what makes, copies or removes folders may go into itself for each
 
 
 class PathError(ApiError):
@@ -88,6 +89,10 @@ class LogicalPath:
     scheme: str
     area: str
     parts: tuple[str, ...]
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.parts) > _DEEPEST:
+            raise PathError(f"the path leads through more than {_DEEPEST} folders")
 
     @classmethod
     def parse(cls, text: str) -> "LogicalPath":

@@ -4,77 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from support.attacks import ATTACKS
 from tavernkeep import UserContext
 from tavernkeep_files.contracts import LogicalPath, PathError, safe_name
 from tavernkeep_files.service import FileStore
 
 USER, ADMIN = UserContext("alice", "alice"), UserContext("root", "root", is_admin=True)
-
-ATTACKS = [
-    "",
-    "user",
-    "user:/x",
-    "file:///etc/passwd",
-    "USER://x",
-    " user://x",
-    "/etc/passwd",
-    "user://../bob/x",
-    "user://a/../../bob",
-    "user://..",
-    "user://.",
-    "user://a/./b",
-    "user://a//b",
-    "user:///etc/passwd",
-    "user://a\\..\\b",
-    "user://..\\bob",
-    "user://C:/x",
-    "user://c:x",
-    "user://a\x00b",
-    "user://a\nb",
-    "user://a\x7f",
-    "user://%2e%2e/bob",
-    "user://%2E%2E%2Fbob",
-    "user://a%00b",
-    "user://a%5cb",
-    "user://%252e%252e",
-    "user://．．/bob",
-    "user://‥/bob",
-    "user://a／b",
-    "user://a＼b",
-    "user://a．",
-    "user://a.",
-    "user://a ",
-    "user:// a",
-    "user://a. /b",
-    "user://con",
-    "user://CON.txt",
-    "user://nul.tar.gz",
-    "user://aux .txt",
-    "user://com1",
-    "user://LPT9.log",
-    "user://COM¹",
-    "user://a<b",
-    "user://a|b",
-    'user://a"b',
-    "user://a?b",
-    "user://a*b",
-    "user://file.txt:stream",
-    "user://file.txt::$DATA",
-    "user://" + "a" * 256,
-    "user://" + "中" * 86,
-    "user://" + "a/" * 1100,
-    "user://a\ud800",
-    "user://\ufdd0",
-    "shared://x",
-    "shared://",
-    "shared://../x",
-    "shared://library/../templates",
-    "shared://Library/x",
-    "shared://library/../../users/bob",
-    "system://etc",
-    "system://",
-    "system://public/../data",
-]
 
 
 @pytest.mark.parametrize("path", ATTACKS)
@@ -84,11 +19,6 @@ def test_what_is_no_safe_path_is_refused(path: str) -> None:
         LogicalPath.parse(path)
     assert refused.value.status == 400
     assert str(refused.value)
-
-
-def test_the_table_is_long_enough() -> None:
-    """At least 60 attacks."""
-    assert len(set(ATTACKS)) >= 60
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import attrs
-from tortoise.exceptions import IntegrityError
+from tortoise.exceptions import IntegrityError, ValidationError
+from tortoise.models import Model
+from tortoise.queryset import QuerySet
 
 from tavernkeep import ApiError, UserContext
 from tavernkeep_llm_config.models import ChannelRow, ModelRow
@@ -15,6 +17,9 @@ from tavernkeep_secrets.contracts import Secrets
 
 _HINT: Final = 4  # characters shown of each end of a key
 _HIDDEN: Final = "…"
+
+
+_Row = TypeVar("_Row", bound=Model)
 
 
 @attrs.frozen
@@ -90,7 +95,7 @@ class LlmStore:
         return _shown(await self._row(id_, user))
 
     async def _row(self, id_: str, user: UserContext) -> ChannelRow:
-        row = await ChannelRow.get_or_none(id=id_, user_id=user.uid)
+        row = await _found(ChannelRow.filter(id=id_, user_id=user.uid))
         if row is None:
             raise ApiError(404, "There is no such channel.")
         return row
@@ -148,7 +153,7 @@ class LlmStore:
         return _model(await self._model_row(model_id, user))
 
     async def _model_row(self, model_id: str, user: UserContext) -> ModelRow:
-        row = await ModelRow.get_or_none(model_id=model_id, user_id=user.uid)
+        row = await _found(ModelRow.filter(model_id=model_id, user_id=user.uid))
         if row is None:
             raise ApiError(404, f"There is no model {model_id!r}.")
         return row
@@ -175,6 +180,13 @@ class LlmStore:
     async def delete_model(self, model_id: str, user: UserContext) -> None:
         """Remove a model. Raises `ApiError` 404."""
         await (await self._model_row(model_id, user)).delete()
+
+
+async def _found(rows: QuerySet[_Row]) -> _Row | None:
+    try:
+        return await rows.first()
+    except ValidationError:  # an id that is longer than ids are
+        return None
 
 
 def _columns(body: ChannelBody) -> dict[str, Any]:
