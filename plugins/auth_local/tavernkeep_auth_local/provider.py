@@ -8,6 +8,7 @@ import attrs
 from tavernkeep import AuthError, Credentials, StartError, UserContext
 from tavernkeep_accounts.contracts import Account, Accounts
 
+_FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded")
 _WAYS_OUT: Final = (
     "listen on 127.0.0.1 (server.backend.host), or choose an auth provider with a login (auth.provider); "
     "auth.local.allowInsecure lets anybody in who can reach the server"
@@ -35,6 +36,13 @@ def is_loopback(host: str) -> bool:
     return bool((mapped or address).is_loopback)
 
 
+def _peers(credentials: Credentials) -> list[str]:
+    """Where a request comes from, and where a proxy on this machine says that it had it from."""
+    forwarded = [value for name in _FORWARDED if (value := credentials.headers.get(name)) is not None]
+    named = [address.strip() for value in forwarded for address in value.split(",")]
+    return named if credentials.client is None else [credentials.client, *named]
+
+
 class LocalAuth:
     """Everybody who gets through is the default user."""
 
@@ -52,8 +60,7 @@ class LocalAuth:
 
     async def authenticate(self, credentials: Credentials) -> UserContext:
         """See `AuthProvider`. A peer that is not this machine is refused, however the server was told to listen; a key is looked at."""
-        client = credentials.client
-        if client is not None and not self._config.allow_insecure and not is_loopback(client):
+        if not self._config.allow_insecure and not all(map(is_loopback, _peers(credentials))):
             raise AuthError("This server has a single user without a login and only serves the machine that it runs on.", 403)
         key = credentials.bearer()
         if key is not None:

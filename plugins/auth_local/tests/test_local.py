@@ -42,6 +42,19 @@ async def test_peers_from_elsewhere_are_refused() -> None:
     assert (await strict.authenticate(Credentials({}))).is_admin
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"x-forwarded-for": "10.1.2.3"}, {"x-forwarded-for": "127.0.0.1, 10.1.2.3"}, {"x-real-ip": "10.1.2.3"}, {"forwarded": "for=10.1.2.3"}],
+)
+async def test_a_proxy_on_this_machine_does_not_make_its_visitors_the_owner(headers: dict[str, str]) -> None:
+    """Though the connection comes from the loopback; one that passes on this machine's own requests may."""
+    strict = LocalAuth(Accounts(), AuthLocalConfig())  # type: ignore[arg-type]
+    with pytest.raises(AuthError) as refused:
+        await strict.authenticate(Credentials(headers, client="127.0.0.1"))
+    assert refused.value.status == 403
+    assert (await strict.authenticate(Credentials({"x-forwarded-for": "127.0.0.1"}, client="127.0.0.1"))).is_admin
+
+
 def test_listening_wider_is_refused_with_the_ways_out() -> None:
     """The message says what to do."""
     strict = LocalAuth(Accounts(), AuthLocalConfig())  # type: ignore[arg-type]
