@@ -61,7 +61,7 @@ class App:
         Raises:
             StartError: The configuration is wrong, or a plugin that it requires is not there.
         """
-        plugins = Plugins.discover(source.early("plugins", PluginsConfig))
+        plugins = Plugins.discover(source.early("plugins", PluginsConfig), source.plugin_folders())
         sections: dict[str, type] = {}
         for _, registered in plugins.collect("register_config", ConfigSection):
             sections.update((section.path, section.type) for section in registered)

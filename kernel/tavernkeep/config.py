@@ -349,6 +349,15 @@ class ConfigSource:
         except Invalid:
             return type_()
 
+    def plugin_folders(self) -> list[Path]:
+        """Where plugin folders are looked for: `customPluginsPaths`, and `plugins` in the data folder where there is one."""
+        try:
+            named = structure(self._values.get(_PLUGIN_PATHS, []), list[str], _PLUGIN_PATHS)
+        except Invalid:
+            named = []  # `resolve` reports it
+        dropped_in = (self.file.parent / Path(self.early("paths", PathsConfig).data).expanduser()).resolve() / "plugins"
+        return [self.file.parent / Path(path).expanduser() for path in named] + ([dropped_in] if dropped_in.is_dir() else [])
+
     def resolve(self, plugin_sections: Mapping[str, type]) -> Config:
         """Make every section, the kernel's and the plugins'.
 

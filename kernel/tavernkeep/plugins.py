@@ -4,6 +4,7 @@ import enum
 import traceback
 from collections.abc import AsyncIterator, Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -12,6 +13,7 @@ import structlog
 
 from tavernkeep import hookspecs
 from tavernkeep.config import PluginsConfig, StartError
+from tavernkeep.plugin_folders import FolderEntryPoint, find_folders
 from tavernkeep.schema import first_line
 
 ENTRY_POINT_GROUP: Final = "tavernkeep.plugins"
@@ -71,18 +73,20 @@ class Plugins:
         self._hooks.add_hookspecs(hookspecs)
 
     @classmethod
-    def discover(cls, config: PluginsConfig, found: Iterable[EntryPoint] | None = None) -> "Plugins":
+    def discover(cls, config: PluginsConfig, folders: Iterable[Path] = ()) -> "Plugins":
         """Import every installed plugin that the configuration does not turn off.
 
         Args:
-            found: Entry points to take instead of those of the installed distributions.
+            folders: Where plugin folders are; what is installed has precedence over one of the same name.
 
         Raises:
             StartError: The configuration requires one that is not installed.
         """
         plugins = cls()
-        for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP) if found is None else found, key=lambda e: e.name):
+        for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
             plugins._load(entry_point, config)
+        for found in find_folders(folders):
+            plugins._load(found, config)
         plugins._order()
         plugins._register()
         unknown = [name for name in config.required if name not in plugins._all]
@@ -92,7 +96,7 @@ class Plugins:
             )
         return plugins
 
-    def _load(self, entry_point: EntryPoint, config: PluginsConfig) -> None:
+    def _load(self, entry_point: EntryPoint | FolderEntryPoint, config: PluginsConfig) -> None:
         dist = entry_point.dist
         plugin = Plugin(entry_point.name, dist.name if dist else "an unknown distribution", dist.version if dist else "")
         if plugin.name in self._all:

@@ -13,6 +13,7 @@ import structlog
 from tavernkeep import ApiError, Event, FileResponse, Route, UserContext
 from tavernkeep.app import App
 from tavernkeep.nodes import humanized
+from tavernkeep.plugin_folders import FolderPlugin
 from tavernkeep.plugins import Plugin, PluginStatus
 from tavernkeep.wire import Invalid, loads
 from tavernkeep_plugin_admin.models import PluginSettings
@@ -23,6 +24,7 @@ _READ: Final = "nodes:read"
 _SETTINGS: Final = "plugins:settings"
 _ADMIN: Final = "admin:plugins"
 _SCRIPTS: Final = (".js", ".mjs")
+_SOURCES: Final = (".py", ".pyc", ".yaml", ".yml")
 
 
 @attrs.frozen
@@ -207,11 +209,16 @@ class AdminRoutes:
     async def web_file(self, name: str, path: str) -> FileResponse:
         """A file of a plugin's web folder, `web` beside its module."""
         implementation = self._plugin(name).implementation
-        module = implementation if inspect.ismodule(implementation) else inspect.getmodule(type(implementation))
-        if module is None or module.__file__ is None:
-            raise ApiError(404, f"Plugin {name!r} has no files.")
+        root: Path | None = getattr(implementation, "web_root", None)
+        if root is None:
+            module = implementation if inspect.ismodule(implementation) else inspect.getmodule(type(implementation))
+            if module is None or module.__file__ is None or isinstance(implementation, FolderPlugin):
+                raise ApiError(404, f"Plugin {name!r} has no files.")
+            root = Path(module.__file__).parent / "web"
+        if path.lower().endswith(_SOURCES):
+            raise ApiError(403, "The source of a plugin is not served.")
         kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-        return await _own_file(Path(module.__file__).parent / "web", path, kind)
+        return await _own_file(root, path, kind)
 
 
 async def _own_file(root: Path, path: str, kind: str) -> FileResponse:

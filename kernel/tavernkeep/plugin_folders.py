@@ -1,0 +1,201 @@
+"""Plugins that are folders with a `plugin.yaml`: for development and drop-in use. What is given to others is an installable package."""
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Literal
+
+import attrs
+import structlog
+import yaml
+
+from tavernkeep.authoring import Node
+from tavernkeep.hookspecs import hookimpl
+from tavernkeep.nodes import NodeDefinition
+from tavernkeep.wire import Invalid, structure
+
+MANIFEST: Final = "plugin.yaml"
+
+_log = structlog.get_logger(__name__)
+
+
+@attrs.frozen
+class NodesEntry:
+    """Where the nodes are.
+
+    Attributes:
+        entry: A Python file, or a package's folder.
+    """
+
+    entry: str
+
+
+@attrs.frozen
+class BuiltFrontend:
+    """A front end that a build step makes; all paths below `outputDir`."""
+
+    entry: str
+    styles: list[str] = attrs.field(factory=list)
+    output_dir: str = "dist"
+
+
+@attrs.frozen
+class PlainFrontend:
+    """A front end that is served as it is; all paths below `rootDir`."""
+
+    entry: str
+    styles: list[str] = attrs.field(factory=list)
+    root_dir: str = "."
+
+
+@attrs.frozen
+class Frontend:
+    """What an editor loads of the plugin."""
+
+    type: Literal["vite", "vanilla"]
+    build: BuiltFrontend | None = None
+    vanilla: PlainFrontend | None = None
+
+
+@attrs.frozen
+class Manifest:
+    """What `plugin.yaml` says.
+
+    Attributes:
+        config_options: What a user may set; the form of it is the editor's.
+    """
+
+    name: str = attrs.field(validator=attrs.validators.matches_re(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"))
+    display_name: str
+    version: str
+    description: str = ""
+    nodes: NodesEntry | None = None
+    frontend: Frontend | None = None
+    config_options: list[dict[str, Any]] = attrs.field(factory=list)
+
+
+class FolderPlugin:
+    """The implementation of a plugin that is a folder.
+
+    Attributes:
+        frontend: What an editor loads: `entryUrl` and `styleUrls`.
+        web_root: Where that is.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.__doc__ = manifest.description
+        self.display_name = manifest.display_name
+        self.config_options = manifest.config_options
+        self.frontend, self.web_root = _frontend(folder, manifest)
+        self._module = _imported(folder, manifest) if manifest.nodes else None
+
+    @hookimpl
+    def register_nodes(self) -> list[Node[Any] | NodeDefinition]:
+        """Every node that stands in the module."""
+        return [value for value in vars(self._module).values() if isinstance(value, (Node, NodeDefinition))] if self._module else []
+
+
+@attrs.frozen
+class Origin:
+    """What takes the place of a distribution."""
+
+    name: str
+    version: str
+
+
+@attrs.frozen
+class FolderEntryPoint:
+    """What takes the place of an entry point: a plugin that is found, and loaded on demand."""
+
+    name: str
+    dist: Origin
+    _folder: Path
+    _problem: str = ""
+    _manifest: Manifest | None = None
+
+    def load(self) -> FolderPlugin:
+        """Import it.
+
+        Raises:
+            ValueError: Its `plugin.yaml` is wrong, with every problem.
+        """
+        if self._manifest is None:
+            raise ValueError(self._problem)
+        return FolderPlugin(self._folder, self._manifest)
+
+
+def find_folders(parents: Iterable[Path]) -> Iterator[FolderEntryPoint]:
+    """The plugin folders in some folders, or that those are themselves."""
+    for parent in parents:
+        if (parent / MANIFEST).is_file():
+            yield _found(parent)
+            continue
+        try:
+            children = sorted(parent.iterdir())
+        except OSError as error:
+            _log.warning("plugin folder cannot be read", folder=str(parent), reason=error.strerror)
+            continue
+        for child in children:
+            if (child / MANIFEST).is_file():
+                yield _found(child)
+
+
+def _found(folder: Path) -> FolderEntryPoint:
+    try:
+        manifest = structure(yaml.safe_load((folder / MANIFEST).read_bytes()), Manifest)
+    except Invalid as error:
+        problem = "; ".join(map(str, error.problems))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        problem = str(error)
+    else:
+        return FolderEntryPoint(manifest.name, Origin(f"folder {folder.name}", manifest.version), folder, "", manifest)
+    return FolderEntryPoint(folder.name, Origin(f"folder {folder.name}", ""), folder, f"{MANIFEST}: {problem}")
+
+
+def _frontend(folder: Path, manifest: Manifest) -> tuple[dict[str, Any] | None, Path | None]:
+    declared = manifest.frontend
+    if declared is None:
+        return None, None
+    if declared.type == "vite":
+        part: BuiltFrontend | PlainFrontend | None = declared.build
+        root = declared.build.output_dir if declared.build else ""
+    else:
+        part = declared.vanilla
+        root = declared.vanilla.root_dir if declared.vanilla else ""
+    if part is None:
+        raise ValueError(
+            f"{MANIFEST}: frontend.{'build' if declared.type == 'vite' else 'vanilla'} is required with type {declared.type!r}"
+        )
+    where = _inside(folder, root, "frontend")
+    base = f"/plugins/{manifest.name}/"
+    return {"entryUrl": base + part.entry, "styleUrls": [base + style for style in part.styles]}, where
+
+
+def _inside(folder: Path, name: str, what: str) -> Path:
+    found = (folder / name).resolve()
+    if not found.is_relative_to(folder.resolve()):
+        raise ValueError(f"{MANIFEST}: {what} leads out of the folder: {name!r}")
+    return found
+
+
+def _imported(folder: Path, manifest: Manifest) -> ModuleType:
+    assert manifest.nodes is not None
+    entry = _inside(folder, manifest.nodes.entry, "nodes.entry")
+    package = entry.is_dir()
+    # A name of its own: two folders may each have a `nodes.py`.
+    name = f"tavernkeep_folder_{manifest.name.replace('-', '_').replace('.', '_')}"
+    spec = importlib.util.spec_from_file_location(
+        name, entry / "__init__.py" if package else entry, submodule_search_locations=[str(entry)] if package else None
+    )
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{MANIFEST}: nodes.entry is no Python file or package: {manifest.nodes.entry!r}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
