@@ -28,11 +28,11 @@ class EnginePlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        return Surface(app.scheduler, app.nodes).routes()
+        return Surface(app.scheduler, app.nodes, app.events).routes()
 
     @hookimpl
     def register_websocket_messages(self, app: App) -> list[WebSocketMessage]:
-        return Surface(app.scheduler, app.nodes).messages()
+        return Surface(app.scheduler, app.nodes, app.events).messages()
 
     @hookimpl
     def register_commands(self) -> list[click.Command]:

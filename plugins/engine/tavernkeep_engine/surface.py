@@ -1,31 +1,37 @@
 """How clients reach the scheduler: the routes and WebSocket messages of executions."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import attrs
 import structlog
 
 from tavernkeep.auth import UserContext
+from tavernkeep.events import STATUS_UPDATE, Event, EventBus
 from tavernkeep.execution import (
     EventsLost,
     ExecutionDetail,
     ExecutionInfo,
+    ExecutionStatus,
     Interrupted,
     Refused,
     Scheduler,
     Submission,
     SystemStats,
 )
-from tavernkeep.http import ApiError, Client, Route, WebSocketMessage
+from tavernkeep.http import ApiError, Client, Request, Response, Route, WebSocketMessage
 from tavernkeep.nodes import NodeRegistry
-from tavernkeep.wire import Invalid, Problem, structure, unstructure
+from tavernkeep.wire import Invalid, Problem, dumps, structure, unstructure
 from tavernkeep.workflow import WorkflowPayload
 
 _log = structlog.get_logger(__name__)
 
 EXECUTE: Final = "workflow:execute"
+_KEEP_ALIVE_S: Final = 15.0  # what stands between gives up on a connection after 30 to 60
+_RECENT: Final = 1000  # events; a reader that is further behind asks the scheduler for them
+_UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _LARGE: Final = 500  # nodes and edges; reading more of them takes longer than the event loop should wait
 
 
@@ -127,6 +133,7 @@ class Surface:
 
     scheduler: Scheduler
     nodes: NodeRegistry
+    events: EventBus
 
     def routes(self) -> list[Route]:
         """The HTTP routes of executions."""
@@ -140,6 +147,13 @@ class Surface:
                 self.node_input,
                 EXECUTE,
                 errors=gone | {409: "The node does not wait for an answer."},
+            ),
+            Route(
+                "GET",
+                "/api/prompt/{prompt_id}/events",
+                self.follow,
+                EXECUTE,
+                errors=gone | {400: "`Last-Event-ID` is no number.", 410: "The events after that one are no longer remembered."},
             ),
             Route("GET", "/api/executions", self.executions, EXECUTE),
             Route("DELETE", "/api/interrupt/{prompt_id}", self.interrupt, EXECUTE, errors=gone),
@@ -179,6 +193,62 @@ class Surface:
         if detail is None:
             raise ApiError(404, f"There is no execution {prompt_id!r}.")
         return detail
+
+    async def follow(self, prompt_id: str, request: Request, user: UserContext) -> Response | None:
+        """The events of an execution as Server-Sent Events, from the first or after `Last-Event-ID`, until it ends."""
+        given = request.headers.get("last-event-id", "0")
+        if not given.isdecimal():
+            raise ApiError(400, f"Last-Event-ID is no number: {given[:100]!r}.")
+        after = int(given)
+        missed = self._missed(prompt_id, user, after)
+        detail = self.scheduler.detail(prompt_id, user)
+        if not missed and detail is not None and detail.status.is_final:
+            return None  # 204: a browser asks no more
+        return Response(self._followed(prompt_id, user, after), "text/event-stream", headers=_UNBUFFERED)
+
+    async def _followed(self, prompt_id: str, user: UserContext, last: int) -> AsyncIterator[bytes]:
+        """What is not taken yet stays with the scheduler, so that a slow reader costs no memory."""
+        news, recent = asyncio.Event(), deque[Event](maxlen=_RECENT)
+
+        def note(event: Event) -> None:
+            recent.append(event)
+            news.set()
+
+        unwatch = self.events.watch(prompt_id, note)
+        try:
+            waiting = self.scheduler.events_after(prompt_id, user, last) or []
+            while True:
+                for event in waiting:
+                    if event.seq <= last:
+                        continue
+                    last = event.seq
+                    yield b"id: %d\ndata: %s\n\n" % (last, event.json())
+                    if event.type == STATUS_UPDATE and ExecutionStatus(event.payload["status"]).is_final:
+                        return
+                if not recent:
+                    news.clear()
+                    try:
+                        async with asyncio.timeout(_KEEP_ALIVE_S):
+                            await news.wait()
+                    except TimeoutError:
+                        yield b": waiting\n\n"
+                waiting = list(recent)
+                recent.clear()
+                if waiting and waiting[0].seq > last + 1:
+                    waiting = self.scheduler.events_after(prompt_id, user, last) or []
+        except EventsLost as lost:
+            yield b"event: lost\ndata: %s\n\n" % dumps(str(lost))
+        finally:
+            unwatch()
+
+    def _missed(self, prompt_id: str, user: UserContext, after: int | None) -> list[Event]:
+        try:
+            missed = self.scheduler.events_after(prompt_id, user, after)
+        except EventsLost as lost:
+            raise ApiError(410, str(lost)) from None
+        if missed is None:
+            raise ApiError(404, f"There is no execution {prompt_id!r}.")
+        return missed
 
     async def executions(self, user: UserContext) -> Executions:
         """The executions that run or wait, and the last that ended."""
@@ -248,13 +318,7 @@ class Surface:
 
     async def on_subscribe(self, request: Subscription, client: Client) -> None:
         """Watch an execution, from now on or from after an event that was seen before."""
-        try:
-            missed = self.scheduler.events_after(request.prompt_id, client.user, request.after)
-        except EventsLost as lost:
-            raise ApiError(410, str(lost)) from None
-        if missed is None:
-            raise ApiError(404, f"There is no execution {request.prompt_id!r}.")
-        client.resume(missed)
+        client.resume(self._missed(request.prompt_id, client.user, request.after))
         client.watch(request.prompt_id)
 
     async def on_unsubscribe(self, request: Subscription, client: Client) -> None:
