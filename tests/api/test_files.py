@@ -183,6 +183,35 @@ async def test_no_route_takes_an_unsafe_path(server: Server, path: str) -> None:
         assert (await server.http.post(f"{FAM}/upload/{sent}", files={"files": ("x", b"x")})).status_code == 400
 
 
+async def test_the_servers_own_files_are_out_of_reach(server: Server) -> None:
+    """Also for an administrator, whose key may be one for files alone: the database, the key of the secrets, code."""
+    await server.http.post("/api/users/me/credentials", json={"serviceName": "x", "credential": "c"})  # which needs the key
+    data = server.folder / "data"
+    assert {"master.key", "server.lock", "tavernkeep.sqlite3"} <= {path.name for path in data.iterdir()}
+    (data / "plugins" / "mine").mkdir(parents=True)
+    (data / "plugins" / "mine" / "plugin.yaml").write_text("name: mine")
+    private = [f"system://data/{path.name}" for path in data.iterdir() if path.is_file()]
+    private += ["system://config/data/master.key", "system://config/data", "system://config/other"]
+    for path in private:
+        for route in ("read", "download"):
+            assert (await server.http.get(f"{FAM}/{route}/{encoded(path)}")).status_code == 403, path
+    code = ["system://data/plugins/mine/plugin.yaml", "system://data/plugins", "system://data/Plugins/x"]
+    for path in private + code:
+        assert (await server.http.post(f"{FAM}/write-json", json={"logicalPath": path, "content": 1})).status_code == 403, path
+        assert (await server.http.put(f"{FAM}/rename", json={"logicalPath": path, "newName": "y"})).status_code == 403, path
+        await write(server, "user://bait", 1)
+        move = {"sourcePaths": ["user://bait"], "targetParentPath": path}
+        assert (await server.http.put(f"{FAM}/move", json=move)).status_code in (207, 403, 409), path
+        await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": [path]})
+    assert (await server.http.post(f"{FAM}/write-json", json={"logicalPath": "system://data/new", "content": 1})).status_code == 403
+    assert (data / "master.key").exists()
+    assert (data / "plugins" / "mine" / "plugin.yaml").read_text() == "name: mine"
+    assert [path.name for path in (data / "plugins").rglob("*")] == ["mine", "plugin.yaml"]
+    assert (await server.http.get(f"{FAM}/list/{encoded('system://data')}")).status_code == 200
+    if (server.folder / "config.json").exists():
+        assert (await server.http.get(f"{FAM}/read/{encoded('system://config/config.json')}")).status_code == 200
+
+
 async def test_a_refused_upload_gets_its_answer(server: Server) -> None:
     """Though the refusal is ready long before the body has come in."""
     sent = await server.http.post(f"{FAM}/upload/{encoded('user://../x')}", files={"files": ("x", b"x" * 20_000_000)})

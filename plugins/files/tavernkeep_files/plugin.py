@@ -26,7 +26,7 @@ class FilesPlugin:
             ("system", "logs"): config.folder("logs"),
             ("system", "config"): config.file.parent,
         }
-        services.add(Files, FileStore(config.data / "users", roots), owner=owner)
+        services.add(Files, FileStore(config.data / "users", roots, config.data, config.file), owner=owner)
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

@@ -26,10 +26,15 @@ class FileStore:
     Attributes:
         users: The folder with a folder for each user.
         roots: The other roots, by scheme and area.
+        data: The data folder. What stands right in it (the database, the key of its secrets) is out of reach, whatever the path, and so is
+            changing its `plugins`: a key for files is not one for everything.
+        config: The configuration file, the one that can be reached where it stands.
     """
 
     users: Path
     roots: Mapping[tuple[str, str], Path]
+    data: Path
+    config: Path
 
     def locate(self, path: str | LogicalPath, user: UserContext, *, write: bool = False) -> Located:
         """See `Files`."""
@@ -43,7 +48,15 @@ class FileStore:
         real = Path(os.path.realpath(real_root.joinpath(*logical.parts)))
         if real != real_root and not real.is_relative_to(real_root):
             raise PathError(f"{logical} leads out of its folder", 403)
+        if logical.scheme == "system" and self._is_private(logical, real, write):
+            raise PathError(f"{logical} is the server's own", 403)
         return Located(logical, real, real_root, own or user.is_admin)
+
+    def _is_private(self, logical: LogicalPath, real: Path, write: bool) -> bool:
+        if logical.area == "config" and logical.parts and real != self.config.resolve():
+            return True
+        below = real.relative_to(self.data).parts if real.is_relative_to(self.data) else ()
+        return (len(below) == 1 and not real.is_dir()) or (write and bool(below) and below[0].casefold() == "plugins")
 
     async def read(self, path: str | LogicalPath, user: UserContext, max_bytes: int = MAX_READ) -> bytes:
         """See `Files`."""

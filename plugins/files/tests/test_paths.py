@@ -51,7 +51,7 @@ def store(tmp_path: Path) -> FileStore:
     for name in ("alice", "bob"):
         (tmp_path / "users" / name).mkdir(parents=True)
         (tmp_path / "users" / name / "mine.txt").write_text(name)
-    return FileStore(tmp_path / "users", roots)
+    return FileStore(tmp_path / "users", roots, tmp_path / "data", tmp_path / "config.json")
 
 
 async def test_each_user_has_their_own_files(store: FileStore) -> None:
