@@ -8,13 +8,12 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import attrs
-from aerich import Command
-from aerich.migrate import Migrate
 from tortoise import Tortoise
 from tortoise.exceptions import BaseORMException
 
 from tavernkeep import ModelSet, StartError
 from tavernkeep.storage import Migration
+from tavernkeep_storage_sqlite.aerich_alone import Command, Migrate
 
 DIALECT: Final = "sqlite"
 _AERICH: Final = "aerich"
