@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from PIL import Image, UnidentifiedImageError
 
 from tavernkeep import ApiError, Request, Route, UserContext
 from tavernkeep_accounts.service import UserAccounts
@@ -186,6 +185,8 @@ def picture_ending(data: bytes) -> str:
     Raises:
         ApiError: It is none of the kinds that are taken (415), broken (415), or has too many pixels (413).
     """
+    from PIL import Image, UnidentifiedImageError  # late, as it would hold up the start of every server
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

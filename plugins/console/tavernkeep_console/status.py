@@ -11,7 +11,6 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import attrs
-import psutil
 
 from tavernkeep.config import BackendPanelConfig
 
@@ -64,6 +63,8 @@ def status(started: float, data: str) -> dict[str, Any]:
         started: When the server did, in seconds since 1970.
         data: The data folder, whose disk is told of.
     """
+    import psutil  # late, as it would hold up the start of every server
+
     memory, disk, network, own = psutil.virtual_memory(), psutil.disk_usage(data), psutil.net_io_counters(), psutil.Process()
     return {
         "version": version("tavernkeep-kernel"),
