@@ -1,5 +1,6 @@
 """Plugins that are folders with a `plugin.yaml`, beside those that are installed."""
 
+import json
 from pathlib import Path
 from textwrap import dedent
 
@@ -39,13 +40,14 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("place", ["named", "itself", "data"])
+@pytest.mark.parametrize("place", ["named", "itself", "data", "environment"])
 async def test_a_folder_is_a_plugin_like_any_other(tmp_path: Path, place: str) -> None:
-    """Found in a folder that is named, as the folder that is named, or in the data folder; with nodes, front end and settings."""
+    """Found in a named folder, as a named folder, in the data folder or by the environment; with nodes, front end and settings."""
     parent = tmp_path / ("data/plugins" if place == "data" else "mine")
     folder = write(parent / "greeter", GREETER)
-    paths = {"named": [str(parent)], "itself": ["mine/greeter"], "data": []}[place]
-    async with serve(tmp_path, {"customPluginsPaths": paths}) as server:
+    paths = {"named": [str(parent)], "itself": ["mine/greeter"], "data": [], "environment": []}[place]
+    variables = {"TAVERNKEEP_CUSTOM_PLUGINS_PATHS": json.dumps([str(parent)])} if place == "environment" else {}
+    async with serve(tmp_path, {"customPluginsPaths": paths}, **variables) as server:
         (info,) = [plugin for plugin in (await server.http.get("/api/plugins")).json() if plugin["name"] == "greeter"]
         assert (info["status"], info["displayName"], info["version"]) == ("active", "Greeter 你好", "2.1.0")
         assert (info["description"], info["provides"]) == ("Says hello.", ["greeter:Hello"])

@@ -252,7 +252,7 @@ class Config:
         return self._path(configured) if configured else self.data / name
 
     def _path(self, text: str) -> Path:
-        return (self.file.parent / Path(text).expanduser()).resolve()
+        return _beside(self.file, text)
 
     @property
     def auth_provider(self) -> str:
@@ -338,7 +338,7 @@ class ConfigSource:
         return cls(file.resolve(), values, environment)
 
     def early(self, path: str, type_: type[T]) -> T:
-        """One of the kernel's sections, before the plugins have said what theirs are.
+        """One of the kernel's sections or keys, before the plugins have said what theirs are.
 
         Where it is wrong it is at its defaults here: `resolve` reports that, with everything else.
         """
@@ -351,12 +351,9 @@ class ConfigSource:
 
     def plugin_folders(self) -> list[Path]:
         """Where plugin folders are looked for: `customPluginsPaths`, and `plugins` in the data folder where there is one."""
-        try:
-            named = structure(self._values.get(_PLUGIN_PATHS, []), list[str], _PLUGIN_PATHS)
-        except Invalid:
-            named = []  # `resolve` reports it
-        dropped_in = (self.file.parent / Path(self.early("paths", PathsConfig).data).expanduser()).resolve() / "plugins"
-        return [self.file.parent / Path(path).expanduser() for path in named] + ([dropped_in] if dropped_in.is_dir() else [])
+        named = [_beside(self.file, path) for path in self.early(_PLUGIN_PATHS, list[str])]
+        dropped_in = _beside(self.file, self.early("paths", PathsConfig).data) / "plugins"
+        return [*named, dropped_in] if dropped_in.is_dir() else named
 
     def resolve(self, plugin_sections: Mapping[str, type]) -> Config:
         """Make every section, the kernel's and the plugins'.
@@ -382,7 +379,7 @@ class ConfigSource:
             problems += error.problems
         if problems:
             raise ConfigError(str(self.file), problems + warnings)
-        return Config(self.file, tuple(self.file.parent / path for path in plugin_paths), tuple(warnings), made)
+        return Config(self.file, tuple(_beside(self.file, path) for path in plugin_paths), tuple(warnings), made)
 
     def _apply_environment(self, values: dict[str, Any], sections: Mapping[str, type], problems: list[Problem]) -> list[Problem]:
         known = {_normal(path): (path, type_) for path, type_ in _leaves(sections)} | {_normal(_PLUGIN_PATHS): (_PLUGIN_PATHS, list[str])}
@@ -406,6 +403,11 @@ class ConfigSource:
             path, type_ = entry
             _store(values, path, _from_text(text, type_))
         return warnings
+
+
+def _beside(file: Path, text: str) -> Path:
+    """A path that a configuration file names: from where the file is, or from the user's home."""
+    return (file.parent / Path(text).expanduser()).resolve()
 
 
 def _located(data: bytes, problems: list[Problem]) -> list[Problem]:
