@@ -9,6 +9,7 @@ import enum
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import attrs
@@ -91,6 +92,18 @@ def describe(value: object) -> str:
     'a list'
     """
     return _JSON_NAMES.get(type(value), f"a {type(value).__name__}")
+
+
+def iso(moment: datetime | float) -> str:
+    """A time as the API shows it: ISO 8601 in UTC with milliseconds. A number is seconds since 1970.
+
+    >>> iso(datetime(2026, 1, 2, 3, 4, 5, 678901, UTC))
+    '2026-01-02T03:04:05.678Z'
+    >>> iso(0)
+    '1970-01-01T00:00:00.000Z'
+    """
+    time = moment if isinstance(moment, datetime) else datetime.fromtimestamp(moment, UTC)
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def structure(value: object, type_: type[T], path: str = "") -> T:

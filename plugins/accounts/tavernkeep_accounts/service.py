@@ -12,6 +12,7 @@ from tortoise.exceptions import IntegrityError, ValidationError
 from tortoise.queryset import QuerySet
 
 from tavernkeep import ApiError, UserContext
+from tavernkeep.wire import iso
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account
 from tavernkeep_accounts.models import Credential, ServiceKey, User
 from tavernkeep_secrets.contracts import Secrets
@@ -22,15 +23,6 @@ _KEY_BYTES: Final = 32
 _PREFIX_LENGTH: Final = len(_KEY_START) + 8
 _NOTE_USE_EVERY: Final = timedelta(minutes=1)
 _HINT: Final = 4  # characters shown of each end of a credential
-
-
-def iso(moment: datetime) -> str:
-    """A time as the API shows it: ISO 8601 in UTC with milliseconds.
-
-    >>> iso(datetime(2026, 1, 2, 3, 4, 5, 678901, UTC))
-    '2026-01-02T03:04:05.678Z'
-    """
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def now() -> datetime:

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import attrs
 
 from tavernkeep import ApiError, FileResponse, Request, Response, Route, UserContext
-from tavernkeep.wire import unstructure
-from tavernkeep_chat.store import ChatStore, Operation, Session, SessionType, apply, check_version, text_of
+from tavernkeep.wire import iso, unstructure
+from tavernkeep_chat.store import ChatStore, Operation, Session, SessionType, apply, check_version
 from tavernkeep_chat.transfer import ENDINGS, Format, exported, imported
 from tavernkeep_chat.tree import Role, Status, Tree
 from tavernkeep_files.contracts import Files, PathError, safe_name
@@ -202,7 +202,7 @@ class ChatRoutes:
 
     async def take_in(self, body: Import, user: UserContext) -> Session:
         """Take a chat in."""
-        fields, tree = imported(body.data, body.format, text_of(self.store.clock()))
+        fields, tree = imported(body.data, body.format, iso(self.store.clock()))
         return await self.store.create(body.project_id, user, tree, **fields)
 
     async def delete(self, session_id: str, query: ProjectQuery, user: UserContext) -> None:
@@ -244,7 +244,7 @@ class ChatRoutes:
         self, session_id: str, node_id: str, body: NodeChanges, query: ProjectQuery, request: Request, user: UserContext
     ) -> Changed:
         """Change a message."""
-        moment = text_of(self.store.clock())
+        moment = iso(self.store.clock())
 
         def change(tree: Tree) -> None:
             node = tree.get(node_id)

@@ -7,13 +7,12 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import attrs
 
 from tavernkeep import ApiError, UserContext
-from tavernkeep.wire import Invalid, Problem, dumps, loads, structure, unstructure
+from tavernkeep.wire import Invalid, Problem, dumps, iso, loads, structure, unstructure
 from tavernkeep_chat.tree import Node, Role, Status, Tree, TreeError
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
 from tavernkeep_projects.contracts import Projects
@@ -59,11 +58,6 @@ class Operation:
     node_ids: list[str] | None = None
 
 
-def text_of(seconds: float) -> str:
-    """A time as the API shows it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 @attrs.define
 class ChatStore:
     """Reads and writes chats. A write is made on a copy, checked against the version that was read, and is whole or not at all."""
@@ -107,7 +101,7 @@ class ChatStore:
     async def create(self, project_id: str, user: UserContext, tree: Tree | None = None, **fields: Any) -> Session:
         """Begin a chat. Raises `ApiError` 404."""
         root = await self._chats(project_id, user)
-        session_id, moment = str(uuid.uuid4()), text_of(self.clock())
+        session_id, moment = str(uuid.uuid4()), iso(self.clock())
         session = Session(
             session_id,
             project_id,
@@ -143,7 +137,7 @@ class ChatStore:
             session = await self._read(folder / _SESSION, Session, user)
             for key, value in changes.items():
                 setattr(session, key, value)
-            session.updated_at = text_of(self.clock())
+            session.updated_at = iso(self.clock())
             await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)
 
     def _lock(self, user: UserContext, session_id: str) -> asyncio.Lock:
@@ -179,7 +173,7 @@ class ChatStore:
                 raise ApiError(400, str(error)[:1].upper() + str(error)[1:] + ".") from None
             tree.version += 1
             session: Session = await self._read(folder / _SESSION, Session, user)
-            session.last_activity = text_of(self.clock())
+            session.last_activity = iso(self.clock())
             self._count(session, tree)
             await self.files.write(folder / _TREE, dumps(unstructure(tree)), user)
             await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)
@@ -188,7 +182,7 @@ class ChatStore:
     def message(self, parent_id: str | None, role: Role, content: str, metadata: dict[str, Any] | None) -> Node:
         """A new message; that of an assistant is still being generated."""
         status: Status = "generating" if role == "assistant" else "complete"
-        return Node(str(uuid.uuid4()), parent_id, role, content, text_of(self.clock()), status, metadata=metadata)
+        return Node(str(uuid.uuid4()), parent_id, role, content, iso(self.clock()), status, metadata=metadata)
 
 
 def apply(tree: Tree, operations: list[Operation]) -> None:

@@ -6,13 +6,13 @@ import platform
 import secrets
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
 
 import attrs
 
 from tavernkeep.config import BackendPanelConfig
+from tavernkeep.wire import iso
 
 _TOKEN_S: Final = 12 * 3600.0
 _MOST_TOKENS: Final = 100
@@ -84,5 +84,5 @@ def status(started: float, data: str) -> dict[str, Any]:
         },
         "disks": [{"mount": data, "total": disk.total, "used": disk.used, "percent": disk.percent}],
         "network": {"sent": network.bytes_sent, "received": network.bytes_recv} if network else None,
-        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "timestamp": iso(time.time()),
     }

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
 
 import attrs
@@ -11,6 +10,7 @@ from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
 from tavernkeep import ApiError, UserContext
+from tavernkeep.wire import iso
 from tavernkeep_llm_config.models import ChannelRow, ModelRow
 from tavernkeep_nodes_llm.contracts import Channel, ChannelSource
 from tavernkeep_secrets.contracts import Secrets
@@ -63,11 +63,6 @@ class ModelBody:
     default_channel_id: str | None = None
     tags: list[str] | None = None
     tokenizer_id: str | None = None
-
-
-def iso(moment: datetime) -> str:
-    """A time as the API shows it."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def hint_of(key: str) -> str:

@@ -7,7 +7,6 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ import attrs
 import structlog
 
 from tavernkeep import ApiError, UserContext
-from tavernkeep.wire import Invalid, dumps, loads
+from tavernkeep.wire import Invalid, dumps, iso, loads
 from tavernkeep_files.contracts import Files, LogicalPath, PathError, safe_name
 
 _log = structlog.get_logger(__name__)
@@ -27,11 +26,6 @@ LIBRARY: Final = LogicalPath.parse("shared://library/workflows/")
 _METADATA: Final = "project.json"
 _WORKFLOWS: Final = "workflows"
 _FIXED: Final = ("id", "createdAt")
-
-
-def now_text(clock: Callable[[], float] = time.time) -> str:
-    """The time as the API shows it."""
-    return datetime.fromtimestamp(clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @attrs.define
@@ -98,7 +92,7 @@ class ProjectStore:
             located = self.files.locate(folder, user, write=True)
             if await asyncio.to_thread(located.path.exists):
                 raise ApiError(409, f"There is a project {project_id!r} already.")
-            moment = now_text(self.clock)
+            moment = iso(self.clock())
             metadata: Json = {
                 "id": project_id,
                 "name": name,
@@ -125,7 +119,7 @@ class ProjectStore:
             metadata = await self.metadata(project_id, user)
             check_match(metadata, if_match)
             kept = {key: value for key, value in changes.items() if key not in _FIXED}
-            metadata |= kept | {"updatedAt": now_text(self.clock)}
+            metadata |= kept | {"updatedAt": iso(self.clock())}
             await self.files.write(self._folder(project_id) / _METADATA, dumps(metadata), user)
         return metadata
 
@@ -217,7 +211,7 @@ class ProjectStore:
             if any(other.get("id", path.stem) == workflow_id for path, other in stored):
                 raise ApiError(409, f"There is a workflow with the id {workflow_id!r} already.")
             target = self._target(folder, content["name"], None, stored)
-            moment = now_text(self.clock)
+            moment = iso(self.clock())
             made = {**content, "id": workflow_id, "createdAt": moment, "updatedAt": moment, "version": content.get("version") or "1.0.0"}
             await self.files.write(target, dumps(made), user)
         return made
@@ -234,7 +228,7 @@ class ProjectStore:
             path, before = await self._find(folder, workflow_id, user)
             check_match(before, if_match)
             target = self._target(folder, content["name"], path, await self._stored(folder, user))
-            made = {**content, "id": workflow_id, "updatedAt": now_text(self.clock)}
+            made = {**content, "id": workflow_id, "updatedAt": iso(self.clock())}
             if before.get("createdAt"):
                 made["createdAt"] = before["createdAt"]
             made.setdefault("version", before.get("version", "1.0.0"))
