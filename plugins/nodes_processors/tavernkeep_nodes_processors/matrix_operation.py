@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeMode, Slot
 from tavernkeep.nodes import Execute
+from tavernkeep_nodes_processors.modes import choice_of
 
 _MODE_KEY: Final = "operationMode"
 _DEFAULT_MODE: Final = "add"
@@ -48,15 +49,7 @@ MATRIX_OPERATION = NodeDefinition(
     modes=_MODES,
     default_mode_id=_DEFAULT_MODE,
     mode_config_key=_MODE_KEY,
-    config_schema={
-        _MODE_KEY: Slot(
-            DataFlowType.STRING,
-            display_name="Operation",
-            required=True,
-            match_categories=("ComboOption",),
-            config={"searchable": True, "suggestions": [{"value": mode} for mode in _MODES], "default": _DEFAULT_MODE},
-        )
-    },
+    config_schema={_MODE_KEY: choice_of(_MODES, _DEFAULT_MODE)},
     config_values={_MODE_KEY: _DEFAULT_MODE},
     deterministic=True,
 )
