@@ -7,14 +7,13 @@ times, then like `echo-3-0`; `cut-COUNT` breaks off after COUNT words; `garbage`
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
+
+from support.asgi import serving
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
@@ -141,21 +140,9 @@ async def _raw(send: Any, status: int, body: bytes, content_type: str, retry_aft
 async def llm_server() -> AsyncIterator[LlmServer]:
     """Run the service on a free port of this machine."""
     server = LlmServer()
-    config = Config()
-    config.accesslog = config.errorlog = None
-    config.graceful_timeout = 0.1
-    config.keep_alive_timeout = 60
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setblocking(False)
-    server.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    config.bind = [f"fd://{listener.detach()}"]
-    stop = asyncio.Event()
-    task = asyncio.create_task(serve(server, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
-    try:
+    async with serving(server) as url:
+        server.url = url + "/v1"
         yield server
-    finally:
-        stop.set()
-        await task
 
 
 def channel(server: LlmServer, **more: Any) -> dict[str, Any]:

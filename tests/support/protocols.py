@@ -7,15 +7,14 @@ middle of a stream, `hang` never answers.
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
 import attrs
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
+
+from support.asgi import serving
 
 WORDS = ["Good ", "evening"]
 ARGUMENTS = {"city": "Ford"}
@@ -283,17 +282,6 @@ async def _raw(send: Any, body: bytes, content_type: str) -> None:
 async def protocols() -> AsyncIterator[Protocols]:
     """Run the service on a free port of this machine."""
     service = Protocols()
-    config = Config()
-    config.accesslog = config.errorlog = None
-    config.graceful_timeout = 0.1
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setblocking(False)
-    service.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config.bind = [f"fd://{listener.detach()}"]
-    stop = asyncio.Event()
-    task = asyncio.create_task(serve(service, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
-    try:
+    async with serving(service) as url:
+        service.url = url
         yield service
-    finally:
-        stop.set()
-        await task
