@@ -530,6 +530,7 @@ class Run:
         details = hide(self._details(node, error), self._context.secrets)
         began = self.states[node.index] is NodeState.EXECUTING
         self._errors[node.index] = details
+        self.outputs[node.index] = {}  # a bypassed node has had some before its stream broke
         self.failures.append(details)
         self._set_done(node, NodeState.ERROR)
         self._emit(events.NODE_ERROR, {"nodeId": node.id, "errorDetails": details})
