@@ -22,7 +22,9 @@ FOREVER = {"nodes": [{"id": "a", "fullType": "odd:ForeverAsync"}], "edges": []}
 async def odd(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A server with nodes that take their time, and a short memory."""
     path = on_path(install_odd_nodes(tmp_path_factory.mktemp("packs")))
-    async with serve(tmp_path_factory.mktemp("odd"), {"engine": {"rememberedEvents": 200}}, **path) as running:
+    async with serve(
+        tmp_path_factory.mktemp("odd"), {"engine": {"rememberedEvents": 200}, "plugins": {"disabled": ["history"]}}, **path
+    ) as running:
         yield running
 
 

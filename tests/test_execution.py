@@ -24,6 +24,7 @@ async def odd(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]
     """A server with nodes that take their time, and room for three executions."""
     path = on_path(install_odd_nodes(tmp_path_factory.mktemp("packs")))
     config = {"engine": {"shutdownGraceS": 0, "maxQueued": 2, "rememberedEvents": 50}, "execution": {"max_concurrent_workflows": 1}}
+    config["plugins"] = {"disabled": ["history"]}
     async with serve(tmp_path_factory.mktemp("odd"), config, **path) as running:
         yield running
 

@@ -35,6 +35,7 @@ class App:
         routes: What the HTTP surface can do, each with the name of its plugin.
         messages: What clients may send over the WebSocket, by type.
         restart: Begins the server anew, where whoever runs it can.
+        serving: This is the one server of its data folder, not a command beside it.
         asgi: The ASGI application; `None` before `start(serving=True)`.
     """
 
@@ -47,6 +48,7 @@ class App:
     routes: list[tuple[str, Route]] = attrs.field(factory=list)
     messages: dict[str, WebSocketMessage] = attrs.field(factory=dict)
     restart: Callable[[], None] | None = None
+    serving: bool = False
     asgi: Any = None
     _storage: StorageProvider | None = None
     _auth: AuthProvider | None = None
@@ -96,6 +98,7 @@ class App:
         Raises:
             StartError: In one line, what stands in the way. What was brought up is taken down again.
         """
+        self.serving = serving
         try:
             self._open_data_folder(exclusive=serving)
             await self.open_storage()

@@ -1,8 +1,8 @@
 """The contract of what runs workflows: a scheduler takes submissions, runs them, and tells of them through the event bus."""
 
 import enum
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -10,6 +10,8 @@ from tavernkeep.auth import UserContext
 from tavernkeep.events import Event
 from tavernkeep.wire import Problem
 from tavernkeep.workflow import WorkflowPayload
+
+SHUTDOWN: Final = "Shutdown"  # the `type` in `errorInfo` of an execution that was interrupted because the server stops
 
 
 class ExecutionStatus(enum.StrEnum):
@@ -77,16 +79,48 @@ class PayloadReport:
 
 
 @attrs.frozen
+class Recorded:
+    """What a node gave that completed before, to be given again instead of running it.
+
+    Attributes:
+        chunks: Of a streaming node, as they are on the wire, in order.
+        not_taken: Of a node that picks a way, the outputs that it did not pick.
+    """
+
+    outputs: dict[str, Any]
+    chunks: Sequence[Mapping[str, Any]] = ()
+    not_taken: Sequence[str] = ()
+
+
+@attrs.frozen
+class Continuation:
+    """An execution that goes on under its own id, after the server was stopped in the middle of it.
+
+    Attributes:
+        last_seq: The number of its last event.
+        submitted_at: Milliseconds since 1970, UTC.
+    """
+
+    execution_id: str
+    last_seq: int
+    submitted_at: int
+
+
+@attrs.frozen
 class Submission:
     """A workflow that somebody wants to run.
 
     Attributes:
         on_accepted: Called once with the execution's id before any of its events is published.
+        recorded: What nodes gave that need not run again, by their ids (those in groups as `GROUP/INNER`).
+        continues: The execution that this one goes on with; a new one when `None`.
     """
 
     payload: WorkflowPayload
     user: UserContext
     on_accepted: Callable[[str], None] = lambda _: None
+    recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
+    continues: Continuation | None = None
 
 
 class Refused(Exception):
@@ -167,8 +201,31 @@ class Scheduler(Protocol):
         """
         ...
 
+    def submission(self, execution_id: str) -> Submission | None:
+        """What was submitted, for as long as the execution is remembered; for plugins, which answer for who gets to see it."""
+        ...
+
     def stats(self) -> SystemStats:
         """How busy it is."""
+        ...
+
+
+class ExecutionArchive(Protocol):
+    """Knows executions that the scheduler has forgotten; a service that a plugin may provide.
+
+    Ids of executions that belong to somebody else are unknown ids, except to administrators.
+    """
+
+    async def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
+        """One execution with its results."""
+        ...
+
+    async def events_after(self, execution_id: str, user: UserContext, seq: int) -> list[Event] | None:
+        """The recorded events with a number above `seq`; `None` for an unknown execution.
+
+        Raises:
+            EventsLost: Some of them were not recorded.
+        """
         ...
 
 

@@ -109,6 +109,12 @@ class Slot:
 Slots = Mapping[str, Slot]
 
 
+def _all_slots(_: object, attribute: "attrs.Attribute[Slots]", slots: Slots) -> None:
+    for key, slot in slots.items():
+        if not isinstance(slot, Slot):
+            raise TypeError(f"{attribute.name}[{key!r}] is {slot!r}, expected a Slot")
+
+
 def compatible(source: Slot, target: Slot) -> bool:
     """Whether an output of this kind may feed an input of that kind (the rule of the protocol's section on types)."""
     if source.is_stream != target.is_stream:
@@ -151,8 +157,8 @@ class NodeMode:
     """One of the ways a node with modes can work: its own slots and function."""
 
     id: str
-    inputs: Slots
-    outputs: Slots
+    inputs: Slots = attrs.field(validator=_all_slots)
+    outputs: Slots = attrs.field(validator=_all_slots)
     execute: Execute | None = None
     display_name: str | None = None
 
@@ -237,8 +243,8 @@ class NodeDefinition:
     category: str = ""
     display_name: str = ""
     description: str = ""
-    inputs: Slots = attrs.field(factory=dict)
-    outputs: Slots = attrs.field(factory=dict)
+    inputs: Slots = attrs.field(factory=dict, validator=_all_slots)
+    outputs: Slots = attrs.field(factory=dict, validator=_all_slots)
     execute: Execute | None = None
     inline: bool = False
     config_schema: Slots | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pytest
 
 from tavernkeep import Chunk, Config, DataFlowType, NodeContext, Outputs, Slot, Stream, node
-from tavernkeep.nodes import Kind
+from tavernkeep.nodes import Kind, NodeDefinition
 
 
 @node("t:Example", category="Test")
@@ -99,3 +99,9 @@ def test_a_signature_without_names_is_refused() -> None:
         @node("t:Bad")
         def bad(*args: str) -> str:
             return ""
+
+
+def test_what_is_no_slot_is_refused_where_it_is_declared() -> None:
+    """Naming the place, at import: not when a workflow first uses the node."""
+    with pytest.raises(TypeError, match=r"outputs\['left'\] is 'STRING', expected a Slot"):
+        NodeDefinition(type="x", namespace="x", outputs={"left": "STRING"})  # type: ignore[dict-item]

@@ -5,6 +5,7 @@ import click
 from tavernkeep import ConfigSection, Route, WebSocketMessage, hookimpl
 from tavernkeep.app import App
 from tavernkeep.config import ExecutionConfig
+from tavernkeep.execution import ExecutionArchive
 from tavernkeep_engine.command import run
 from tavernkeep_engine.scheduler import EmbeddedScheduler, EngineConfig
 from tavernkeep_engine.surface import Surface
@@ -28,11 +29,14 @@ class EnginePlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        return Surface(app.scheduler, app.nodes, app.events).routes()
+        return self._surface(app).routes()
 
     @hookimpl
     def register_websocket_messages(self, app: App) -> list[WebSocketMessage]:
-        return Surface(app.scheduler, app.nodes, app.events).messages()
+        return self._surface(app).messages()
+
+    def _surface(self, app: App) -> Surface:
+        return Surface(app.scheduler, app.nodes, app.events, app.services.find(ExecutionArchive))
 
     @hookimpl
     def register_commands(self) -> list[click.Command]:

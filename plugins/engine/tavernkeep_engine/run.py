@@ -7,7 +7,7 @@ import random
 import threading
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 
 import anyio
@@ -15,7 +15,7 @@ import attrs
 import structlog
 
 from tavernkeep import events
-from tavernkeep.execution import ExecutionStatus, NodeStatus
+from tavernkeep.execution import ExecutionStatus, NodeStatus, Recorded
 from tavernkeep.logs import HIDDEN, hide
 from tavernkeep.nodes import Kind
 from tavernkeep.running import Chunk, ExecutionContext, NodeContext, NodeFailure, Outputs, Routed, Subflow
@@ -73,6 +73,7 @@ class Setting:
     Attributes:
         clock: Seconds, monotonic; only for taking turns on the event loop.
         preview: What must not run in a preview is skipped.
+        recorded: What nodes gave that need not run again, by id, with that of the groups around them.
     """
 
     clock: Callable[[], float]
@@ -80,6 +81,7 @@ class Setting:
     preparer: Preparer
     cache: OutputCache
     preview: bool = False
+    recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
 
 
 class Run:
@@ -88,12 +90,11 @@ class Run:
     Args:
         emit: Called with each event's type and payload, in order.
         chain: What the workflow, and those that contain it, are called.
-        nested: It runs on behalf of a node: its streamed outputs are read through `outlets.readers`.
+        prefix: What the ids of its nodes begin with in messages. Where there is one it runs on behalf of a node: its streamed outputs are
+            read through `outlets.readers`.
     """
 
-    def __init__(
-        self, plan: Plan, context: ExecutionContext, emit: Emit, setting: Setting, chain: Chain = (), *, nested: bool = False
-    ) -> None:
+    def __init__(self, plan: Plan, context: ExecutionContext, emit: Emit, setting: Setting, chain: Chain = (), *, prefix: str = "") -> None:
         self.plan = plan
         self.outcome: dict[str, Any] = {}
         self.failures: list[dict[str, Any]] = []
@@ -105,6 +106,7 @@ class Run:
         self._clock = setting.clock
         self._limits = setting.limits
         self._chain = chain
+        self._prefix = prefix
         self._prompt_id = context.execution_id
         self._waits = [len(node.sources) for node in plan.nodes]
         self._open = count
@@ -118,7 +120,7 @@ class Run:
         self._network = StreamNetwork(self._waits_for, setting.limits.room)
         self._gatherer = Gatherer(plan, self._network, context.secrets)
         self.outputs = self._gatherer.outputs
-        self.outlets = Outlets(plan, self._network, self._gatherer, self._emit, nested=nested)
+        self.outlets = Outlets(plan, self._network, self._gatherer, self._emit, nested=bool(prefix))
         self._performer = Performer(context, setting.limits.processes)
         self._errors: dict[int, dict[str, Any]] = {}
         self._questions: dict[str, asyncio.Future[Any]] = {}
@@ -230,7 +232,7 @@ class Run:
             return
         self.states[node.index] = NodeState.EXECUTING
         self._emit(events.NODE_EXECUTING, {"nodeId": node.id})
-        if self._finish_from_cache(node, key := self._setting.cache.key_of(node, inputs)):
+        if self._finish_from_memory(node, key := self._setting.cache.key_of(node, inputs)):
             return
         context = NodeContext(self._context, node.id, node.full_type, node.config)
         try:
@@ -286,7 +288,7 @@ class Run:
             if node.kind is Kind.STREAM:
                 outputs = await self._streamed(node, inputs)
             else:
-                if self._finish_from_cache(node, key := self._setting.cache.key_of(node, inputs)):
+                if self._finish_from_memory(node, key := self._setting.cache.key_of(node, inputs)):
                     return
                 outputs = await self._attempted(node, lambda: self._performer.perform(node, inputs), lambda: not node.shape.stream_inputs)
         except BaseException as error:
@@ -294,7 +296,7 @@ class Run:
                 raise
             self._fail(node, error)
         else:
-            self._finish(node, outputs, key)
+            self._finish(node, outputs, key, cached=node.kind is Kind.STREAM and self._recorded(node) is not None)
 
     async def _attempted(
         self, node: PlanNode, attempt: Callable[[], Coroutine[Any, Any, dict[str, Any]]], repeatable: Callable[[], bool]
@@ -335,12 +337,18 @@ class Run:
                 return False
         return True
 
-    def _finish_from_cache(self, node: PlanNode, key: bytes | None) -> bool:
+    def _finish_from_memory(self, node: PlanNode, key: bytes | None) -> bool:
         outputs = self._setting.cache.get(key) if key is not None else None
+        if (recorded := self._recorded(node)) is not None:
+            outputs = Routed(recorded.outputs, recorded.not_taken) if recorded.not_taken else dict(recorded.outputs)
         if outputs is None:
             return False
         self._finish(node, outputs, cached=True)
         return True
+
+    def _recorded(self, node: PlanNode) -> Recorded | None:
+        recorded = self._setting.recorded
+        return recorded.get(self._prefix + node.id) if recorded else None
 
     # Streams
 
@@ -362,6 +370,8 @@ class Run:
         assert execute is not None, "the compiler notes a node without a function as a problem"
         self._released(node.after_start)
         shown = [0]
+        if (recorded := self._recorded(node)) is not None:
+            return await self._stream(node, _replayed(recorded), shown)
 
         async def attempt() -> dict[str, Any]:
             context = NodeContext(self._context, node.id, node.full_type, node.config)
@@ -465,10 +475,11 @@ class Run:
     def _finish(self, node: PlanNode, outputs: dict[str, Any], key: bytes | None = None, *, cached: bool = False) -> None:
         index = node.index
         self.outputs[index] = outputs
+        complete: dict[str, Any] = {"nodeId": node.id, "output": self._shown(node, outputs)}
         if type(outputs) is not dict and isinstance(outputs, Routed):
             self._gatherer.turn_off(index, outputs.not_taken)
+            complete["notTaken"] = sorted(outputs.not_taken)
         self._set_done(node, NodeState.COMPLETE)
-        complete: dict[str, Any] = {"nodeId": node.id, "output": self._shown(node, outputs)}
         if cached:
             complete["cached"] = True
         elif key is not None:
@@ -625,12 +636,18 @@ class Run:
             self._emit(type_, payload)
 
         chain = (*self._chain, subflow.reference)
-        inner = self._nested[prefix] = Run(subflow.plan, context, emit, self._setting, chain, nested=True)
+        inner = self._nested[prefix] = Run(subflow.plan, context, emit, self._setting, chain, prefix=self._prefix + prefix)
         return NestedRun(inner, subflow, lambda: self._nested.pop(prefix, None))
 
 
 class _ErrorChunk(Exception):
     """The node yielded an `error_chunk`: that is its failure, and viewers have seen it already."""
+
+
+async def _replayed(recorded: Recorded) -> AsyncGenerator[Any, None]:
+    for chunk in recorded.chunks:
+        yield chunk
+    yield Outputs(recorded.outputs)
 
 
 def _chunk_message(chunk: Chunk) -> str:

@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import anyio
@@ -17,12 +17,14 @@ from tavernkeep import events
 from tavernkeep.auth import UserContext
 from tavernkeep.events import Event, EventBus
 from tavernkeep.execution import (
+    SHUTDOWN,
     EventsLost,
     ExecutionDetail,
     ExecutionInfo,
     ExecutionStatus,
     Interrupted,
     PayloadReport,
+    Recorded,
     Refused,
     Submission,
     SystemStats,
@@ -86,6 +88,7 @@ class Execution:
     started_at: int | None = None
     completed_at: int | None = None
     error_info: dict[str, Any] | None = None
+    recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
     run: Run | None = None
     timed_out: bool = False
     last_seq: int = 0
@@ -187,15 +190,18 @@ class EmbeddedScheduler:
             raise Refused(f"{self._pending} executions are waiting already; try again later.", status=503)
         for warning in plan.warnings:
             _log.warning("workflow", problem=str(warning), workflow=submission.payload.name)
+        earlier = submission.continues
         execution = Execution(
-            id=nanoid(),
+            id=earlier.execution_id if earlier else nanoid(),
             plan=plan,
             preparer=preparer,
             payload=submission.payload,
             user=submission.user,
-            submitted_at=self._now(),
+            submitted_at=earlier.submitted_at if earlier else self._now(),
             log=deque(maxlen=self._config.remembered_events),
             publish=self._bus.publish,
+            last_seq=earlier.last_seq if earlier else 0,
+            recorded=submission.recorded,
         )
         self._executions[execution.id] = execution
         submission.on_accepted(execution.id)
@@ -259,6 +265,11 @@ class EmbeddedScheduler:
             raise EventsLost(f"the events before number {first} of execution {execution_id} are no longer remembered")
         return [event for event in execution.log if event.seq > seq]
 
+    def submission(self, execution_id: str) -> Submission | None:
+        """See `tavernkeep.execution.Scheduler`."""
+        execution = self._executions.get(execution_id) or self._ended.get(execution_id)
+        return Submission(execution.payload, execution.user, recorded=execution.recorded) if execution else None
+
     def stats(self) -> SystemStats:
         """See `tavernkeep.execution.Scheduler`."""
         return SystemStats(self._max_concurrent, self._running, self._pending)
@@ -270,11 +281,11 @@ class EmbeddedScheduler:
         self._closing = True
         for execution in list(self._executions.values()):
             if execution.status is ExecutionStatus.QUEUED:
-                self._stop(execution)
+                self._shut_down(execution)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._config.shutdown_grace_s)
         for execution in list(self._executions.values()):
-            self._stop(execution)
+            self._shut_down(execution)
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -321,7 +332,7 @@ class EmbeddedScheduler:
 
     async def _run(self, execution: Execution) -> ExecutionStatus:
         limits = Limits(self._config.max_concurrent_nodes, self._config.stream_buffer, self._type_limits(), self._processes)
-        setting = Setting(self._clock, limits, execution.preparer, self._cache, execution.payload.preview)
+        setting = Setting(self._clock, limits, execution.preparer, self._cache, execution.payload.preview, execution.recorded)
         context = ExecutionContext(
             execution_id=execution.id,
             user=execution.user,
@@ -352,6 +363,10 @@ class EmbeddedScheduler:
 
     def _time_out(self, execution: Execution) -> None:
         execution.timed_out = True
+        self._stop(execution)
+
+    def _shut_down(self, execution: Execution) -> None:
+        execution.error_info = {"message": "The server is shutting down.", "type": SHUTDOWN}
         self._stop(execution)
 
     def _stop(self, execution: Execution) -> None:

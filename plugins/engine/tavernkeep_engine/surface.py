@@ -12,6 +12,7 @@ from tavernkeep.auth import UserContext
 from tavernkeep.events import STATUS_UPDATE, Event, EventBus
 from tavernkeep.execution import (
     EventsLost,
+    ExecutionArchive,
     ExecutionDetail,
     ExecutionInfo,
     ExecutionStatus,
@@ -32,6 +33,7 @@ EXECUTE: Final = "workflow:execute"
 _KEEP_ALIVE_S: Final = 15.0  # what stands between gives up on a connection after 30 to 60
 _RECENT: Final = 1000  # events; a reader that is further behind asks the scheduler for them
 _UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_NONE: Final = 2**62  # no event has a higher number
 _LARGE: Final = 500  # nodes and edges; reading more of them takes longer than the event loop should wait
 
 
@@ -134,6 +136,7 @@ class Surface:
     scheduler: Scheduler
     nodes: NodeRegistry
     events: EventBus
+    archive: ExecutionArchive | None
 
     def routes(self) -> list[Route]:
         """The HTTP routes of executions."""
@@ -189,10 +192,14 @@ class Surface:
 
     async def prompt_detail(self, prompt_id: str, user: UserContext) -> ExecutionDetail:
         """An execution with its results."""
-        detail = self.scheduler.detail(prompt_id, user)
+        detail = await self._detail(prompt_id, user)
         if detail is None:
             raise ApiError(404, f"There is no execution {prompt_id!r}.")
         return detail
+
+    async def _detail(self, prompt_id: str, user: UserContext) -> ExecutionDetail | None:
+        detail = self.scheduler.detail(prompt_id, user)
+        return await self.archive.detail(prompt_id, user) if detail is None and self.archive else detail
 
     async def follow(self, prompt_id: str, request: Request, user: UserContext) -> Response | None:
         """The events of an execution as Server-Sent Events, from the first or after `Last-Event-ID`, until it ends."""
@@ -200,8 +207,8 @@ class Surface:
         if not given.isdecimal():
             raise ApiError(400, f"Last-Event-ID is no number: {given[:100]!r}.")
         after = int(given)
-        missed = self._missed(prompt_id, user, after)
-        detail = self.scheduler.detail(prompt_id, user)
+        missed = await self._missed(prompt_id, user, after)
+        detail = await self._detail(prompt_id, user)
         if not missed and detail is not None and detail.status.is_final:
             return None  # 204: a browser asks no more
         return Response(self._followed(prompt_id, user, after), "text/event-stream", headers=_UNBUFFERED)
@@ -216,7 +223,7 @@ class Surface:
 
         unwatch = self.events.watch(prompt_id, note)
         try:
-            waiting = self.scheduler.events_after(prompt_id, user, last) or []
+            waiting = await self._events_after(prompt_id, user, last) or []
             while True:
                 for event in waiting:
                     if event.seq <= last:
@@ -235,15 +242,34 @@ class Surface:
                 waiting = list(recent)
                 recent.clear()
                 if waiting and waiting[0].seq > last + 1:
-                    waiting = self.scheduler.events_after(prompt_id, user, last) or []
+                    waiting = await self._events_after(prompt_id, user, last) or []
         except EventsLost as lost:
             yield b"event: lost\ndata: %s\n\n" % dumps(str(lost))
         finally:
             unwatch()
 
-    def _missed(self, prompt_id: str, user: UserContext, after: int | None) -> list[Event]:
+    async def _events_after(self, prompt_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
+        """From memory, and what is no longer there from the archive; the last look is at memory, so that nothing falls in between."""
+        older: list[Event] = []
+        last = seq
+        while True:
+            try:
+                newer = self.scheduler.events_after(prompt_id, user, last)
+            except EventsLost:
+                if self.archive is None:
+                    raise
+                newer = None
+            if newer is not None:
+                return older + newer
+            found = await self.archive.events_after(prompt_id, user, _NONE if last is None else last) if self.archive else None
+            if not found:
+                return older or found
+            older += found
+            last = found[-1].seq
+
+    async def _missed(self, prompt_id: str, user: UserContext, after: int | None) -> list[Event]:
         try:
-            missed = self.scheduler.events_after(prompt_id, user, after)
+            missed = await self._events_after(prompt_id, user, after)
         except EventsLost as lost:
             raise ApiError(410, str(lost)) from None
         if missed is None:
@@ -318,7 +344,7 @@ class Surface:
 
     async def on_subscribe(self, request: Subscription, client: Client) -> None:
         """Watch an execution, from now on or from after an event that was seen before."""
-        client.resume(self._missed(request.prompt_id, client.user, request.after))
+        client.resume(await self._missed(request.prompt_id, client.user, request.after))
         client.watch(request.prompt_id)
 
     async def on_unsubscribe(self, request: Subscription, client: Client) -> None:

@@ -1,0 +1,201 @@
+"""What is recorded, read: pages of executions, one with its results, its events, and what of it need not run again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import attrs
+import msgspec
+import structlog
+from tortoise.exceptions import ValidationError
+from tortoise.expressions import Q
+
+from tavernkeep import ApiError, UserContext
+from tavernkeep.events import INTERFACE_OUTPUTS, NODE_BYPASSED, NODE_COMPLETE, NODE_ERROR, NODE_EXECUTING, NODE_SKIPPED, Event
+from tavernkeep.execution import (
+    Continuation,
+    EventsLost,
+    ExecutionDetail,
+    ExecutionStatus,
+    NodeStatus,
+    Recorded,
+    Refused,
+    Scheduler,
+    Submission,
+)
+from tavernkeep.workflow import WorkflowPayload
+from tavernkeep_history.models import EventBlock, ExecutionRow
+from tavernkeep_history.recorder import Recorder, messages_of, user_of
+from tavernkeep_secrets.contracts import Secrets
+
+_log = structlog.get_logger(__name__)
+
+_decode = msgspec.json.Decoder(WorkflowPayload).decode
+_MOST_STARTS: Final = 3
+_STATES: Final = {
+    NODE_EXECUTING: "executing",
+    NODE_COMPLETE: "complete",
+    NODE_ERROR: "error",
+    NODE_SKIPPED: "skipped",
+    NODE_BYPASSED: "bypassed",
+}
+
+
+@attrs.frozen
+class Archive:
+    """See `tavernkeep.execution.ExecutionArchive`."""
+
+    recorder: Recorder
+    secrets: Secrets
+    scheduler: Scheduler
+
+    async def find(self, execution_id: str, user: UserContext) -> ExecutionRow | None:
+        """The row of an execution that the user may see, with all that is known so far."""
+        await self.recorder.flush()
+        try:
+            row = await ExecutionRow.get_or_none(id=execution_id)
+        except ValidationError:  # an id that is longer than ids are
+            return None
+        return row if row and (user.is_admin or row.user_id == user.uid) else None
+
+    async def page(self, wanted: Q, limit: int) -> list[ExecutionRow]:
+        """The latest executions that fit."""
+        await self.recorder.flush()
+        return await ExecutionRow.filter(wanted).limit(limit)
+
+    async def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
+        """See `ExecutionArchive`."""
+        row = await self.find(execution_id, user)
+        return await self.detail_of(row) if row else None
+
+    async def detail_of(self, row: ExecutionRow) -> ExecutionDetail:
+        """An execution with its results, as its events tell them."""
+        payload = await self.payload_of(row)
+        nodes = {node.id: NodeStatus("pending") for node in payload.nodes}
+        outputs: dict[str, Any] = {}
+        async for messages in self.messages(row.id):
+            for message in messages:
+                type_, told = message["type"], message["payload"]
+                if type_ not in _STATES:
+                    continue
+                node, output = told["nodeId"], told.get("output", told.get("pseudoOutputs"))
+                if node == INTERFACE_OUTPUTS:
+                    outputs = output
+                elif node in nodes:
+                    nodes[node] = NodeStatus(_STATES[type_], output, told.get("errorDetails"))
+        return ExecutionDetail(
+            prompt_id=row.id,
+            status=ExecutionStatus(row.status),
+            submitted_at=row.submitted_at,
+            node_status=nodes if row.started_at is not None else {},
+            outputs=outputs,
+            warnings=row.warnings,
+            metadata=payload.metadata,
+            workflow_name=row.workflow_name,
+            started_at=row.started_at,
+            completed_at=row.completed_at,
+            duration_ms=None if row.started_at is None or row.completed_at is None else row.completed_at - row.started_at,
+            error_info=row.error_info,
+        )
+
+    async def events_after(self, execution_id: str, user: UserContext, seq: int) -> list[Event] | None:
+        """See `ExecutionArchive`."""
+        row = await self.find(execution_id, user)
+        if row is None:
+            return None
+        if not row.complete:
+            raise EventsLost(f"not all events of execution {execution_id} were recorded: there were too many")
+        found: list[Event] = []
+        async for messages in self.messages(row.id, seq):
+            found += [Event(message["type"], message["payload"], row.id, message["payload"]["seq"]) for message in messages]
+        return found
+
+    async def messages(self, execution_id: str, after: int = 0) -> AsyncIterator[list[dict[str, Any]]]:
+        """The messages with a higher number, in order, some at a time."""
+        async for block in self.blocks(execution_id, after):
+            yield [message for message in await asyncio.to_thread(messages_of, block) if message["payload"]["seq"] > after]
+
+    async def blocks(self, execution_id: str, after: int = 0) -> AsyncIterator[EventBlock]:
+        """The blocks that hold the events with a higher number, one at a time."""
+        while True:
+            block = await EventBlock.filter(execution_id=execution_id, last_seq__gt=after).first()
+            if block is None:
+                return
+            yield block
+            after = block.last_seq
+
+    async def payload_of(self, row: ExecutionRow) -> WorkflowPayload:
+        """What was submitted.
+
+        Raises:
+            ApiError: 503, it was sealed with another key.
+        """
+        return await asyncio.to_thread(lambda: _decode(self.secrets.open(row.payload)))
+
+    async def recorded(self, row: ExecutionRow) -> dict[str, Recorded]:
+        """What the nodes gave that completed, where it is all there and as it was."""
+        found: dict[str, Recorded] = {}
+        chunks: dict[str, list[dict[str, Any]] | None] = {}
+        async for block in self.blocks(row.id):
+            inexact = set(block.inexact)
+            for message in await asyncio.to_thread(messages_of, block):
+                told = message["payload"]
+                exact = told.get("seq") not in inexact
+                match message["type"]:
+                    case "NODE_EXECUTING":
+                        chunks[told["nodeId"]] = [] if row.complete else None
+                        found.pop(told["nodeId"], None)
+                    case "NODE_RETRYING":
+                        chunks[told["nodeId"]] = [] if row.complete else None
+                    case "NODE_YIELD" if (kept := chunks.get(told["sourceNodeId"])) is not None:
+                        if exact:
+                            kept.append(told["yieldedContent"])
+                        else:
+                            chunks[told["sourceNodeId"]] = None
+                    case "NODE_COMPLETE":
+                        kept = chunks.pop(told["nodeId"], None)
+                        if exact and kept is not None:
+                            found[told["nodeId"]] = Recorded(told["output"], kept, told.get("notTaken", ()))
+        return found
+
+    # Running again
+
+    async def submit_again(self, row: ExecutionRow, user: UserContext, *, resume: bool) -> str:
+        """Run what an execution ran, as another one; gives its id.
+
+        Args:
+            resume: Without the nodes that completed.
+
+        Raises:
+            ApiError: It cannot be run, or there is no room.
+        """
+        recorded = await self.recorded(row) if resume else {}
+        try:
+            return await self.scheduler.submit(Submission(await self.payload_of(row), user, recorded=recorded))
+        except Refused as refused:
+            raise ApiError(refused.status, str(refused)) from None
+
+    async def go_on(self, *, resume: bool) -> None:
+        """Go on with what the end of the server interrupted, the oldest first; or (without `resume`) note that nobody will."""
+        for row in await ExecutionRow.filter(status__in=["queued", "running"]).order_by("submitted_at", "id"):
+            try:
+                if not resume:
+                    await self._give_up(row, "The server was stopped in the middle of it.")
+                    continue
+                await self._go_on_with(row)
+            except (Refused, ApiError, msgspec.ValidationError) as error:
+                await self._give_up(row, f"The server was stopped, and the execution cannot go on: {error}")
+
+    async def _go_on_with(self, row: ExecutionRow) -> None:
+        if row.starts >= _MOST_STARTS:
+            await self._give_up(row, f"The server ended {row.starts} times in the middle of it.")
+            return
+        payload, recorded = await self.payload_of(row), await self.recorded(row)
+        await ExecutionRow.filter(id=row.id).update(starts=row.starts + 1)
+        continues = Continuation(row.id, row.last_seq, row.submitted_at)
+        await self.scheduler.submit(Submission(payload, user_of(row), recorded=recorded, continues=continues))
+        _log.info("goes on with an execution", execution=row.id, nodes_done=len(recorded))
+
+    async def _give_up(self, row: ExecutionRow, why: str) -> None:
+        _log.warning("an execution is given up", execution=row.id, reason=why)
+        await ExecutionRow.filter(id=row.id).update(status=ExecutionStatus.ERROR.value, error_info={"message": why})

@@ -1,0 +1,48 @@
+"""The tables of executions and their events."""
+
+from typing import Any, ClassVar
+
+from tortoise import fields
+from tortoise.models import Model
+
+
+class ExecutionRow(Model):
+    """An execution, from its submission on. Times are milliseconds since 1970, UTC."""
+
+    id = fields.CharField(max_length=64, primary_key=True)
+    user_id = fields.CharField(max_length=64)
+    user: fields.Field[dict[str, Any]] = fields.JSONField()  # who ran it, with the scopes that they had
+    status = fields.CharField(max_length=16, db_index=True)
+    workflow_name = fields.CharField(max_length=300, null=True)
+    project_id = fields.CharField(max_length=300, null=True)
+    submitted_at = fields.BigIntField()
+    started_at = fields.BigIntField(null=True)
+    completed_at = fields.BigIntField(null=True)
+    error_info: fields.Field[dict[str, Any] | None] = fields.JSONField(null=True)
+    warnings: fields.Field[list[str]] = fields.JSONField()
+    payload = fields.TextField()  # sealed: what is typed into a node may be a key
+    last_seq = fields.IntField(default=0)
+    complete = fields.BooleanField(default=True)  # no event was left out
+    starts = fields.IntField(default=1)  # how often a server began or went on with it
+
+    class Meta:
+        table = "executions"
+        ordering: ClassVar = ["-submitted_at", "-id"]
+        indexes: ClassVar = [("user_id", "submitted_at")]
+
+
+class EventBlock(Model):
+    """Some events of an execution that follow each other: their messages, a line each, compressed."""
+
+    id = fields.IntField(primary_key=True)
+    execution: fields.ForeignKeyRelation[ExecutionRow] = fields.ForeignKeyField(
+        "history.ExecutionRow", related_name="blocks", on_delete=fields.CASCADE
+    )
+    first_seq = fields.IntField()
+    last_seq = fields.IntField()
+    lines = fields.BinaryField()
+    inexact: fields.Field[list[int]] = fields.JSONField()  # the numbers of those whose values JSON cannot hold as they were
+
+    class Meta:
+        table = "execution_events"
+        ordering: ClassVar = ["first_seq"]

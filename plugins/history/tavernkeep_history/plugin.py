@@ -1,0 +1,76 @@
+"""The plugin: executions, recorded."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tavernkeep import ConfigSection, ModelSet, Route, hookimpl
+from tavernkeep.app import App
+from tavernkeep.events import Sink
+from tavernkeep.execution import ExecutionArchive
+from tavernkeep_history.config import HistoryConfig
+from tavernkeep_secrets.contracts import Secrets
+
+if TYPE_CHECKING:
+    from tavernkeep_history.archive import Archive
+    from tavernkeep_history.recorder import Recorder
+
+
+class HistoryPlugin:
+    """Executions with their results and events, recorded as they happen; running them again, and going on where the server stopped."""
+
+    requires = ("secrets",)
+
+    def __init__(self) -> None:
+        self._recorder: Recorder | None = None
+        self._archive: Archive | None = None
+        self._going_on: asyncio.Task[None] | None = None
+
+    @hookimpl
+    def register_config(self) -> list[ConfigSection]:
+        return [ConfigSection("history", HistoryConfig)]
+
+    @hookimpl
+    def register_models(self) -> list[ModelSet]:
+        return [ModelSet("history", "tavernkeep_history.models", Path(__file__).parent / "migrations")]
+
+    @hookimpl
+    def event_sink(self, app: App) -> Sink | None:
+        if not app.serving:
+            return None  # a command beside a server must not take over what that one runs
+        from tavernkeep_history.archive import Archive
+        from tavernkeep_history.recorder import Recorder
+
+        secrets = app.services.get(Secrets)
+        self._recorder = Recorder(app.scheduler, secrets, app.config.section(HistoryConfig))
+        self._archive = Archive(self._recorder, secrets, app.scheduler)
+        app.services.add(ExecutionArchive, self._archive, owner="history")
+        return self._recorder.note
+
+    @hookimpl
+    async def startup(self, app: App) -> None:
+        if self._recorder is None or self._archive is None:
+            return
+        self._recorder.start()
+        resume = app.config.section(HistoryConfig).resume
+        self._going_on = asyncio.create_task(self._archive.go_on(resume=resume), name="history goes on")
+
+    @hookimpl
+    def register_routes(self) -> list[Route]:
+        from tavernkeep_history.routes import HistoryRoutes
+
+        assert self._archive is not None, "routes are for servers"
+        return HistoryRoutes(self._archive).routes()
+
+    @hookimpl
+    async def health(self) -> None:
+        if self._recorder is not None and self._recorder.problem is not None:
+            raise RuntimeError(self._recorder.problem)
+
+    @hookimpl
+    async def shutdown(self) -> None:
+        if self._going_on is not None:
+            self._going_on.cancel()
+            await asyncio.wait([self._going_on])
+        if self._recorder is not None:
+            await self._recorder.close()

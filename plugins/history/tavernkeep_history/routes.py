@@ -1,0 +1,190 @@
+"""`/api/history`, and running again what is there."""
+
+from typing import Any, Final
+
+import attrs
+from tortoise.expressions import Q
+
+from tavernkeep import ApiError, Route, UserContext
+from tavernkeep.execution import ExecutionDetail, ExecutionStatus
+from tavernkeep_history.archive import Archive
+from tavernkeep_history.models import ExecutionRow
+
+EXECUTE: Final = "workflow:execute"
+_SIXTY_FOUR_BITS: Final = 2**63 - 1
+
+
+@attrs.frozen
+class HistoryQuery:
+    """Which executions. Times are milliseconds since 1970, UTC.
+
+    Attributes:
+        name: What the workflow's name contains.
+        before: Submitted before this.
+        after: Submitted at this or later.
+        cursor: `next` of the page before.
+    """
+
+    status: ExecutionStatus | None = None
+    project_id: str | None = None
+    name: str | None = None
+    before: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.le(_SIXTY_FOUR_BITS)))
+    after: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.le(_SIXTY_FOUR_BITS)))
+    cursor: str | None = None
+    limit: int = attrs.field(default=50, validator=[attrs.validators.ge(1), attrs.validators.le(200)])
+
+
+@attrs.frozen
+class EventsQuery:
+    """Which events come with an execution: those with a number above `after`."""
+
+    after: int = attrs.field(default=0, validator=[attrs.validators.ge(0), attrs.validators.le(_SIXTY_FOUR_BITS)])
+    limit: int = attrs.field(default=1000, validator=[attrs.validators.ge(0), attrs.validators.le(10_000)])
+
+
+@attrs.frozen
+class HistoryEntry:
+    """An execution in a list. Times are milliseconds since 1970, UTC; the duration is in milliseconds."""
+
+    prompt_id: str
+    status: ExecutionStatus
+    submitted_at: int
+    user_id: str
+    workflow_name: str | None = None
+    project_id: str | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+    duration_ms: int | None = None
+    error_info: dict[str, Any] | None = None
+
+
+@attrs.frozen
+class HistoryPage:
+    """Some executions, the latest first.
+
+    Attributes:
+        next: The `cursor` of the next page, where there is one.
+    """
+
+    executions: list[HistoryEntry]
+    next: str | None = None
+
+
+@attrs.frozen
+class HistoryDetail:
+    """An execution with its events.
+
+    Attributes:
+        events: The messages that viewers got, in order.
+        more_events: There are more of them: ask with `after`.
+        complete: None was left out for want of room.
+    """
+
+    execution: ExecutionDetail
+    events: list[dict[str, Any]]
+    more_events: bool
+    complete: bool
+
+
+@attrs.frozen
+class Again:
+    """It runs."""
+
+    prompt_id: str
+
+
+@attrs.frozen
+class HistoryRoutes:
+    """The handlers; each does what its route says."""
+
+    archive: Archive
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        gone = {404: "There is no such execution, or it is somebody else's."}
+        again = gone | {409: "It has not ended, or nothing of it is left to do.", 503: "There is no room."}
+        return [
+            Route("GET", "/api/history", self.page, EXECUTE, errors={400: "The cursor is none of this server's."}),
+            Route("GET", "/api/history/{prompt_id}", self.one, EXECUTE, errors=gone),
+            Route("DELETE", "/api/history/{prompt_id}", self.forget, EXECUTE, errors=gone | {409: "It has not ended."}),
+            Route("POST", "/api/prompt/{prompt_id}/rerun", self.rerun, EXECUTE, errors=again),
+            Route("POST", "/api/prompt/{prompt_id}/resume", self.resume, EXECUTE, errors=again),
+        ]
+
+    async def page(self, query: HistoryQuery, user: UserContext) -> HistoryPage:
+        """Executions, the latest first; everybody's for an administrator."""
+        wanted = Q() if user.is_admin else Q(user_id=user.uid)
+        if query.status is not None:
+            wanted &= Q(status=query.status.value)
+        if query.project_id is not None:
+            wanted &= Q(project_id=query.project_id)
+        if query.name is not None:
+            wanted &= Q(workflow_name__icontains=query.name)
+        if query.before is not None:
+            wanted &= Q(submitted_at__lt=query.before)
+        if query.after is not None:
+            wanted &= Q(submitted_at__gte=query.after)
+        if query.cursor is not None:
+            moment, _, last = query.cursor.partition("-")
+            if not (moment.isdecimal() and moment.isascii() and int(moment[:20]) <= _SIXTY_FOUR_BITS):
+                raise ApiError(400, "The cursor is not one that a page ended with.")
+            wanted &= Q(submitted_at__lt=int(moment)) | Q(submitted_at=int(moment), id__lt=last)
+        rows = await self.archive.page(wanted, query.limit + 1)
+        more = f"{rows[query.limit - 1].submitted_at}-{rows[query.limit - 1].id}" if len(rows) > query.limit else None
+        return HistoryPage([_entry(row) for row in rows[: query.limit]], more)
+
+    async def one(self, prompt_id: str, query: EventsQuery, user: UserContext) -> HistoryDetail:
+        """An execution with its results and its events."""
+        row = await self._find(prompt_id, user)
+        detail = await self.archive.detail_of(row)
+        events: list[dict[str, Any]] = []
+        async for messages in self.archive.messages(row.id, query.after):
+            events += messages
+            if len(events) > query.limit:
+                break
+        return HistoryDetail(detail, events[: query.limit], len(events) > query.limit, row.complete)
+
+    async def forget(self, prompt_id: str, user: UserContext) -> None:
+        """Forget an execution that has ended."""
+        row = await self._find(prompt_id, user)
+        _check_ended(row)
+        await row.delete()
+
+    async def rerun(self, prompt_id: str, user: UserContext) -> Again:
+        """Run the same workflow with the same inputs once more."""
+        row = await self._find(prompt_id, user)
+        return Again(await self.archive.submit_again(row, user, resume=False))
+
+    async def resume(self, prompt_id: str, user: UserContext) -> Again:
+        """Run what failed or was interrupted as a new execution, in which nodes that had completed give what they gave."""
+        row = await self._find(prompt_id, user)
+        _check_ended(row)
+        if row.status == ExecutionStatus.COMPLETE.value:
+            raise ApiError(409, f"Execution {prompt_id} is complete: there is nothing left to do.")
+        return Again(await self.archive.submit_again(row, user, resume=True))
+
+    async def _find(self, prompt_id: str, user: UserContext) -> ExecutionRow:
+        row = await self.archive.find(prompt_id, user)
+        if row is None:
+            raise ApiError(404, f"There is no execution {prompt_id!r}.")
+        return row
+
+
+def _check_ended(row: ExecutionRow) -> None:
+    if not ExecutionStatus(row.status).is_final:
+        raise ApiError(409, f"Execution {row.id} has not ended.")
+
+
+def _entry(row: ExecutionRow) -> HistoryEntry:
+    return HistoryEntry(
+        row.id,
+        ExecutionStatus(row.status),
+        row.submitted_at,
+        row.user_id,
+        row.workflow_name,
+        row.project_id,
+        row.started_at,
+        row.completed_at,
+        None if row.started_at is None or row.completed_at is None else row.completed_at - row.started_at,
+        row.error_info,
+    )
