@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx2
 import pytest
 
 from support.attacks import ATTACKS
+from support.plugins import install, on_path
 from support.server import Server, serve
 
 FAM = "/api/fam"
@@ -286,6 +289,53 @@ async def test_a_gigabyte_costs_no_memory(tmp_path: Path) -> None:
         answer = await server.http.post(f"{FAM}/upload/{encoded('user://')}", content=body(), headers=headers, timeout=200)
         assert answer.json()[0]["size"] == size
         assert peak(server.process.pid) - before < 64 * 1024**2
+
+
+CRASH = """
+    import os, signal
+
+    replace = os.replace
+
+    def crash(source, target, **options):
+        if "crash" in str(target):
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target, **options)
+
+    os.replace = crash
+"""
+
+
+@pytest.mark.parametrize("way", ["write", "upload", "project"])
+async def test_a_crash_between_write_and_rename_leaves_the_old_file(tmp_path: Path, way: str) -> None:
+    """`kill -9` at that very moment: the file is as it was, and the next start removes what was half done."""
+
+    async def write(server: Server, text: str) -> None:
+        if way == "write":
+            await server.http.post(f"{FAM}/write-json", json={"logicalPath": "user://f/crash.json", "content": text})
+        elif way == "upload":
+            await server.http.post(f"{FAM}/upload/{encoded('user://f')}", files={"files": ("crash.json", json.dumps(text))})
+        else:
+            workflow = {"id": "w", "name": "crash", "nodes": [], "edges": [], "viewport": {"x": 0, "y": 0, "zoom": 1}, "description": text}
+            for _ in range(2):  # stored, then changed
+                await server.http.request("PUT", "/api/projects/f/workflows/w", json=workflow)
+
+    place = "user://projects/f/workflows/crash.json" if way == "project" else "user://f/crash.json"
+    async with serve(tmp_path) as server:
+        if way == "project":
+            await server.http.post("/api/projects", json={"name": "f"})
+            await server.http.post("/api/projects/f/workflows", json={"id": "w", "name": "crash", "nodes": [], "edges": []})
+        await write(server, "old")
+        before = (await server.http.get(f"{FAM}/read/{encoded(place)}")).json()
+        assert "old" in json.dumps(before)
+    async with serve(tmp_path, **on_path(install(tmp_path / "packs", "crash", CRASH))) as server:
+        with pytest.raises(httpx2.TransportError):
+            await write(server, "new")
+        assert await server.stop() == -signal.SIGKILL
+    users = tmp_path / "data" / "users"
+    assert [path.name for path in users.rglob(".writing-*")] != []
+    async with serve(tmp_path) as server:
+        assert (await server.http.get(f"{FAM}/read/{encoded(place)}")).json() == before
+    assert list(users.rglob(".writing-*")) == []
 
 
 async def test_the_panel_script(server: Server) -> None:

@@ -1,13 +1,19 @@
 """The plugin: logical paths as a service, and files over HTTP."""
 
+import asyncio
+import time
+
 from tavernkeep import ConfigSection, Route, Services, hookimpl
 from tavernkeep.app import App
 from tavernkeep_files.contracts import Files
-from tavernkeep_files.service import FileStore
+from tavernkeep_files.service import FileStore, sweep
 
 
 class FilesPlugin:
     """Logical paths: each user's files, the shared library, the server's own folders."""
+
+    def __init__(self) -> None:
+        self._sweeping: asyncio.Task[None] | None = None
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
@@ -27,6 +33,17 @@ class FilesPlugin:
             ("system", "config"): config.file.parent,
         }
         services.add(Files, FileStore(config.data / "users", roots, config.data, config.file), owner=owner)
+
+    @hookimpl
+    async def startup(self, app: App) -> None:
+        if app.serving:
+            folders = [app.config.data, app.config.folder("library"), app.config.folder("public"), app.config.folder("logs")]
+            self._sweeping = asyncio.create_task(asyncio.to_thread(sweep, folders, time.time()), name="files sweeps")
+
+    @hookimpl
+    async def shutdown(self) -> None:
+        if self._sweeping is not None:
+            await asyncio.wait([self._sweeping])
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

@@ -5,7 +5,7 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -106,6 +106,22 @@ def write_whole(path: Path, data: bytes, shown: str) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise path_error(error, shown) from None
+
+
+def sweep(folders: Iterable[Path], before: float) -> None:
+    """Remove what a crash left half written.
+
+    Args:
+        before: Seconds since 1970; what was written later is somebody's who is at it.
+    """
+    for folder in folders:
+        for place, _, names in os.walk(folder):
+            for name in names:
+                if name.startswith(TEMPORARY):
+                    with contextlib.suppress(OSError):
+                        left = Path(place, name)
+                        if left.stat().st_mtime < before:
+                            left.unlink()
 
 
 def sync_folder(folder: Path) -> None:
