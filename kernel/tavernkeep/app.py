@@ -89,18 +89,19 @@ class App:
         assert self._scheduler is not None, "the app is not started"
         return self._scheduler
 
-    async def start(self, *, serving: bool) -> None:
+    async def start(self, *, serving: bool, alone: bool = False) -> None:
         """Bring everything up, in the order in which one needs the other.
 
         Args:
             serving: Take the data folder for this process alone, and build the HTTP surface.
+            alone: Take the data folder for this process alone in any case.
 
         Raises:
             StartError: In one line, what stands in the way. What was brought up is taken down again.
         """
         self.serving = serving
         try:
-            self._open_data_folder(exclusive=serving)
+            self._open_data_folder(exclusive=serving or alone)
             await self.open_storage()
             if self._storage is not None:
                 tell = _log.info if serving else _log.debug

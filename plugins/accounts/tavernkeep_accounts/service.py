@@ -13,7 +13,7 @@ from tortoise.queryset import QuerySet
 
 from tavernkeep import ApiError, UserContext
 from tavernkeep.wire import iso
-from tavernkeep_accounts.contracts import DEFAULT_UID, Account
+from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey
 from tavernkeep_accounts.models import Credential, ServiceKey, User
 from tavernkeep_secrets.contracts import Secrets
 
@@ -78,6 +78,33 @@ class UserAccounts:
         """Note where a user's picture is."""
         await User.filter(uid=uid).update(avatar_url=url)
 
+    # What another installation had
+
+    async def take_over(self, account: Account) -> bool:
+        """See `Accounts`."""
+        if await User.exists(uid=account.uid):
+            return False
+        name = account.username
+        while await User.exists(username=name):
+            name += "_"
+        user = User(uid=account.uid, username=name, is_admin=account.is_admin, avatar_url=account.avatar_url)
+        await user.save()
+        await User.filter(uid=account.uid).update(created_at=account.created_at)
+        return True
+
+    async def take_over_key(self, uid: str, key: ForeignKey) -> bool:
+        """See `Accounts`."""
+        values = {"name": key.name, "prefix": key.prefix, "digest": key.digest, "scopes": list(key.scopes), "created_at": key.created_at}
+        _, made = await ServiceKey.get_or_create(id=key.id, defaults={"user_id": uid, **values})
+        return made
+
+    async def take_over_credential(self, uid: str, id_: str, service: str, display_name: str | None, credential: str) -> bool:
+        """See `Accounts`."""
+        if await Credential.exists(id=id_):
+            return False
+        await self.add_credential(uid, service, credential, display_name, id_)
+        return True
+
     # API keys
 
     async def keys(self, uid: str) -> list[dict[str, Any]]:
@@ -125,11 +152,13 @@ class UserAccounts:
         """A user's credentials, the newest first, with hints for people."""
         return [_credential(entry) for entry in await Credential.filter(user_id=uid)]
 
-    async def add_credential(self, uid: str, service: str, credential: str, display_name: str | None) -> dict[str, Any]:
-        """Keep a credential, sealed."""
+    async def add_credential(
+        self, uid: str, service: str, credential: str, display_name: str | None, id_: str | None = None
+    ) -> dict[str, Any]:
+        """Keep a credential, sealed; under a new id where none is given."""
         long = len(credential) > 2 * _HINT
         made = await Credential.create(
-            id=str(uuid.uuid4()),
+            id=id_ or str(uuid.uuid4()),
             user_id=uid,
             service_name=service,
             display_name=display_name,

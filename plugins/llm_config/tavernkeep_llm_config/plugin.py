@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tavernkeep import ModelSet, Route, Services, hookimpl
 from tavernkeep.app import App
+from tavernkeep_llm_config.contracts import LlmImport
 from tavernkeep_nodes_llm.contracts import Llm
 from tavernkeep_secrets.contracts import Secrets
 
@@ -25,12 +26,13 @@ class LlmConfigPlugin:
         return [ModelSet("llm_config", "tavernkeep_llm_config.models", Path(__file__).parent / "migrations")]
 
     @hookimpl
-    def register_services(self, services: Services) -> None:
+    def register_services(self, services: Services, owner: str) -> None:
         from tavernkeep_llm_config.service import LlmStore
 
         llm = services.get(Llm)
         self._store = LlmStore(services.get(Secrets), llm.source)
         llm.source = self._store
+        services.add(LlmImport, self._store, owner=owner)
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

@@ -1,7 +1,7 @@
 """The channels and models of each user; `GenericLlmRequest` finds its channel here."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 import attrs
@@ -10,7 +10,7 @@ from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
 from tavernkeep import ApiError, UserContext
-from tavernkeep.wire import iso
+from tavernkeep.wire import iso, structure, unstructure
 from tavernkeep_llm_config.models import ChannelRow, ModelRow
 from tavernkeep_nodes_llm.contracts import Channel, ChannelSource
 from tavernkeep_secrets.contracts import Secrets
@@ -97,11 +97,25 @@ class LlmStore:
 
     async def create(self, body: ChannelBody, user: UserContext) -> dict[str, Any]:
         """Add a channel."""
+        return _shown(await self._create(str(uuid.uuid4()), body, user.uid))
+
+    async def _create(self, id_: str, body: ChannelBody, user_id: str) -> ChannelRow:
         key = body.api_key or ""
-        row = await ChannelRow.create(
-            id=str(uuid.uuid4()), user_id=user.uid, **_columns(body), sealed_key=self.box.seal(key), key_hint=hint_of(key)
-        )
-        return _shown(row)
+        return await ChannelRow.create(id=id_, user_id=user_id, **_columns(body), sealed_key=self.box.seal(key), key_hint=hint_of(key))
+
+    async def take_over_channel(self, user_id: str, id_: str, channel: Mapping[str, Any]) -> bool:
+        """See `LlmImport`."""
+        body = structure(channel, ChannelBody)
+        if await ChannelRow.exists(id=id_):
+            return False
+        await self._create(id_, body, user_id)
+        return True
+
+    async def take_over_model(self, user_id: str, model: Mapping[str, Any]) -> bool:
+        """See `LlmImport`."""
+        content = unstructure(structure(model, ModelBody))
+        _, made = await ModelRow.get_or_create(user_id=user_id, model_id=content["modelId"], defaults={"content": content})
+        return made
 
     async def update(self, id_: str, body: ChannelBody, user: UserContext) -> dict[str, Any]:
         """Change a channel. Raises `ApiError` 404."""

@@ -1,0 +1,1 @@
+"""Takes over an installation of ComfyTavern."""

@@ -1,0 +1,327 @@
+"""`tavernkeep import DIR`."""
+
+import asyncio
+import json
+import os
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import click
+
+from tavernkeep.app import App
+from tavernkeep.cli import loaded_app
+from tavernkeep.config import CORE_SECTIONS, ConfigError, ConfigSource, config_schema
+from tavernkeep.wire import Invalid, loads
+from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, ForeignKey
+from tavernkeep_importer.ciphers import looks_sealed, open_sealed
+from tavernkeep_importer.database import ForeignData, Row, databases_in, decoded, first, moment, read_database, text
+from tavernkeep_importer.folders import copy_folder
+from tavernkeep_llm_config.contracts import LlmImport
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
+_USER_FOLDERS: Final = ("userData", "users", "data/users", "data/userData")
+_LIBRARIES: Final = ("library", "data/library")
+_NOBODYS: Final = "whose user is not there, left out"
+_CHANNEL_FIELDS: Final = {
+    "providerid": "providerId",
+    "adaptertype": "adapterType",
+    "modellistendpoint": "modelListEndpoint",
+}
+_MODEL_FIELDS: Final = {
+    "modeltype": "modelType",
+    "groupname": "groupName",
+    "icon": "icon",
+    "defaultchannelid": "defaultChannelId",
+    "tokenizerid": "tokenizerId",
+}
+# These are not taken over: where things are is this installation's own matter, and its secrets are sealed with its own key.
+_NOT_TAKEN: Final = (
+    "paths",
+    "plugins",
+    "customPluginsPaths",
+    "storage",
+    "userManagement.accessPasswordHash",
+    "security.masterEncryptionKeyValue",
+)
+
+
+@click.command("import")
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--database", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its database; looked for in DIR.")
+@click.option("--user-data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Its folder with a folder for each user.")
+@click.option("--library", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Its shared library.")
+@click.option("--master-key", envvar="MASTER_ENCRYPTION_KEY", help="What its credentials are sealed with; its config.json's when left out.")
+@click.pass_context
+def import_(
+    context: click.Context,
+    folder: Path,
+    dry_run: bool,
+    database: Path | None,
+    user_data: Path | None,
+    library: Path | None,
+    master_key: str | None,
+) -> None:
+    """Take over an installation of ComfyTavern.
+
+    Its configuration, users, API keys, credentials, LLM channels and models, the users' files and the shared library. What is here already
+    is left as it is, so that it can be run again; nothing in DIR changes. Passwords are not taken over.
+    """
+    app = loaded_app(context)
+    source = Source.find(folder.resolve(), database, user_data, library, master_key)
+    click.echo(f"{'What would be taken over' if dry_run else 'Taking over'} from {source.folder} into {app.config.data}:")
+    asyncio.run(Import(app, source, dry_run).run())
+
+
+@attrs.frozen
+class Source:
+    """Another installation.
+
+    Attributes:
+        user_data: With a folder for each user.
+        master_key: What its secrets are sealed with.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    databases: list[Path]
+    user_data: Path | None
+    library: Path | None
+    master_key: str | None = attrs.field(repr=False)
+
+    @classmethod
+    def find(cls, folder: Path, database: Path | None, user_data: Path | None, library: Path | None, master_key: str | None) -> "Source":
+        """Look around in a folder.
+
+        Raises:
+            click.ClickException: Its `config.json` cannot be read.
+        """
+        config: Any = {}
+        file = folder / "config.json"
+        if file.is_file():
+            try:
+                config = loads(file.read_bytes())
+            except (OSError, Invalid) as error:
+                raise click.ClickException(f"{file} cannot be read: {error}") from None
+        if not isinstance(config, dict):
+            raise click.ClickException(f"{file} is no object")
+        security = config.get("security")
+        named = security.get("masterEncryptionKeyValue") if isinstance(security, dict) else None
+        return cls(
+            folder,
+            config,
+            [database] if database else list(databases_in(folder)),
+            user_data or _first_folder(folder, _USER_FOLDERS),
+            library or _first_folder(folder, _LIBRARIES),
+            master_key or (named if isinstance(named, str) else None),
+        )
+
+
+def _first_folder(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
+
+
+@attrs.define
+class Import:
+    """One import. It says each thing that it does, or would do."""
+
+    app: App
+    source: Source
+    dry_run: bool
+
+    async def run(self) -> None:
+        """Do it all."""
+        self._config()
+        if self.dry_run:
+            await self._database(None, None)
+            await self._files()
+            return
+        await self.app.start(serving=False, alone=True)
+        try:
+            accounts = self.app.services.get(Accounts)
+            await accounts.default()
+            await self._database(accounts, self.app.services.find(LlmImport))
+            await self._files()
+        finally:
+            await self.app.stop()
+
+    def _say(self, what: str, line: str) -> None:
+        click.echo(f"  {what:14} {line}")
+
+    # Configuration
+
+    def _config(self) -> None:
+        file = self.app.config.file
+        try:
+            mine = json.loads(file.read_bytes()) if file.exists() else {}
+        except ValueError:
+            mine = {}
+        taken: list[str] = []
+        schema = config_schema(self.app.sections)
+        merged = _merge(mine, self.source.config, schema, schema["$defs"], "", taken)
+        try:
+            ConfigSource(file, merged, {}).resolve(self.app.sections)
+        except ConfigError as error:
+            self._say("configuration", f"left out: {'; '.join(map(str, error.problems))}")
+            return
+        self._say("configuration", ", ".join(taken) or "nothing new")
+        if taken and not self.dry_run:
+            temporary = file.with_name(f".writing-{file.name}")
+            temporary.write_text(json.dumps(merged, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            os.replace(temporary, file)
+
+    # Database
+
+    async def _database(self, accounts: Accounts | None, llm: LlmImport | None) -> None:
+        if not self.source.databases:
+            self._say("database", "none found (name it with --database)")
+        for path in self.source.databases:
+            try:
+                data = read_database(path)
+            except sqlite3.Error as error:
+                self._say("database", f"{path} cannot be read: {error}")
+                continue
+            if any(data.rows.values()) or len(self.source.databases) == 1:
+                await self._take(path, data, accounts, llm)
+
+    async def _take(self, path: Path, data: ForeignData, accounts: Accounts | None, llm: LlmImport | None) -> None:
+        kinds = "; ".join(f"{kind} from {', '.join(tables)}" for kind, tables in data.tables.items() if tables)
+        self._say("database", f"{path}: {kinds or 'no table that is known'}")
+        if data.left_out:
+            self._say("", f"left out: {', '.join(data.left_out)}")
+        steps: tuple[tuple[str, Callable[[Row], Awaitable[str]]], ...] = (
+            ("users", lambda row: self._user(row, accounts)),
+            ("keys", lambda row: self._key(row, accounts)),
+            ("credentials", lambda row: self._credential(row, accounts)),
+            ("channels", lambda row: self._channel(row, llm)),
+            ("models", lambda row: self._model(row, llm)),
+        )
+        for kind, take in steps:
+            outcomes = Counter([await take(row) for row in data.rows[kind]])
+            if outcomes:
+                self._say(kind, ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())))
+
+    def _done(self, made: bool) -> str:
+        return "taken over" if made else "here already"
+
+    async def _user(self, row: Row, accounts: Accounts | None) -> str:
+        uid, name = text(row, "uid", "id"), text(row, "username")
+        if not uid or not name:
+            return "without an id or a name, left out"
+        account = Account(uid, name, bool(first(row, "isadmin", "admin")) or uid == DEFAULT_UID, moment(first(row, "createdat")))
+        return self._done(await accounts.take_over(account)) if accounts else "found"
+
+    async def _key(self, row: Row, accounts: Accounts | None) -> str:
+        digest = text(row, "hashedkey", "keyhash", "hash", "digest") or ""
+        if not _SHA256.fullmatch(digest):
+            return "hashed in another way than SHA-256, left out (make new ones)"
+        scopes = decoded(first(row, "scopes"))
+        if accounts is not None and await accounts.get(_owner(row)) is None:
+            return _NOBODYS
+        key = ForeignKey(
+            text(row, "id") or digest[:36],
+            text(row, "name"),
+            (text(row, "prefix", "keyprefix") or "")[:16],
+            digest.lower(),
+            [str(scope) for scope in scopes] if isinstance(scopes, list) else ["*"],
+            moment(first(row, "createdat")),
+        )
+        return self._done(await accounts.take_over_key(_owner(row), key)) if accounts else "found"
+
+    async def _credential(self, row: Row, accounts: Accounts | None) -> str:
+        secret = self._opened(text(row, "encryptedcredential", "credential", "encryptedvalue") or "")
+        id_ = text(row, "id")
+        if secret is None or id_ is None:
+            return "that the key does not open, left out"
+        if accounts is None:
+            return "found"
+        if await accounts.get(_owner(row)) is None:
+            return _NOBODYS
+        service, shown = text(row, "servicename", "service") or "", text(row, "displayname")
+        return self._done(await accounts.take_over_credential(_owner(row), id_, service, shown, secret))
+
+    async def _channel(self, row: Row, llm: LlmImport | None) -> str:
+        key = self._opened(text(row, "apikey", "encryptedapikey") or "")
+        id_ = text(row, "id")
+        if key is None or id_ is None:
+            return "whose key cannot be opened, left out"
+        models, headers = decoded(first(row, "supportedmodels")), decoded(first(row, "customheaders"))
+        channel = {
+            "label": text(row, "label", "name") or "",
+            "baseUrl": text(row, "baseurl") or "",
+            "apiKey": key,
+            "supportedModels": [str(model) for model in models] if isinstance(models, list) else [],
+            "customHeaders": {str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {},
+            "disabled": bool(first(row, "disabled")),
+            **{field: text(row, column) for column, field in _CHANNEL_FIELDS.items() if text(row, column)},
+        }
+        return await self._checked(lambda: llm.take_over_channel(_owner(row), id_, channel)) if llm else "found"
+
+    async def _model(self, row: Row, llm: LlmImport | None) -> str:
+        capabilities, tags = decoded(first(row, "capabilities")), decoded(first(row, "tags"))
+        model = {
+            "modelId": text(row, "modelid") or "",
+            "displayName": text(row, "displayname") or "",
+            "capabilities": [str(entry) for entry in capabilities] if isinstance(capabilities, list) else [],
+            **({"tags": [str(tag) for tag in tags]} if isinstance(tags, list) else {}),
+            **{field: text(row, column) for column, field in _MODEL_FIELDS.items() if text(row, column)},
+        }
+        return await self._checked(lambda: llm.take_over_model(_owner(row), model)) if llm else "found"
+
+    async def _checked(self, take: Callable[[], Awaitable[bool]]) -> str:
+        try:
+            return self._done(await take())
+        except Invalid as invalid:
+            return f"left out ({invalid})"
+
+    def _opened(self, value: str) -> str | None:
+        if not looks_sealed(value):
+            return value
+        return open_sealed(value, self.source.master_key) if self.source.master_key else None
+
+    # Files
+
+    async def _files(self) -> None:
+        folders = [(self.source.user_data, self.app.config.data / "users", "users' files", "--user-data")]
+        folders.append((self.source.library, self.app.config.folder("library"), "library", "--library"))
+        for source, target, what, option in folders:
+            if source is None:
+                self._say(what, f"no folder found (name it with {option})")
+                continue
+            copied = await asyncio.to_thread(copy_folder, source, target, dry_run=self.dry_run)
+            self._say(what, f"{source}: {copied.new} new, {copied.same} here already")
+            for name in copied.different:
+                self._say("", f"{name} is here with another content, left as it is")
+            for name in copied.unsafe:
+                self._say("", f"{name} has no safe name, or is a link, left out")
+
+
+def _owner(row: Row) -> str:
+    return text(row, "userid", "useruid", "uid") or DEFAULT_UID
+
+
+def _merge(mine: Any, theirs: Any, schema: Any, definitions: Any, path: str, taken: list[str]) -> Any:
+    """What is set there, is known here and is not set here, added; `taken` gets the keys."""
+    while isinstance(schema, dict) and "$ref" in schema:
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    known = schema.get("properties", {}) if isinstance(schema, dict) else {}
+    if not isinstance(theirs, dict) or not isinstance(mine, dict):
+        return mine
+    merged = dict(mine)
+    for key, value in theirs.items():
+        here = f"{path}.{key}" if path else key
+        if key not in known or here in _NOT_TAKEN or value is None or (not path and key not in CORE_SECTIONS):
+            continue
+        if isinstance(value, dict):
+            inner = _merge(mine.get(key, {}), value, known[key], definitions, here, taken)
+            if inner:
+                merged[key] = inner
+        elif key not in mine:
+            merged[key] = value
+            taken.append(here)
+    return merged
