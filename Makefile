@@ -36,7 +36,7 @@ serve: $(VENV)/.serve
 test: $(VENV)/.dev
 	$(PYTEST) --cov --cov-report=term --cov-report=xml -m "not slow"
 
-test-slow: $(VENV)/.dev  # the browser tests want Chromium: apt-get install chromium
+test-slow: $(VENV)/.dev  # they want more than Python: apt-get install chromium nginx systemd
 	$(PYTEST) -m slow
 
 check: $(VENV)/.dev

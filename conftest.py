@@ -2,12 +2,16 @@
 
 import doctest
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
+from typing import Any
 
+import httpx2
 from sybil import Example, Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
@@ -37,8 +41,33 @@ def run_session(example: Example) -> None:
                 raise AssertionError(f"$ {command}\nprinted\n{ran.stdout}\nand not\n{wanted}")
 
 
-pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), CodeBlockParser(language="console", evaluator=run_session)],
-    patterns=["README.md", "docs/*.md", "docs/how-to/*.md", "docs/reference/*.md"],
+def start_server(namespace: dict[str, Any]) -> None:
+    """For the pages of the features: a server in a fresh folder, and `here`, a client of it."""
+    folder = namespace["_folder"] = tempfile.TemporaryDirectory()
+    command = [sys.executable, "-m", "tavernkeep", "serve", "--port", "0"]
+    server = namespace["_server"] = subprocess.Popen(command, cwd=folder.name, stderr=subprocess.PIPE, text=True)
+    url = next(found[1] for line in server.stderr if (found := re.search(r"is ready at (http://\S+)", line)))
+    threading.Thread(target=server.stderr.read, daemon=True).start()  # it must not wait for a reader of its log
+    namespace["here"] = httpx2.Client(base_url=url)
+
+
+def stop_server(namespace: dict[str, Any]) -> None:
+    """End it."""
+    namespace["here"].close()
+    namespace["_server"].terminate()
+    namespace["_server"].wait()
+    namespace["_server"].stderr.close()
+    namespace["_folder"].cleanup()
+
+
+PARSERS = [PythonCodeBlockParser(), CodeBlockParser(language="console", evaluator=run_session)]
+PAGES = Sybil(parsers=PARSERS, patterns=["README.md", "docs/*.md", "docs/how-to/*.md", "docs/reference/*.md"], path=str(ROOT))
+FEATURES = Sybil(
+    parsers=PARSERS,
+    patterns=["docs/features/*.md"],
+    excludes=["docs/features/index.md"],
     path=str(ROOT),
-).pytest()
+    setup=start_server,
+    teardown=stop_server,
+)
+pytest_collect_file = (PAGES + FEATURES).pytest()
