@@ -9,7 +9,7 @@ import attrs
 import filelock
 import structlog
 
-from tavernkeep.auth import AuthProvider
+from tavernkeep.auth import AuthProvider, Revocations
 from tavernkeep.authoring import Node
 from tavernkeep.config import Config, ConfigSection, ConfigSource, ExecutionConfig, PluginsConfig, StartError, StorageConfig
 from tavernkeep.events import EventBus
@@ -44,6 +44,7 @@ class App:
     sections: Mapping[str, type]
     services: Services = attrs.field(factory=Services)
     events: EventBus = attrs.field(factory=EventBus)
+    revocations: Revocations = attrs.field(factory=Revocations)
     nodes: NodeRegistry = attrs.field(factory=NodeRegistry)
     routes: list[tuple[str, Route]] = attrs.field(factory=list)
     messages: dict[str, WebSocketMessage] = attrs.field(factory=dict)
@@ -107,6 +108,7 @@ class App:
                 tell = _log.info if serving else _log.debug
                 for migration in await self._storage.migrate():
                     tell("migration applied", app=migration.app, version=migration.version)
+            self.services.add(Revocations, self.revocations, owner="kernel")
             for _ in self.plugins.call("register_services", app=self, services=self.services):
                 pass
             self.collect_nodes()

@@ -1,11 +1,14 @@
 """Who somebody is, and the contract of what finds it out."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import attrs
 
 BEARER: Final = "bearer"
+EVERYTHING: Final = frozenset({"*"})
+READ_ONLY: Final = frozenset({"*:read", "account:self"})
 
 
 @attrs.frozen
@@ -14,19 +17,70 @@ class UserContext:
 
     Attributes:
         uid: The user's identifier; what data belongs to.
-        scopes: What the caller may do. `"*"` is everything.
+        scopes: What the caller may do with what let them in: `"*"` is everything, `"*:read"` is all that ends so.
+        role: What the user may do at all, in the same form.
+        credential: What let them in: `session:ID`, `key:ID`, or nothing.
+        valid_until: When that ends, in seconds since 1970, UTC.
     """
 
     uid: str
     username: str
     is_admin: bool = False
-    scopes: frozenset[str] = frozenset({"*"})
+    scopes: frozenset[str] = EVERYTHING
+    role: frozenset[str] = EVERYTHING
+    credential: str = ""
+    valid_until: float | None = None
 
-    def may(self, scope: str) -> bool:
-        """Whether the caller has a scope. Scopes that begin with `admin` are for administrators alone."""
+    def may(self, scope: str, resource: str | None = None) -> bool:
+        """Whether the caller has a scope, or has it for one resource (as `project:read:ID`).
+
+        Scopes that begin with `admin` are for administrators alone.
+        """
         if scope.partition(":")[0] == "admin" and not self.is_admin:
             return False
-        return "*" in self.scopes or scope in self.scopes
+        return _within(self.role, scope, None) and _within(self.scopes, scope, resource)
+
+
+def _within(scopes: frozenset[str], scope: str, resource: str | None) -> bool:
+    if "*" in scopes or scope in scopes or f"*:{scope.rpartition(':')[2]}" in scopes:
+        return True
+    return resource is not None and f"{scope}:{resource}" in scopes
+
+
+@attrs.define(eq=False)
+class Revocations:
+    """Tells those who are connected by a session, a key or as a user that it is no longer good."""
+
+    _watchers: dict[str, list[Callable[[], None]]] = attrs.field(factory=dict)
+
+    def watch(self, user: UserContext, end: Callable[[], None]) -> Callable[[], None]:
+        """Call a function once what let a user in, or the user, is revoked; the returned function ends that."""
+        names = [name for name in (user.credential, f"user:{user.uid}") if name]
+        for name in names:
+            self._watchers.setdefault(name, []).append(end)
+
+        def unwatch() -> None:
+            for name in names:
+                with contextlib.suppress(KeyError, ValueError):
+                    self._watchers[name].remove(end)
+                    if not self._watchers[name]:
+                        del self._watchers[name]
+
+        return unwatch
+
+    def revoke(self, names: Iterable[str]) -> None:
+        """End what is connected by these: `session:ID`, `key:ID`, `user:UID`."""
+        for name in names:
+            for end in list(self._watchers.get(name, ())):
+                end()
+
+
+class AuditLog(Protocol):
+    """Keeps what an operator must be able to look up later; a service that a plugin may provide."""
+
+    def note(self, action: str, user: UserContext | None, *, target: str = "", address: str | None = None, **details: Any) -> None:
+        """Note an action, such as `login` or `key.created`; never waits, never fails. No secret may be in it."""
+        ...
 
 
 @attrs.frozen

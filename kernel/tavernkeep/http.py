@@ -29,11 +29,21 @@ class ApiError(Exception):
         status: 400 to 599.
         details: Plain JSON data that says more.
         body: The whole answer, where clients expect another shape.
+        headers: Further headers of the answer.
     """
 
-    def __init__(self, status: int, message: str, details: Any = None, *, body: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        details: Any = None,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers = dict(headers or {})
         self.body = dict(body) if body is not None else {"error": message} | ({} if details is None else {"details": details})
 
 
@@ -50,6 +60,7 @@ class Route:
         summary: One line for the documentation; the first line of the handler's docstring when empty.
         own_login: The handler looks at `Authorization` itself: what stands there is nothing of the auth provider's.
         max_body: How long the body may be, in bytes, where that is not the configured limit for all.
+        resource: The parameter that holds what a finer scope is for: with `project_id`, `project:read:inn` is enough for the project `inn`.
         content: What the body is where it is no JSON, for the documentation: `multipart/form-data`, `application/octet-stream`.
     """
 
@@ -65,6 +76,7 @@ class Route:
     own_login: bool = False
     max_body: int | None = None
     content: str = ""
+    resource: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if (self.scope is None) != self.public:
@@ -80,6 +92,8 @@ class Request:
         body: Reads the whole body, within the configured limit.
         chunks: The body piece by piece, for what should not stand in memory; who sends it is held back while nobody reads.
         parts: A multipart body part by part, in order; each is read before the next is asked for.
+        client: The address that it comes from; behind a trusted proxy, what that says.
+        secure: Whether it came by TLS.
     """
 
     method: str
@@ -89,6 +103,13 @@ class Request:
     body: Callable[[], Awaitable[bytes]]
     chunks: Callable[[], AsyncIterator[bytes]]
     parts: Callable[[], AsyncIterator["Part"]]
+    client: str | None = None
+    secure: bool = False
+
+    @property
+    def user_agent(self) -> str:
+        """What the client says that it is."""
+        return self.headers.get("user-agent", "")[:200]
 
 
 @attrs.frozen

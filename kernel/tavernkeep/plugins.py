@@ -200,19 +200,25 @@ class Plugins:
 
     async def acall(self, hook: str, *, backwards: bool = False, **arguments: Any) -> AsyncIterator[tuple[Plugin, Exception | None]]:
         """Await an asynchronous hook plugin by plugin; gives each plugin with the exception that it raised, if any."""
+        async for plugin, error, _ in self.agather(hook, backwards=backwards, **arguments):
+            yield plugin, error
+
+    async def agather(self, hook: str, *, backwards: bool = False, **arguments: Any) -> AsyncIterator[tuple[Plugin, Exception | None, Any]]:
+        """Await an asynchronous hook plugin by plugin; gives each with the exception that it raised, if any, and with what it gave."""
         for plugin in list(reversed(self._ordered) if backwards else self._ordered):
             caller = self._caller(plugin, hook)
             if caller is None:
                 continue
+            result = None
             try:
                 for awaitable in caller(**arguments):
-                    await awaitable
+                    result = await awaitable
             except StartError:
                 raise
             except Exception as error:
-                yield plugin, error
+                yield plugin, error, None
             else:
-                yield plugin, None
+                yield plugin, None, result
 
     def _caller(self, plugin: Plugin, hook: str) -> Any:
         """The hook as this one plugin implements it, or `None` when it does not."""

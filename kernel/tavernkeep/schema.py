@@ -6,6 +6,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -54,6 +55,8 @@ class SchemaBuilder:
             return {"type": "string", "enum": [member.value for member in type_]}
         if attrs.has(type_):
             return self._reference(type_)
+        if type_ is datetime:
+            return {"type": "string", "format": "date-time"}
         container = origin or type_
         if isinstance(container, type) and issubclass(container, Mapping):
             return {"type": "object"} | ({"additionalProperties": self.of(arguments[1])} if arguments else {})

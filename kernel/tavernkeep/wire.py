@@ -266,6 +266,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook_factory(_is_tuple, _guarded(list, homogenous_tuple_structure_factory))
     converter.register_structure_hook_factory(is_mapping, _guarded(dict, mapping_structure_factory))
     converter.register_unstructure_hook_factory(attrs.has, lambda class_: make_dict_unstructure_fn(class_, converter, **_overrides(class_)))
+    converter.register_unstructure_hook(datetime, iso)
     configure_union_passthrough(str | int | float | bool | None, converter)
     return converter
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import attrs
 
-from tavernkeep import UserContext
+from tavernkeep import Credentials, UserContext
 
 DEFAULT_UID: Final = "default_user"
 
@@ -20,6 +20,33 @@ class Account:
     is_admin: bool
     created_at: datetime
     avatar_url: str | None = None
+    is_viewer: bool = False
+    disabled: bool = False
+
+    @property
+    def role(self) -> "Role":
+        """What the user may do."""
+        return "admin" if self.is_admin else "viewer" if self.is_viewer else "user"
+
+
+Role = Literal["admin", "user", "viewer"]
+
+
+@attrs.frozen
+class SessionInfo:
+    """A login, as its user sees it.
+
+    Attributes:
+        current: It is the one that asks.
+    """
+
+    id: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    user_agent: str
+    address: str | None = None
+    current: bool = False
 
 
 @attrs.frozen
@@ -45,6 +72,46 @@ class Accounts(Protocol):
         """The user with an identifier, or `None`."""
         ...
 
+    async def find(self, username: str) -> Account | None:
+        """The user of a name, or `None`."""
+        ...
+
+    async def everyone(self) -> list[Account]:
+        """Every user, the oldest first."""
+        ...
+
+    async def create(self, username: str, role: Role) -> Account:
+        """Make a user.
+
+        Raises:
+            ApiError: 409, somebody has the name; 422, it is no name.
+        """
+        ...
+
+    async def change(self, uid: str, *, role: Role | None = None, disabled: bool | None = None) -> Account:
+        """Change what a user may do. What they are connected by ends.
+
+        Raises:
+            ApiError: 404, there is no such user; 409, there would be no administrator left.
+        """
+        ...
+
+    async def delete(self, uid: str) -> None:
+        """Remove a user that was made in vain."""
+        ...
+
+    async def make_key(self, uid: str, name: str | None, scopes: Sequence[str], expires_at: datetime | None = None) -> dict[str, Any]:
+        """Make an API key; the one time that its `secret` is shown."""
+        ...
+
+    async def delete_key(self, uid: str, id_: str) -> None:
+        """Revoke an API key.
+
+        Raises:
+            ApiError: 404, the user has none of that id.
+        """
+        ...
+
     async def default(self) -> Account:
         """The one user of a server that has only one; made when it is first asked for."""
         ...
@@ -68,3 +135,66 @@ class Accounts(Protocol):
     async def by_key(self, key: str) -> UserContext | None:
         """Whom an API key stands for, with its scopes; `None` when there is no such key. Its use is noted."""
         ...
+
+
+class Sessions(Protocol):
+    """Logins of users, by a random token that only their browser has."""
+
+    async def begin(self, uid: str, *, address: str | None, agent: str) -> str:
+        """Log a user in; gives the token."""
+        ...
+
+    async def user_of(self, token: str) -> UserContext | None:
+        """Whom a token stands for; `None` when it is of no session that is good."""
+        ...
+
+    async def of(self, uid: str, current: str = "") -> list[SessionInfo]:
+        """A user's sessions, the last used first."""
+        ...
+
+    async def end(self, uid: str, id_: str) -> bool:
+        """End one of a user's sessions, with the sockets that it opened; tells whether there was one."""
+        ...
+
+    async def end_all(self, uid: str, but: str = "") -> None:
+        """End all of a user's sessions, or all but one."""
+        ...
+
+
+class Passwords(Protocol):
+    """Hashes and checks passwords, slowly and off the event loop; only so many at a time."""
+
+    async def hash(self, password: str) -> str:
+        """A password as it may be stored."""
+        ...
+
+    async def check(self, hashed: str | None, password: str) -> bool:
+        """Whether it is the password; for no hash as slow as for any."""
+        ...
+
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether a hash was made with less effort than is usual now, and should be made anew."""
+        ...
+
+    def is_hash(self, text: str) -> bool:
+        """Whether it is a hash that can be checked."""
+        ...
+
+
+_PLAIN_COOKIE: Final = "tavernkeep"
+_TLS_COOKIE: Final = "__Host-tavernkeep"
+
+
+def session_token(credentials: Credentials) -> str | None:
+    """The token of a session that a request shows in its cookie, or `None`."""
+    return credentials.cookies.get(_TLS_COOKIE) or credentials.cookies.get(_PLAIN_COOKIE)
+
+
+def session_cookie(token: str | None, *, secure: bool) -> dict[str, str]:
+    """The header that hands a browser its session, or (without a token) takes it away.
+
+    No script can read it, and no other site's page can send it along with anything but a plain visit.
+    """
+    name = f"{_TLS_COOKIE}={token or ''}; Secure" if secure else f"{_PLAIN_COOKIE}={token or ''}"
+    end = "" if token else "; Max-Age=0"
+    return {"Set-Cookie": f"{name}; Path=/; HttpOnly; SameSite=Lax{end}"}

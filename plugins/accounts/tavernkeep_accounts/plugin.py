@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tavernkeep import ModelSet, Route, Services, hookimpl
+from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.app import App
-from tavernkeep_accounts.contracts import Accounts
+from tavernkeep.auth import AuditLog, Revocations
+from tavernkeep_accounts.config import SessionConfig
+from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
 from tavernkeep_secrets.contracts import Secrets
 
 if TYPE_CHECKING:
@@ -21,19 +23,36 @@ class AccountsPlugin:
         self._accounts: UserAccounts | None = None
 
     @hookimpl
+    def register_config(self) -> list[ConfigSection]:
+        return [ConfigSection("sessions", SessionConfig)]
+
+    @hookimpl
     def register_models(self) -> list[ModelSet]:
         return [ModelSet("accounts", "tavernkeep_accounts.models", Path(__file__).parent / "migrations")]
 
     @hookimpl
-    def register_services(self, services: Services, owner: str) -> None:
+    def register_services(self, app: App, services: Services, owner: str) -> None:
+        from tavernkeep_accounts.passwords import Argon2Passwords
         from tavernkeep_accounts.service import UserAccounts
+        from tavernkeep_accounts.sessions import UserSessions
 
-        self._accounts = UserAccounts(services.get(Secrets))
+        revocations, config = services.get(Revocations), app.config.section(SessionConfig)
+        self._accounts = UserAccounts(services.get(Secrets), revocations)
         services.add(Accounts, self._accounts, owner=owner)
+        services.add(Sessions, UserSessions(revocations, config), owner=owner)
+        services.add(Passwords, Argon2Passwords(), owner=owner)
+
+    @hookimpl
+    async def hand_over(self, source: str, target: str) -> list[str]:
+        from tavernkeep_accounts.models import Credential, ServiceKey
+
+        await ServiceKey.filter(user_id=source).update(user_id=target)
+        await Credential.filter(user_id=source).update(user_id=target)
+        return []
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
         from tavernkeep_accounts.routes import AccountRoutes
 
         assert self._accounts is not None, "services are registered before routes"
-        return AccountRoutes(self._accounts, app.config.folder("public") / "avatars").routes()
+        return AccountRoutes(self._accounts, app.config.folder("public") / "avatars", app.services.find(AuditLog)).routes()

@@ -3,13 +3,15 @@
 import asyncio
 import io
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
 from tavernkeep import ApiError, Request, Route, UserContext
-from tavernkeep_accounts.service import UserAccounts
+from tavernkeep.auth import AuditLog
+from tavernkeep_accounts.service import UserAccounts, checked_name
 
 _SELF: Final = "account:self"
 _MAX_AVATAR: Final = 5 * 1024 * 1024  # bytes
@@ -26,11 +28,13 @@ class NewKey:
     """An API key to be made.
 
     Attributes:
-        scopes: What it may do; everything that its user may when left out.
+        scopes: What it may do; everything that its user may when left out. `project:read:ID` is for one project alone.
+        expires_at: When it ends, in ISO 8601; never when left out.
     """
 
     name: str | None = attrs.field(default=None, validator=attrs.validators.optional(_length(1, 100)))
     scopes: list[str] | None = None
+    expires_at: str | None = None
 
 
 @attrs.frozen
@@ -91,6 +95,11 @@ class AccountRoutes:
 
     accounts: UserAccounts
     avatars: Path
+    audit: AuditLog | None = None
+
+    def _note(self, action: str, user: UserContext, target: str, **details: Any) -> None:
+        if self.audit is not None:
+            self.audit.note(action, user, target=target, **details)
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -122,13 +131,16 @@ class AccountRoutes:
     async def make_key(self, body: NewKey, user: UserContext) -> dict[str, Any]:
         """Make an API key; its secret is shown this once."""
         scopes = sorted(user.scopes) if body.scopes is None else body.scopes
-        if beyond := [scope for scope in scopes if not user.may(scope)]:
+        if beyond := [scope for scope in scopes if not _may_give(user, scope)]:
             raise ApiError(403, f"You cannot give a scope that you do not have: {beyond[0]}.")
-        return await self.accounts.make_key(user.uid, body.name, scopes)
+        made = await self.accounts.make_key(user.uid, body.name, scopes, expiry(body.expires_at))
+        self._note("key.created", user, made["id"], scopes=scopes)
+        return made
 
     async def delete_key(self, id: str, user: UserContext) -> None:  # noqa: A002 - the name in the path
         """Revoke an API key."""
         await self.accounts.delete_key(user.uid, id)
+        self._note("key.revoked", user, id)
 
     async def credentials(self, user: UserContext) -> Credentials:
         """The user's credentials for services elsewhere, with hints."""
@@ -136,19 +148,18 @@ class AccountRoutes:
 
     async def add_credential(self, body: NewCredential, user: UserContext) -> dict[str, Any]:
         """Keep a credential, sealed."""
-        return await self.accounts.add_credential(user.uid, body.service_name, body.credential, body.display_name)
+        added = await self.accounts.add_credential(user.uid, body.service_name, body.credential, body.display_name)
+        self._note("credential.created", user, added["id"])
+        return added
 
     async def delete_credential(self, id: str, user: UserContext) -> None:  # noqa: A002 - the name in the path
         """Forget a credential."""
         await self.accounts.delete_credential(user.uid, id)
+        self._note("credential.removed", user, id)
 
     async def rename(self, body: NewName, user: UserContext) -> Renamed:
         """Give the user another name."""
-        name = body.username.strip()
-        if not name or any(ord(char) < 32 for char in name):
-            raise ApiError(
-                422, "The request does not have the expected shape.", [{"path": "username", "message": "is blank, or not printable"}]
-            )
+        name = checked_name(body.username)
         await self.accounts.rename(user.uid, name)
         return Renamed(True, "The name is changed.", name)
 
@@ -177,6 +188,30 @@ class AccountRoutes:
             if other != ending:
                 (self.avatars / f"{uid}.{other}").unlink(missing_ok=True)
         return f"/avatars/{target.name}"
+
+
+def _may_give(user: UserContext, scope: str) -> bool:
+    general, _, resource = scope.rpartition(":")
+    return user.may(scope) or (":" in general and user.may(general, resource))
+
+
+def expiry(text: str | None) -> datetime | None:
+    """When something ends, which is to be in the future.
+
+    Raises:
+        ApiError: 422, it is no time, or a past one.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
+    if moment is None or moment <= datetime.now(UTC):
+        problem = {"path": "expiresAt", "message": "must be a time to come, in ISO 8601"}
+        raise ApiError(422, "The request does not have the expected shape.", [problem])
+    return moment
 
 
 def picture_ending(data: bytes) -> str:

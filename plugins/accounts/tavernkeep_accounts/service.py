@@ -3,18 +3,21 @@
 import hashlib
 import hmac
 import secrets
+import unicodedata
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tortoise.exceptions import IntegrityError, ValidationError
 from tortoise.queryset import QuerySet
+from tortoise.transactions import in_transaction
 
 from tavernkeep import ApiError, UserContext
+from tavernkeep.auth import EVERYTHING, READ_ONLY, Revocations
 from tavernkeep.wire import iso
-from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey
-from tavernkeep_accounts.models import Credential, ServiceKey, User
+from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey, Role
+from tavernkeep_accounts.models import Credential, ServiceKey, SessionRow, User
 from tavernkeep_secrets.contracts import Secrets
 
 _DEFAULT_NAME: Final = "default"
@@ -22,6 +25,8 @@ _KEY_START: Final = "ctsk_"
 _KEY_BYTES: Final = 32
 _PREFIX_LENGTH: Final = len(_KEY_START) + 8
 _NOTE_USE_EVERY: Final = timedelta(minutes=1)
+_LONGEST_NAME: Final = 100  # characters
+_LONGEST_UID: Final = 64
 _HINT: Final = 4  # characters shown of each end of a credential
 
 
@@ -37,14 +42,57 @@ class UserAccounts:
         clock: The time, in UTC.
     """
 
-    def __init__(self, box: Secrets, clock: Callable[[], datetime] = now) -> None:
+    def __init__(self, box: Secrets, revocations: Revocations, clock: Callable[[], datetime] = now) -> None:
         self._box = box
+        self._revocations = revocations
         self._clock = clock
 
     async def get(self, uid: str) -> Account | None:
         """See `Accounts`."""
         user = await User.get_or_none(uid=uid)
         return _account(user) if user else None
+
+    async def find(self, username: str) -> Account | None:
+        """See `Accounts`."""
+        user = await User.get_or_none(username=username[:_LONGEST_NAME])
+        return _account(user) if user else None
+
+    async def everyone(self) -> list[Account]:
+        """See `Accounts`."""
+        return [_account(user) for user in await User.all()]
+
+    async def create(self, username: str, role: Role) -> Account:
+        """See `Accounts`."""
+        name = checked_name(username)
+        try:
+            user = await User.create(uid=str(uuid.uuid4()), username=name, is_admin=role == "admin", is_viewer=role == "viewer")
+        except IntegrityError:
+            raise ApiError(409, f"The name {name!r} is taken.") from None
+        return _account(user)
+
+    async def change(self, uid: str, *, role: Role | None = None, disabled: bool | None = None) -> Account:
+        """See `Accounts`."""
+        async with in_transaction():
+            user = await User.get_or_none(uid=uid[:_LONGEST_UID])
+            if user is None:
+                raise ApiError(404, "There is no such user.")
+            was_admin = user.is_admin and not user.disabled
+            if role is not None:
+                user.is_admin, user.is_viewer = role == "admin", role == "viewer"
+            if disabled is not None:
+                user.disabled = disabled
+            if was_admin and not (user.is_admin and not user.disabled):
+                others = await User.filter(is_admin=True, disabled=False).exclude(uid__in=[uid, DEFAULT_UID]).count()
+                if not others:
+                    raise ApiError(409, f"{user.username!r} is the last administrator.")
+            await user.save()
+        await SessionRow.filter(user_id=user.uid).delete()
+        self._revocations.revoke([f"user:{user.uid}"])
+        return _account(user)
+
+    async def delete(self, uid: str) -> None:
+        """See `Accounts`."""
+        await User.filter(uid=uid).delete()
 
     async def default(self) -> Account:
         """See `Accounts`."""
@@ -57,6 +105,7 @@ class UserAccounts:
             "uid": account.uid,
             "username": account.username,
             "isAdmin": account.is_admin,
+            "role": account.role,
             "createdAt": iso(account.created_at),
             "serviceApiKeys": await self.keys(account.uid),
             "externalCredentials": await self.credentials(account.uid),
@@ -111,8 +160,8 @@ class UserAccounts:
         """A user's keys, the newest first, without their secrets."""
         return [_key(key) for key in await ServiceKey.filter(user_id=uid)]
 
-    async def make_key(self, uid: str, name: str | None, scopes: list[str]) -> dict[str, Any]:
-        """Make a key; the one time that its secret is shown."""
+    async def make_key(self, uid: str, name: str | None, scopes: Sequence[str], expires_at: datetime | None = None) -> dict[str, Any]:
+        """See `Accounts`."""
         secret = _KEY_START + secrets.token_urlsafe(_KEY_BYTES)
         made = await ServiceKey.create(
             id=str(uuid.uuid4()),
@@ -120,7 +169,8 @@ class UserAccounts:
             name=name,
             prefix=secret[:_PREFIX_LENGTH],
             digest=_digest(secret),
-            scopes=scopes,
+            scopes=list(scopes),
+            expires_at=expires_at,
         )
         return {**_key(made), "secret": secret}
 
@@ -132,6 +182,7 @@ class UserAccounts:
         """
         if not await _deleted(ServiceKey.filter(user_id=uid, id=id_)):
             raise ApiError(404, "There is no such key.")
+        self._revocations.revoke([f"key:{id_}"])
 
     async def by_key(self, key: str) -> UserContext | None:
         """See `Accounts`."""
@@ -139,12 +190,12 @@ class UserAccounts:
         for candidate in await ServiceKey.filter(prefix=key[:_PREFIX_LENGTH]).select_related("user"):
             if hmac.compare_digest(candidate.digest, digest):
                 found = candidate
-        if found is None:
-            return None
         moment = self._clock()
+        if found is None or found.user.disabled or (found.expires_at is not None and found.expires_at <= moment):
+            return None
         if found.last_used_at is None or moment - found.last_used_at >= _NOTE_USE_EVERY:
             await ServiceKey.filter(id=found.id).update(last_used_at=moment)
-        return UserContext(found.user.uid, found.user.username, found.user.is_admin, frozenset(found.scopes))
+        return context_of(found.user, f"key:{found.id}", found.expires_at, frozenset(found.scopes))
 
     # Credentials for services elsewhere
 
@@ -178,6 +229,27 @@ class UserAccounts:
             raise ApiError(404, "There is no such credential.")
 
 
+def context_of(user: User, credential: str, expires_at: datetime | None, scopes: frozenset[str] = EVERYTHING) -> UserContext:
+    """Who somebody is, by what let them in."""
+    role = READ_ONLY if user.is_viewer and not user.is_admin else EVERYTHING
+    return UserContext(
+        user.uid, user.username, user.is_admin, scopes, role, credential, expires_at.timestamp() if expires_at is not None else None
+    )
+
+
+def checked_name(text: str) -> str:
+    """A name for a user.
+
+    Raises:
+        ApiError: 422, it is blank, too long or not printable.
+    """
+    name = unicodedata.normalize("NFC", text.strip())
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        problem = {"path": "username", "message": f"must have 1 to {_LONGEST_NAME} printable characters"}
+        raise ApiError(422, "The request does not have the expected shape.", [problem])
+    return name
+
+
 async def _deleted(rows: QuerySet[Any]) -> int:
     """Delete them; gives how many there were."""
     try:
@@ -192,7 +264,7 @@ def _digest(secret: str) -> str:
 
 
 def _account(user: User) -> Account:
-    return Account(user.uid, user.username, user.is_admin, user.created_at, user.avatar_url)
+    return Account(user.uid, user.username, user.is_admin, user.created_at, user.avatar_url, user.is_viewer, user.disabled)
 
 
 def _key(key: ServiceKey) -> dict[str, Any]:
@@ -201,6 +273,8 @@ def _key(key: ServiceKey) -> dict[str, Any]:
         shown["name"] = key.name
     if key.last_used_at is not None:
         shown["lastUsedAt"] = iso(key.last_used_at)
+    if key.expires_at is not None:
+        shown["expiresAt"] = iso(key.expires_at)
     return shown
 
 

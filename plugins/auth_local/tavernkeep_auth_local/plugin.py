@@ -1,16 +1,24 @@
 """The plugin: single-user mode as an auth provider."""
 
-from tavernkeep import ConfigSection, StartError, hookimpl
+import asyncio
+import sys
+
+import click
+
+from tavernkeep import ConfigSection, Route, StartError, hookimpl
 from tavernkeep.app import App
+from tavernkeep.auth import AuditLog
+from tavernkeep.cli import loaded_app
 from tavernkeep.config import UserManagementConfig
-from tavernkeep_accounts.contracts import Accounts
+from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
 from tavernkeep_auth_local.provider import AuthLocalConfig, LocalAuth
+from tavernkeep_guard.contracts import Throttle
 
 
 class AuthLocalPlugin:
-    """Single-user mode: one default user, reachable from the machine itself."""
+    """Single-user mode: one default user, reachable from the machine itself or with a password."""
 
-    requires = ("accounts",)
+    requires = ("accounts", "guard")
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
@@ -18,13 +26,51 @@ class AuthLocalPlugin:
 
     @hookimpl
     def auth_provider(self, app: App) -> LocalAuth:
-        config = app.config.section(AuthLocalConfig)
-        return LocalAuth(app.services.get(Accounts), config)
+        config, hashed = app.config.section(AuthLocalConfig), app.config.section(UserManagementConfig).access_password_hash
+        return LocalAuth(app.services.get(Accounts), app.services.get(Sessions), config, has_password=hashed is not None)
 
     @hookimpl
     def startup(self, app: App) -> None:
-        if isinstance(app.auth, LocalAuth) and app.config.section(UserManagementConfig).access_password_hash:
+        hashed = app.config.section(UserManagementConfig).access_password_hash
+        if isinstance(app.auth, LocalAuth) and hashed and not app.services.get(Passwords).is_hash(hashed):
             raise StartError(
-                "userManagement.accessPasswordHash is set, and single-user mode has no login to ask for it: "
-                "remove it, or choose an auth provider with a login (auth.provider)"
+                "userManagement.accessPasswordHash is not an argon2 hash, so nobody could log in with it: "
+                "make one with `tavernkeep access-password`"
             )
+
+    @hookimpl
+    def register_routes(self, app: App) -> list[Route]:
+        hashed, services = app.config.section(UserManagementConfig).access_password_hash, app.services
+        if not isinstance(app.auth, LocalAuth) or not hashed:
+            return []
+        from tavernkeep_auth_local.login import AccessRoutes
+
+        return AccessRoutes(
+            app.auth, hashed, services.get(Sessions), services.get(Passwords), services.get(Throttle), services.find(AuditLog)
+        ).routes()
+
+    @hookimpl
+    def register_commands(self) -> list[click.Command]:
+        return [access_password]
+
+
+@click.command("access-password")
+@click.pass_context
+def access_password(context: click.Context) -> None:
+    """Hash a password for `userManagement.accessPasswordHash`; it is asked for, or read from standard input."""
+    if sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if len(password) < 10:
+        raise click.ClickException("a password has at least 10 characters")
+
+    async def run() -> None:
+        app = loaded_app(context)
+        await app.start(serving=False)
+        try:
+            click.echo(await app.services.get(Passwords).hash(password))
+        finally:
+            await app.stop()
+
+    asyncio.run(run())

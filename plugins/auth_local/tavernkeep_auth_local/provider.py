@@ -1,4 +1,4 @@
-"""The auth provider of single-user mode: whoever reaches the server is its one user, so only the machine itself may reach it."""
+"""The auth provider of single-user mode: without a password whoever reaches the server is its one user, so only the machine itself may."""
 
 import ipaddress
 from typing import Any, Final
@@ -6,11 +6,12 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import AuthError, Credentials, StartError, UserContext
-from tavernkeep_accounts.contracts import Account, Accounts
+from tavernkeep_accounts.contracts import Account, Accounts, Sessions, session_token
 
 _FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded")
 _WAYS_OUT: Final = (
-    "listen on 127.0.0.1 (server.backend.host), or choose an auth provider with a login (auth.provider); "
+    "listen on 127.0.0.1 (server.backend.host), set a password (tavernkeep access-password), "
+    "or choose an auth provider with a login (auth.provider); "
     "auth.local.allowInsecure lets anybody in who can reach the server"
 )
 
@@ -44,23 +45,26 @@ def _peers(credentials: Credentials) -> list[str]:
 
 
 class LocalAuth:
-    """Everybody who gets through is the default user."""
+    """Everybody who gets through, or where there is a password knows it, is the default user."""
 
     name = "local"
 
-    def __init__(self, accounts: Accounts, config: AuthLocalConfig) -> None:
+    def __init__(self, accounts: Accounts, sessions: Sessions, config: AuthLocalConfig, *, has_password: bool) -> None:
         self._accounts = accounts
+        self._sessions = sessions
         self._config = config
+        self._has_password = has_password
         self._default: Account | None = None
 
-    async def _account(self) -> Account:
+    async def account(self) -> Account:
+        """The default user."""
         if self._default is None:
             self._default = await self._accounts.default()
         return self._default
 
-    async def authenticate(self, credentials: Credentials) -> UserContext:
-        """See `AuthProvider`. A peer that is not this machine is refused, however the server was told to listen; a key is looked at."""
-        if not self._config.allow_insecure and not all(map(is_loopback, _peers(credentials))):
+    async def authenticate(self, credentials: Credentials) -> UserContext | None:
+        """See `AuthProvider`. Without a password a peer that is not this machine is refused, however the server was told to listen."""
+        if not (self._has_password or self._config.allow_insecure) and not all(map(is_loopback, _peers(credentials))):
             raise AuthError("This server has a single user without a login and only serves the machine that it runs on.", 403)
         key = credentials.bearer()
         if key is not None:
@@ -68,7 +72,10 @@ class LocalAuth:
             if user is None:
                 raise AuthError("The key is wrong, or revoked.")
             return user
-        account = await self._account()
+        if self._has_password:
+            token = session_token(credentials)
+            return await self._sessions.user_of(token) if token else None
+        account = await self.account()
         return UserContext(account.uid, account.username, account.is_admin)
 
     async def describe(self, user: UserContext | None) -> dict[str, Any]:
@@ -77,12 +84,12 @@ class LocalAuth:
         return {
             "mode": "SingleUser",
             "multiUserMode": False,
-            "accessPasswordRequired": False,
+            "accessPasswordRequired": self._has_password,
             "isAuthenticated": account is not None,
             "currentUser": await self._accounts.profile(account) if account else None,
         }
 
     def check_listening(self, host: str) -> None:
         """See `AuthProvider`."""
-        if not self._config.allow_insecure and not is_loopback(host):
-            raise StartError(f"single-user mode has no login and must not listen on {host}: {_WAYS_OUT}")
+        if not (self._has_password or self._config.allow_insecure) and not is_loopback(host):
+            raise StartError(f"single-user mode has no login without a password and must not listen on {host}: {_WAYS_OUT}")

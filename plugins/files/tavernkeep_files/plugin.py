@@ -6,7 +6,7 @@ import time
 from tavernkeep import ConfigSection, Route, Services, hookimpl
 from tavernkeep.app import App
 from tavernkeep_files.contracts import Files
-from tavernkeep_files.service import FileStore, sweep
+from tavernkeep_files.service import FileStore, merge_folder, sweep
 
 
 class FilesPlugin:
@@ -44,6 +44,12 @@ class FilesPlugin:
     async def shutdown(self) -> None:
         if self._sweeping is not None:
             await asyncio.wait([self._sweeping])
+
+    @hookimpl
+    async def hand_over(self, app: App, source: str, target: str) -> list[str]:
+        users = app.config.data / "users"
+        kept = await asyncio.to_thread(merge_folder, users / source, users / target)
+        return [f"user://{name} stays: there is one" for name in kept]
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

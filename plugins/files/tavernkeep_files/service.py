@@ -124,6 +124,25 @@ def sweep(folders: Iterable[Path], before: float) -> None:
                             left.unlink()
 
 
+def merge_folder(source: Path, target: Path, below: str = "") -> list[str]:
+    """Move what is in one folder into another; gives the names of files that stay, because there is one of that name."""
+    if not source.is_dir():
+        return []
+    target.mkdir(parents=True, exist_ok=True)
+    kept: list[str] = []
+    for entry in sorted(source.iterdir()):
+        place = target / entry.name
+        if not os.path.lexists(place):
+            entry.rename(place)
+        elif entry.is_dir() and place.is_dir() and not entry.is_symlink() and not place.is_symlink():
+            kept += merge_folder(entry, place, f"{below}{entry.name}/")
+            with contextlib.suppress(OSError):  # something has stayed in it
+                entry.rmdir()
+        else:
+            kept.append(below + entry.name)
+    return kept
+
+
 def sync_folder(folder: Path) -> None:
     """Make sure that a new or renamed entry of a folder survives a power cut, where the system can."""
     with contextlib.suppress(OSError):

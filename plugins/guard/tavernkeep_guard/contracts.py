@@ -1,4 +1,4 @@
-"""What this plugin publishes: the HTTP client through which everything that a workflow can steer goes out."""
+"""What this plugin publishes: the HTTP client for what a workflow can steer, and the brake on guessing passwords."""
 
 from typing import Protocol
 
@@ -14,4 +14,20 @@ class OutgoingHttp(Protocol):
 
     def client(self, *, timeout_s: float = 30.0, connect_timeout_s: float = 10.0) -> httpx2.AsyncClient:
         """A new client; whoever asks for it closes it. A request that is not allowed raises `OutgoingRefused`."""
+        ...
+
+
+class Throttle(Protocol):
+    """Slows down who guesses passwords, with delays that grow, and that end: nobody can lock another out for good."""
+
+    def attempt(self, account: str, address: str | None) -> None:
+        """Note an attempt to log in, before the password is looked at: many at once are many.
+
+        Raises:
+            ApiError: 429, with `Retry-After`: it comes too soon after others that failed.
+        """
+        ...
+
+    def passed(self, account: str, address: str | None) -> None:
+        """The attempt was a good one: what was held against this account at this address is forgotten."""
         ...

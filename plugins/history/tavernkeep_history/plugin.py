@@ -56,6 +56,13 @@ class HistoryPlugin:
         self._going_on = asyncio.create_task(self._archive.go_on(resume=resume), name="history goes on")
 
     @hookimpl
+    async def hand_over(self, source: str, target: str) -> list[str]:
+        from tavernkeep_history.models import ExecutionRow
+
+        await ExecutionRow.filter(user_id=source).update(user_id=target)
+        return []
+
+    @hookimpl
     def register_routes(self) -> list[Route]:
         from tavernkeep_history.routes import HistoryRoutes
 

@@ -35,6 +35,15 @@ class LlmConfigPlugin:
         services.add(LlmImport, self._store, owner=owner)
 
     @hookimpl
+    async def hand_over(self, source: str, target: str) -> list[str]:
+        from tavernkeep_llm_config.models import ChannelRow, ModelRow
+
+        await ChannelRow.filter(user_id=source).update(user_id=target)
+        known = {row.model_id for row in await ModelRow.filter(user_id=target)}
+        await ModelRow.filter(user_id=source).exclude(model_id__in=known).update(user_id=target)
+        return [f"model {row.model_id} stays: there is one of that id" for row in await ModelRow.filter(user_id=source)]
+
+    @hookimpl
     def register_routes(self, app: App) -> list[Route]:
         from tavernkeep_llm_config.routes import LlmRoutes
 

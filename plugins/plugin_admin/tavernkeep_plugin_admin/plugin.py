@@ -14,6 +14,14 @@ class PluginAdmin:
         return [ModelSet("plugin_admin", "tavernkeep_plugin_admin.models", Path(__file__).parent / "migrations")]
 
     @hookimpl
+    async def hand_over(self, source: str, target: str) -> list[str]:
+        from tavernkeep_plugin_admin.models import PluginSettings
+
+        known = {row.plugin for row in await PluginSettings.filter(user_id=target)}
+        await PluginSettings.filter(user_id=source).exclude(plugin__in=known).update(user_id=target)
+        return [f"settings of {row.plugin} stay: there are some" for row in await PluginSettings.filter(user_id=source)]
+
+    @hookimpl
     def register_routes(self, app: App) -> list[Route]:
         from tavernkeep_plugin_admin.routes import AdminRoutes
 

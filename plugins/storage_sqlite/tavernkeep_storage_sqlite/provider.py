@@ -58,14 +58,14 @@ class SqliteStorage:
         except (sqlite3.Error, OSError, BaseORMException) as error:
             raise StartError(f"the database {self._database} cannot be opened: {error}") from None
 
-    def _orm_config(self) -> dict[str, Any]:
+    def _orm_config(self, model_sets: Sequence[ModelSet] | None = None) -> dict[str, Any]:
         credentials = {
             "file_path": self._database,
             "journal_mode": "WAL",
             "foreign_keys": "ON",
             "busy_timeout": int(self._config.busy_timeout_s * 1000),
         }
-        apps = {model_set.app: {"models": [model_set.module], "default_connection": "default"} for model_set in self._models}
+        apps = {model_set.app: {"models": [model_set.module], "default_connection": "default"} for model_set in model_sets or self._models}
         apps[_AERICH] = {"models": ["aerich.models"], "default_connection": "default"}
         engine = {"engine": "tortoise.backends.sqlite", "credentials": credentials}
         return {"connections": {"default": engine}, "apps": apps, "use_tz": True, "timezone": "UTC"}
@@ -114,11 +114,12 @@ class SqliteStorage:
         """
         model_set = next(entry for entry in self._models if entry.app == app)
         folder = model_set.migrations / DIALECT
-        command = Command(self._orm_config(), app=app, location=str(folder))
         if Migrate.get_migration_dir(str(folder), app).exists():
+            command = Command(self._orm_config(), app=app, location=str(folder))
             await command.init(offline=True)  # what counts is the last migration's file, whatever the database has seen of it
             return await command.migrate(name, no_input=True, offline=True) or None
-        await command.init_db(safe=True)
+        # The first one is made of all tables that aerich sees: it is to see no other plugin's.
+        await Command(self._orm_config([model_set]), app=app, location=str(folder)).init_db(safe=True)
         return "the first migration"
 
     async def close(self) -> None:

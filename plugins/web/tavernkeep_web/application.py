@@ -19,12 +19,12 @@ from tavernkeep.app import App
 from tavernkeep.auth import AuthError, UserContext
 from tavernkeep.http import ApiError, FileResponse, Request, Response, Route
 from tavernkeep.ids import nanoid
-from tavernkeep.wire import Invalid, dumps, unstructure
+from tavernkeep.wire import Invalid, camel, dumps, unstructure
 from tavernkeep_web.binding import Binding
 from tavernkeep_web.bodies import meter_of, parts_of
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.gate import Denied, Gate
-from tavernkeep_web.sockets import credentials_of
+from tavernkeep_web.sockets import credentials_of, origin_of
 
 _log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ def build_quart(app: App, routes: Iterable[tuple[Route, Binding]], gate: Gate, c
     quart.url_map.converters["rest"] = _Rest
     for route, binding in routes:
         path = "/".join(_converter(part) for part in route.path.split("/"))
-        view = _view(app, route, binding)
+        view = _view(app, route, binding, frozenset(config.trusted_proxies))
         quart.add_url_rule(path, f"{route.method} {route.path}", view, methods=[route.method], strict_slashes=False)
     cors(
         quart,
@@ -90,17 +90,18 @@ class _Rest(PathConverter):
     part_isolating = False
 
 
-def _view(app: App, route: Route, binding: Binding) -> Any:
+def _view(app: App, route: Route, binding: Binding, proxies: frozenset[str]) -> Any:
     async def view(**path: str) -> QuartResponse:
         user = None if route.own_login else await _authenticate(app)
         if route.scope is not None:
             if user is None:
                 raise ApiError(401, "Log in first.")
-            if not user.may(route.scope):
+            resource = path.get(route.resource, request.args.get(camel(route.resource))) if route.resource else None
+            if not user.may(route.scope, resource):
                 raise ApiError(403, f"You need the scope {route.scope} for this.")
         if route.max_body is not None:
             request.max_content_length = route.max_body
-        result = await binding.call(path, _request(), user)
+        result = await binding.call(path, _request(proxies), user)
         return await _response(result, route.status)
 
     return view
@@ -111,7 +112,7 @@ async def _authenticate(app: App) -> UserContext | None:
     return await app.auth.authenticate(credentials_of(request.scope, headers))
 
 
-def _request() -> Request:
+def _request(proxies: frozenset[str]) -> Request:
     meter = meter_of(request.scope)
 
     async def body() -> bytes:
@@ -126,6 +127,7 @@ def _request() -> Request:
             yield chunk
 
     headers = {name.lower(): value for name, value in request.headers.items()}
+    client, secure = origin_of(request.scope, headers, proxies)
     return Request(
         method=request.method,
         path=request.path,
@@ -134,6 +136,8 @@ def _request() -> Request:
         body=body,
         chunks=chunks,
         parts=lambda: parts_of(headers.get("content-type", ""), chunks()),
+        client=client,
+        secure=secure,
     )
 
 
@@ -219,7 +223,9 @@ class _Requests:
         return response
 
     async def _on_api_error(self, error: ApiError) -> QuartResponse:
-        return _json(error.body, error.status)
+        answer = _json(error.body, error.status)
+        answer.headers.update(error.headers)
+        return answer
 
     async def _on_invalid(self, error: Invalid) -> QuartResponse:
         details = [unstructure(problem) for problem in error.problems]

@@ -15,6 +15,7 @@ class WebConfig:
         socket_queue_messages: How many messages may wait for a slow viewer before it is disconnected.
         socket_queue_bytes: How many bytes of messages may wait for a slow viewer before it is disconnected.
         access_log: Log every request.
+        trusted_proxies: Addresses of proxies whose word counts on where a request comes from, and whether by TLS.
     """
 
     allowed_hosts: list[str] = attrs.field(factory=list)
@@ -22,3 +23,4 @@ class WebConfig:
     socket_queue_messages: int = attrs.field(default=100_000, validator=attrs.validators.ge(16))
     socket_queue_bytes: int = attrs.field(default=32 * _MIB, validator=attrs.validators.ge(1024))
     access_log: bool = True
+    trusted_proxies: list[str] = attrs.field(factory=lambda: ["127.0.0.1", "::1"])

@@ -1,6 +1,7 @@
 """`/ws`: a bare ASGI endpoint. Every message of every execution passes here, so there are as few layers as possible."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ _log = structlog.get_logger(__name__)
 
 _GOING_AWAY: Final = 1001
 _TRY_AGAIN_LATER: Final = 1013
+_LOG_IN_AGAIN: Final = 4401
 _TURN: Final = 200  # frames sent before others on the event loop get their turn
 _CLOSE_WAIT_S: Final = 5.0  # for the close frame to a viewer that reads nothing
 
@@ -75,6 +77,17 @@ def credentials_of(scope: Any, headers: Mapping[str, str]) -> Credentials:
     )
 
 
+def origin_of(scope: Any, headers: Mapping[str, str], proxies: frozenset[str]) -> tuple[str | None, bool]:
+    """Where a request comes from, and whether by TLS: what the nearest proxy that is not trusted, or the client itself, is seen as."""
+    client = scope["client"][0] if scope.get("client") else None
+    secure = scope.get("scheme") in ("https", "wss")
+    if client not in proxies:
+        return client, secure
+    hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+    outside = next((hop for hop in reversed(hops) if hop not in proxies), client)
+    return outside, secure or headers.get("x-forwarded-proto", "").lower() == "https"
+
+
 async def _refuse(scope: Any, send: Any, status: int, message: str) -> None:
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008, "reason": message[:100]})
@@ -96,13 +109,17 @@ class _Connection:
         self._outbox = Outbox(config.socket_queue_messages, config.socket_queue_bytes)
         self._watched: dict[str, Callable[[], None]] = {}
         self._batches = False
+        self._revoked = asyncio.Event()
 
     async def serve(self, closing: asyncio.Event) -> None:
         """Take messages and send events until either side ends it, or `closing` is set."""
         unlisten = self._app.events.listen(self._outbox.put)
+        unwatch_revocation = self._app.revocations.watch(self.user, self._revoked.set)
+        expires_in = None if self.user.valid_until is None else max(0.0, self.user.valid_until - time.time())
+        timer = None if expires_in is None else asyncio.get_running_loop().call_later(expires_in, self._revoked.set)
         writer = asyncio.create_task(self._write())
         # The overflow is waited for apart from the writer, which a viewer that reads nothing holds up in the middle of a message.
-        ends = (self._read(), closing.wait(), self._outbox.overflow.wait())
+        ends = (self._read(), closing.wait(), self._outbox.overflow.wait(), self._revoked.wait())
         tasks = {writer, *map(asyncio.create_task, ends)}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -111,6 +128,9 @@ class _Connection:
                 await asyncio.wait({writer}, timeout=_CLOSE_WAIT_S)
         finally:
             unlisten()
+            unwatch_revocation()
+            if timer is not None:
+                timer.cancel()
             for unwatch in self._watched.values():
                 unwatch()
             for task in tasks:
@@ -121,6 +141,8 @@ class _Connection:
                     _log.error("socket failed", exc_info=result)
         if closing.is_set():
             await self._close(_GOING_AWAY, "the server is stopping")
+        elif self._revoked.is_set():
+            await self._close(_LOG_IN_AGAIN, "the session or key that opened this socket has ended")
         elif self._outbox.overflow.is_set():
             _log.warning("viewer is too slow and is disconnected", user=self.user.uid)
             await self._close(_TRY_AGAIN_LATER, "too slow; SUBSCRIBE with `after` to resume")

@@ -5,35 +5,7 @@ RUN_IN_TRANSACTION = True
 
 async def upgrade(db: BaseDBAsyncClient) -> str:
     return """
-        CREATE TABLE IF NOT EXISTS "users" (
-    "uid" VARCHAR(64) NOT NULL PRIMARY KEY,
-    "username" VARCHAR(100) NOT NULL UNIQUE,
-    "is_admin" INT NOT NULL,
-    "avatar_url" VARCHAR(255),
-    "created_at" TIMESTAMP NOT NULL
-) /* A user. */;
-CREATE TABLE IF NOT EXISTS "credentials" (
-    "id" VARCHAR(36) NOT NULL PRIMARY KEY,
-    "service_name" VARCHAR(100) NOT NULL,
-    "display_name" VARCHAR(100),
-    "sealed" TEXT NOT NULL,
-    "hint_prefix" VARCHAR(8) NOT NULL,
-    "hint_suffix" VARCHAR(8),
-    "created_at" TIMESTAMP NOT NULL,
-    "user_id" VARCHAR(64) NOT NULL REFERENCES "users" ("uid") ON DELETE CASCADE
-) /* A credential for a service elsewhere, sealed. */;
-CREATE TABLE IF NOT EXISTS "service_keys" (
-    "id" VARCHAR(36) NOT NULL PRIMARY KEY,
-    "name" VARCHAR(100),
-    "prefix" VARCHAR(16) NOT NULL,
-    "digest" VARCHAR(64) NOT NULL,
-    "scopes" JSON NOT NULL,
-    "created_at" TIMESTAMP NOT NULL,
-    "last_used_at" TIMESTAMP,
-    "user_id" VARCHAR(64) NOT NULL REFERENCES "users" ("uid") ON DELETE CASCADE
-) /* An API key; of its secret only a digest is kept. */;
-CREATE INDEX IF NOT EXISTS "idx_service_key_prefix_50a6db" ON "service_keys" ("prefix");
-CREATE TABLE IF NOT EXISTS "llm_channels" (
+        CREATE TABLE IF NOT EXISTS "llm_channels" (
     "id" VARCHAR(36) NOT NULL PRIMARY KEY,
     "user_id" VARCHAR(64) NOT NULL,
     "label" VARCHAR(200) NOT NULL,

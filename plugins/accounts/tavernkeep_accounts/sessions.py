@@ -1,0 +1,90 @@
+"""Logins, in the database. Of a token only its digest is kept: who reads the database cannot log in with what is there."""
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from tortoise.exceptions import ValidationError
+
+from tavernkeep import UserContext
+from tavernkeep.auth import Revocations
+from tavernkeep_accounts.config import SessionConfig
+from tavernkeep_accounts.contracts import SessionInfo
+from tavernkeep_accounts.models import SessionRow
+from tavernkeep_accounts.service import context_of, now
+
+_TOKEN_BYTES: Final = 32
+_NOTE_USE_EVERY: Final = timedelta(minutes=1)
+
+
+class UserSessions:
+    """See `Sessions`.
+
+    Args:
+        clock: The time, in UTC.
+    """
+
+    def __init__(self, revocations: Revocations, config: SessionConfig, clock: Callable[[], datetime] = now) -> None:
+        self._revocations = revocations
+        self._idle = timedelta(hours=config.idle_hours)
+        self._longest = timedelta(days=config.longest_days)
+        self._clock = clock
+
+    async def begin(self, uid: str, *, address: str | None, agent: str) -> str:
+        """See `Sessions`."""
+        token, moment = secrets.token_urlsafe(_TOKEN_BYTES), self._clock()
+        await SessionRow.filter(expires_at__lte=moment).delete()
+        await SessionRow.filter(last_seen_at__lte=moment - self._idle).delete()
+        await SessionRow.create(
+            id=str(uuid.uuid4()),
+            user_id=uid,
+            digest=_digest(token),
+            address=address,
+            agent=agent,
+            created_at=moment,
+            last_seen_at=moment,
+            expires_at=moment + self._longest,
+        )
+        return token
+
+    async def user_of(self, token: str) -> UserContext | None:
+        """See `Sessions`."""
+        row = await SessionRow.get_or_none(digest=_digest(token)).select_related("user")
+        moment = self._clock()
+        if row is None or row.user.disabled or row.expires_at <= moment or row.last_seen_at <= moment - self._idle:
+            return None
+        if moment - row.last_seen_at >= _NOTE_USE_EVERY:
+            await SessionRow.filter(id=row.id).update(last_seen_at=moment)
+        return context_of(row.user, f"session:{row.id}", row.expires_at)
+
+    async def of(self, uid: str, current: str = "") -> list[SessionInfo]:
+        """See `Sessions`."""
+        return [
+            SessionInfo(
+                row.id, row.created_at, row.last_seen_at, row.expires_at, row.agent, row.address, current=current == f"session:{row.id}"
+            )
+            for row in await SessionRow.filter(user_id=uid, expires_at__gt=self._clock(), last_seen_at__gt=self._clock() - self._idle)
+        ]
+
+    async def end(self, uid: str, id_: str) -> bool:
+        """See `Sessions`."""
+        try:
+            ended = await SessionRow.filter(user_id=uid, id=id_).delete()
+        except ValidationError:  # an id that is longer than ids are
+            return False
+        self._revocations.revoke([f"session:{id_}"])
+        return ended > 0
+
+    async def end_all(self, uid: str, but: str = "") -> None:
+        """See `Sessions`."""
+        for row in await SessionRow.filter(user_id=uid):
+            if f"session:{row.id}" != but:
+                await self.end(uid, row.id)
+
+
+def _digest(token: str) -> str:
+    # The token has 256 random bits: nothing slower is needed against guessing.
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

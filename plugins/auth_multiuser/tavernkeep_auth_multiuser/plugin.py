@@ -1,0 +1,76 @@
+"""The plugin: multi-user mode as an auth provider."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
+from tavernkeep.app import App
+from tavernkeep.auth import AuditLog
+from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
+from tavernkeep_auth_multiuser.command import user
+from tavernkeep_auth_multiuser.config import MultiuserConfig
+from tavernkeep_auth_multiuser.provider import MultiuserAuth
+from tavernkeep_auth_multiuser.service import Logins
+from tavernkeep_guard.contracts import Throttle
+from tavernkeep_secrets.contracts import Secrets
+
+
+class AuthMultiuserPlugin:
+    """Multi-user mode: registration, logins, sessions, roles, one-time codes."""
+
+    requires = ("accounts", "guard", "secrets")
+
+    @hookimpl
+    def register_config(self) -> list[ConfigSection]:
+        return [ConfigSection("auth.multiuser", MultiuserConfig)]
+
+    @hookimpl
+    def register_models(self) -> list[ModelSet]:
+        return [ModelSet("auth_multiuser", "tavernkeep_auth_multiuser.models", Path(__file__).parent / "migrations")]
+
+    @hookimpl
+    def register_services(self, app: App, services: Services, owner: str) -> None:
+        logins = Logins(
+            services.get(Accounts),
+            services.get(Sessions),
+            services.get(Passwords),
+            services.get(Secrets),
+            app.config.section(MultiuserConfig),
+        )
+        services.add(Logins, logins, owner=owner)
+
+    @hookimpl
+    def auth_provider(self, app: App) -> MultiuserAuth:
+        return MultiuserAuth(app.services.get(Accounts), app.services.get(Sessions), app.services.get(Logins))
+
+    @hookimpl
+    async def startup(self, app: App) -> None:
+        if app.serving and isinstance(app.auth, MultiuserAuth) and (token := await app.services.get(Logins).prepare_first()):
+            # On standard error and not in the log, which others may read later.
+            print(
+                f"tavernkeep: there is no administrator yet; register the first at /api/auth/register with the token {token}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    @hookimpl
+    def register_routes(self, app: App) -> list[Route]:
+        if not isinstance(app.auth, MultiuserAuth):
+            return []
+        from tavernkeep_auth_multiuser.routes import LoginRoutes
+
+        services, config = app.services, app.config.section(MultiuserConfig)
+        return LoginRoutes(
+            services.get(Logins),
+            services.get(Accounts),
+            services.get(Sessions),
+            services.get(Throttle),
+            services.find(AuditLog),
+            config.secure_cookies == "always",
+        ).routes()
+
+    @hookimpl
+    def register_commands(self) -> list[click.Command]:
+        return [user]

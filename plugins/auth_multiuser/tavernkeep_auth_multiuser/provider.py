@@ -1,0 +1,43 @@
+"""The auth provider of multi-user mode: a session's cookie or an API key, or nobody."""
+
+from typing import Any
+
+from tavernkeep import AuthError, Credentials, UserContext
+from tavernkeep_accounts.contracts import Accounts, Sessions, session_token
+from tavernkeep_auth_multiuser.service import Logins
+
+
+class MultiuserAuth:
+    """Whoever shows a good session or key."""
+
+    name = "multiuser"
+
+    def __init__(self, accounts: Accounts, sessions: Sessions, logins: Logins) -> None:
+        self.logins = logins
+        self._accounts = accounts
+        self._sessions = sessions
+
+    async def authenticate(self, credentials: Credentials) -> UserContext | None:
+        """See `AuthProvider`."""
+        key = credentials.bearer()
+        if key is not None:
+            user = await self._accounts.by_key(key)
+            if user is None:
+                raise AuthError("The key is wrong, or revoked.")
+            return user
+        token = session_token(credentials)
+        return await self._sessions.user_of(token) if token else None
+
+    async def describe(self, user: UserContext | None) -> dict[str, Any]:
+        """See `AuthProvider`."""
+        account = await self._accounts.get(user.uid) if user else None
+        described: dict[str, Any] = {
+            "mode": "MultiUser",
+            "multiUserMode": True,
+            "isAuthenticated": account is not None,
+            "currentUser": await self._accounts.profile(account) if account else None,
+        }
+        return described | ({"adminRegistrationRequired": True} if self.logins.first_token is not None else {})
+
+    def check_listening(self, host: str) -> None:
+        """See `AuthProvider`: everybody has to log in, from wherever they come."""

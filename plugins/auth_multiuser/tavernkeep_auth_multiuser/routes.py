@@ -1,0 +1,362 @@
+"""`/api/auth/…` and `/api/admin/…`."""
+
+from typing import Any, Final
+
+import attrs
+
+from tavernkeep import ApiError, Request, Response, Route, UserContext
+from tavernkeep.auth import AuditLog
+from tavernkeep.wire import dumps, unstructure
+from tavernkeep_accounts.contracts import Account, Accounts, Role, SessionInfo, Sessions, session_cookie
+from tavernkeep_auth_multiuser.service import Logins, TotpRequired
+from tavernkeep_guard.contracts import Throttle
+
+SELF: Final = "account:self"
+ADMIN: Final = "admin:users"
+
+
+def _text(most: int) -> Any:
+    return attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(most)])
+
+
+def _secret(most: int) -> Any:
+    return attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(most)], repr=False)
+
+
+@attrs.frozen
+class LoginBody:
+    """A login.
+
+    Attributes:
+        totp: The one-time code, where the account wants one.
+    """
+
+    username: str = _text(100)
+    password: str = _secret(1000)
+    totp: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class RegisterBody:
+    """A new account.
+
+    Attributes:
+        token: An invitation, or the token that the server printed at its start for the first administrator.
+    """
+
+    username: str = _text(100)
+    password: str = _secret(1000)
+    token: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class PasswordBody:
+    """Another password, for who knows the present one."""
+
+    current: str = _secret(1000)
+    password: str = _secret(1000)
+
+
+@attrs.frozen
+class ResetBody:
+    """Another password, for who has a token from an administrator."""
+
+    token: str = _secret(200)
+    password: str = _secret(1000)
+
+
+@attrs.frozen
+class CodeBody:
+    """A one-time code."""
+
+    code: str = _secret(20)
+
+
+@attrs.frozen
+class ConfirmBody:
+    """The present password, for something grave."""
+
+    password: str = _secret(1000)
+
+
+@attrs.frozen
+class NewUser:
+    """An account, made by an administrator."""
+
+    username: str = _text(100)
+    password: str = _secret(1000)
+    role: Role = "user"
+
+
+@attrs.frozen
+class UserChanges:
+    """What is to be changed; what is left out stays."""
+
+    role: Role | None = None
+    disabled: bool | None = None
+
+
+@attrs.frozen
+class NewInvitation:
+    """An invitation to register."""
+
+    role: Role = "user"
+
+
+@attrs.frozen
+class LoggedIn:
+    """Who is there now."""
+
+    success: bool
+    user: dict[str, Any]
+
+
+@attrs.frozen
+class SessionList:
+    """A user's sessions, the last used first."""
+
+    sessions: list[SessionInfo]
+
+
+@attrs.frozen
+class UserInfo:
+    """A user, as administrators see them."""
+
+    uid: str
+    username: str
+    role: Role
+    disabled: bool
+    created_at: str
+    has_totp: bool = False
+
+
+@attrs.frozen
+class UserList:
+    """Every user, the oldest first."""
+
+    users: list[UserInfo]
+
+
+@attrs.frozen
+class Invitations:
+    """The invitations that are good."""
+
+    invitations: list[dict[str, Any]]
+
+
+@attrs.frozen
+class TotpSecret:
+    """What an authenticator app is set up with; shown this once."""
+
+    secret: str
+    uri: str
+
+
+@attrs.frozen
+class LoginRoutes:
+    """The handlers; each does what its route says.
+
+    Attributes:
+        always_secure: Cookies are for TLS alone, however a request came.
+    """
+
+    logins: Logins
+    accounts: Accounts
+    sessions: Sessions
+    throttle: Throttle
+    audit: AuditLog | None
+    always_secure: bool
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        auth, users = "/api/auth", "/api/admin/users"
+        slow = {429: "There were too many attempts."}
+        wrong = slow | {401: "The name, the password or the code is wrong."}
+        grave = slow | {403: "The password is wrong."}
+        no_user = {404: "There is no such user."}
+        return [
+            Route("POST", f"{auth}/register", self.register, public=True, status=201, errors=slow | {403: "Not allowed.", 409: "Taken."}),
+            Route("POST", f"{auth}/login", self.login, public=True, errors=wrong, own_login=True),
+            Route("POST", f"{auth}/sessions", self.login, public=True, errors=wrong, own_login=True),
+            Route("POST", f"{auth}/logout", self.logout, public=True, status=204),
+            Route("POST", f"{auth}/password", self.change_password, SELF, errors=slow | {403: "The present password is wrong."}),
+            Route("POST", f"{auth}/reset", self.use_reset, public=True, own_login=True, errors=slow | {403: "The token is not good."}),
+            Route("GET", f"{auth}/sessions", self.own_sessions, SELF),
+            Route("DELETE", f"{auth}/sessions", self.end_others, SELF),
+            Route("DELETE", auth + "/sessions/{id}", self.end_session, SELF, errors={404: "There is no such session."}),
+            Route(
+                "POST", f"{auth}/totp", self.begin_totp, SELF, errors=slow | {403: "The password is wrong.", 409: "There is one already."}
+            ),
+            Route("POST", f"{auth}/totp/confirm", self.confirm_totp, SELF, errors=wrong | {409: "It was not begun."}),
+            Route("POST", f"{auth}/totp/end", self.end_totp, SELF, errors=grave),
+            Route("GET", users, self.users, ADMIN),
+            Route("POST", users, self.create_user, ADMIN, status=201, errors={409: "The name is taken."}),
+            Route("PUT", users + "/{uid}", self.change_user, ADMIN, errors=no_user | {409: "It is the last administrator."}),
+            Route("POST", users + "/{uid}/reset", self.reset_user, ADMIN, status=201, errors=no_user),
+            Route("DELETE", users + "/{uid}/totp", self.end_users_totp, ADMIN, errors=no_user),
+            Route("GET", "/api/admin/invitations", self.invitations, ADMIN),
+            Route("POST", "/api/admin/invitations", self.invite, ADMIN, status=201),
+            Route("DELETE", "/api/admin/invitations/{id}", self.withdraw, ADMIN, errors={404: "There is no such invitation."}),
+        ]
+
+    def _note(self, action: str, user: UserContext | None, request: Request, target: str = "", **details: Any) -> None:
+        if self.audit is not None:
+            self.audit.note(action, user, target=target, address=request.client, **details)
+
+    # Logging in and out
+
+    async def login(self, body: LoginBody, request: Request) -> Response:
+        """Log in: the session comes as a cookie."""
+        self.throttle.attempt(body.username, request.client)
+        try:
+            account = await self.logins.check(body.username, body.password, body.totp)
+        except TotpRequired:
+            self.throttle.passed(body.username, request.client)
+            self.throttle.attempt(f"{body.username} totp", request.client)
+            message = "A one-time code is needed."
+            raise ApiError(401, message, body={"error": message, "totpRequired": True}) from None
+        except ApiError:
+            known = await self.accounts.find(body.username)  # of a name that is none, the password may be what was typed there
+            self._note("login.failed", None, request, known.uid if known else "(no such user)")
+            raise
+        self.throttle.passed(body.username, request.client)
+        return await self._begin(account, request, "login")
+
+    async def _begin(self, account: Account, request: Request, action: str, status: int = 200) -> Response:
+        """A new session, whatever the browser had before: a cookie that somebody planted there is worth nothing afterwards."""
+        token = await self.sessions.begin(account.uid, address=request.client, agent=request.user_agent)
+        self._note(action, UserContext(account.uid, account.username, account.is_admin), request)
+        answer = LoggedIn(True, await self.accounts.profile(account))
+        secure = self.always_secure or request.secure
+        return Response(dumps(unstructure(answer)), "application/json", status, session_cookie(token, secure=secure))
+
+    async def register(self, body: RegisterBody, request: Request) -> Response:
+        """Make an account, as far as registration is open; one is logged in at once."""
+        self.throttle.attempt("(registration)", request.client)
+        account = await self.logins.register(body.username, body.password, body.token)
+        self.throttle.passed("(registration)", request.client)
+        return await self._begin(account, request, "user.registered", 201)
+
+    async def logout(self, request: Request, user: UserContext | None) -> Response:
+        """End this session, and the sockets that it opened."""
+        if user is not None and user.credential.startswith("session:"):
+            await self.sessions.end(user.uid, user.credential.removeprefix("session:"))
+            self._note("logout", user, request)
+        secure = self.always_secure or request.secure
+        return Response(b"", "application/json", 204, session_cookie(None, secure=secure))
+
+    async def change_password(self, body: PasswordBody, request: Request, user: UserContext) -> Response:
+        """Another password. Every session ends, and this one is replaced by a new one."""
+        account = await self._confirm(body.current, request, user)
+        await self.logins.set_password(account, body.password)
+        return await self._begin(account, request, "password.changed")
+
+    async def use_reset(self, body: ResetBody, request: Request) -> Response:
+        """Another password, with a token from an administrator."""
+        self.throttle.attempt("(reset)", request.client)
+        account = await self.logins.use_reset(body.token, body.password)
+        self.throttle.passed("(reset)", request.client)
+        self._note("password.reset", UserContext(account.uid, account.username, account.is_admin), request)
+        return Response(b"", "application/json", 204)
+
+    async def _confirm(self, password: str, request: Request, user: UserContext) -> Account:
+        if not user.credential.startswith("session:"):
+            raise ApiError(403, "An API key cannot do this; log in.")
+        self.throttle.attempt(f"{user.username} confirm", request.client)
+        await self.logins.check_own(user.uid, password)
+        self.throttle.passed(f"{user.username} confirm", request.client)
+        account = await self.accounts.get(user.uid)
+        assert account is not None, "a user with a session is there"
+        return account
+
+    # Sessions
+
+    async def own_sessions(self, user: UserContext) -> SessionList:
+        """The user's sessions."""
+        return SessionList(await self.sessions.of(user.uid, user.credential))
+
+    async def end_session(self, id: str, request: Request, user: UserContext) -> None:  # noqa: A002 - the name in the path
+        """End one of the user's sessions, and the sockets that it opened."""
+        if not await self.sessions.end(user.uid, id):
+            raise ApiError(404, "There is no such session.")
+        self._note("session.ended", user, request, id)
+
+    async def end_others(self, request: Request, user: UserContext) -> None:
+        """End all of the user's sessions but this one."""
+        await self.sessions.end_all(user.uid, but=user.credential)
+        self._note("session.ended", user, request, "all others")
+
+    # One-time codes
+
+    async def begin_totp(self, body: ConfirmBody, request: Request, user: UserContext) -> TotpSecret:
+        """Begin to set up one-time codes."""
+        return TotpSecret(**await self.logins.begin_totp(await self._confirm(body.password, request, user)))
+
+    async def confirm_totp(self, body: CodeBody, request: Request, user: UserContext) -> None:
+        """Set them up, by a code: from now on one is wanted at each login."""
+        self.throttle.attempt(f"{user.username} totp", request.client)
+        await self.logins.confirm_totp(user.uid, body.code)
+        self._note("totp.begun", user, request)
+
+    async def end_totp(self, body: ConfirmBody, request: Request, user: UserContext) -> None:
+        """No more codes."""
+        await self._confirm(body.password, request, user)
+        await self.logins.end_totp(user.uid)
+        self._note("totp.ended", user, request)
+
+    # Administration
+
+    async def users(self) -> UserList:
+        """Every user."""
+        return UserList([await self._info(account) for account in await self.accounts.everyone()])
+
+    async def _info(self, account: Account) -> UserInfo:
+        return UserInfo(
+            account.uid,
+            account.username,
+            account.role,
+            account.disabled,
+            unstructure(account.created_at),
+            await self.logins.has_totp(account.uid),
+        )
+
+    async def create_user(self, body: NewUser, request: Request, user: UserContext) -> UserInfo:
+        """Make an account."""
+        account = await self.logins.create(body.username, body.password, body.role)
+        self._note("user.created", user, request, account.uid, role=body.role)
+        return await self._info(account)
+
+    async def change_user(self, uid: str, body: UserChanges, request: Request, user: UserContext) -> UserInfo:
+        """Change a user's role, or disable them. All that they are connected by ends."""
+        account = await self.accounts.change(uid, role=body.role, disabled=body.disabled)
+        self._note("user.changed", user, request, uid, **unstructure(body))
+        return await self._info(account)
+
+    async def reset_user(self, uid: str, request: Request, user: UserContext) -> dict[str, Any]:
+        """A token with which the user sets a new password; shown this once."""
+        issued = await self.logins.reset(uid, user.uid)
+        self._note("user.reset", user, request, uid)
+        return issued
+
+    async def end_users_totp(self, uid: str, request: Request, user: UserContext) -> None:
+        """No more codes for a user who has lost their app."""
+        if await self.accounts.get(uid[:64]) is None:
+            raise ApiError(404, "There is no such user.")
+        await self.logins.end_totp(uid)
+        self._note("totp.ended", user, request, uid)
+
+    async def invitations(self) -> Invitations:
+        """The invitations that are good, without their tokens."""
+        return Invitations(await self.logins.invitations())
+
+    async def invite(self, body: NewInvitation, request: Request, user: UserContext) -> dict[str, Any]:
+        """An invitation to register; its token is shown this once."""
+        issued = await self.logins.invite(body.role, user.uid)
+        self._note("invitation.created", user, request, issued["id"], role=body.role)
+        return issued
+
+    async def withdraw(self, id: str, request: Request, user: UserContext) -> None:  # noqa: A002 - the name in the path
+        """Take an invitation back."""
+        if not await self.logins.withdraw(id):
+            raise ApiError(404, "There is no such invitation.")
+        self._note("invitation.withdrawn", user, request, id)

@@ -1,0 +1,147 @@
+"""The audit log: in the log at once, and in the database, in order."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import structlog
+from tortoise.exceptions import BaseORMException
+
+from tavernkeep import ApiError, Route, UserContext
+from tavernkeep.wire import iso
+from tavernkeep_guard.models import AuditRow
+
+_log = structlog.get_logger("tavernkeep.audit")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Audit:
+    """See `tavernkeep.auth.AuditLog`.
+
+    Args:
+        clock: The time, in UTC.
+    """
+
+    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+        self._clock = clock
+        self._waiting: list[AuditRow] = []
+        self._news = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def note(self, action: str, user: UserContext | None, *, target: str = "", address: str | None = None, **details: Any) -> None:
+        """See `AuditLog`."""
+        _log.info(action, user=user.uid if user else None, target=target, address=address, **details)
+        row = AuditRow(
+            at=self._clock(),
+            action=action,
+            uid=user.uid if user else None,
+            username=user.username if user else None,
+            credential=user.credential if user else "",
+            target=target[:200],
+            address=address and address[:64],
+            details=details,
+        )
+        self._waiting.append(row)
+        self._news.set()
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._task = asyncio.create_task(self._write_always(), name="audit")
+
+    async def close(self) -> None:
+        """Write what waits, and end."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self.flush()
+
+    async def _write_always(self) -> None:
+        while True:
+            await self._news.wait()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write everything that has been noted so far."""
+        async with self._writing:
+            self._news.clear()
+            rows, self._waiting = self._waiting, []
+            try:
+                if rows:
+                    await AuditRow.bulk_create(rows)
+            except (BaseORMException, OSError) as error:
+                _log.error("the audit log cannot be written; it is in this log alone", error=str(error), entries=len(rows))
+
+    async def entries(self, *, limit: int, before: int | None = None, uid: str | None = None, action: str | None = None) -> list["Entry"]:
+        """The latest entries, the last first."""
+        await self.flush()
+        rows = AuditRow.all()
+        if before is not None:
+            rows = rows.filter(id__lt=before)
+        if uid is not None:
+            rows = rows.filter(uid=uid)
+        if action is not None:
+            rows = rows.filter(action__startswith=action)
+        return [
+            Entry(row.id, iso(row.at), row.action, row.target, row.details, row.uid, row.username, row.credential or None, row.address)
+            for row in await rows.limit(limit)
+        ]
+
+
+@attrs.frozen
+class Entry:
+    """An entry of the audit log."""
+
+    id: int
+    at: str
+    action: str
+    target: str
+    details: dict[str, Any]
+    uid: str | None = None
+    username: str | None = None
+    credential: str | None = None
+    address: str | None = None
+
+
+@attrs.frozen
+class AuditQuery:
+    """Which entries.
+
+    Attributes:
+        action: What the action begins with: `login`, `key.`.
+        before: Entries with a lower id than this: the next page.
+    """
+
+    uid: str | None = None
+    action: str | None = None
+    before: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.lt(2**63)))
+    limit: int = attrs.field(default=100, validator=[attrs.validators.ge(1), attrs.validators.le(1000)])
+
+
+@attrs.frozen
+class Entries:
+    """Some entries of the audit log, the last first."""
+
+    entries: list[Entry]
+
+
+@attrs.frozen
+class AuditRoutes:
+    """The handlers; each does what its route says."""
+
+    audit: Audit
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        return [Route("GET", "/api/admin/audit", self.entries, "admin:audit")]
+
+    async def entries(self, query: AuditQuery) -> Entries:
+        """The audit log: logins, keys, roles, changes of plugins and configuration."""
+        if query.before is not None and query.before < 0:
+            raise ApiError(400, "`before` is no id of an entry.")
+        return Entries(await self.audit.entries(limit=query.limit, before=query.before, uid=query.uid, action=query.action))

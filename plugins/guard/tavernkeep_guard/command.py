@@ -1,0 +1,38 @@
+"""`tavernkeep audit`."""
+
+import asyncio
+import json
+
+import click
+
+from tavernkeep.auth import AuditLog
+from tavernkeep.cli import loaded_app
+from tavernkeep.wire import unstructure
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, help="How many of the last entries.")
+@click.option("--action", help="Only those whose action begins so: login, key.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: an object a line.")
+@click.pass_context
+def audit(context: click.Context, limit: int, action: str | None, as_json: bool) -> None:
+    """Show the audit log: logins, keys, roles, changes of plugins and configuration."""
+    asyncio.run(_audit(context, limit, action, as_json))
+
+
+async def _audit(context: click.Context, limit: int, action: str | None, as_json: bool) -> None:
+    from tavernkeep_guard.audit import Audit
+
+    app = loaded_app(context)
+    await app.start(serving=False)
+    try:
+        log = app.services.get(AuditLog)
+        assert isinstance(log, Audit), "this command is the audit log's own"
+        for entry in await log.entries(limit=limit, action=action):
+            if as_json:
+                click.echo(json.dumps(unstructure(entry), ensure_ascii=False))
+            else:
+                details = " ".join(f"{key}={value}" for key, value in entry.details.items())
+                click.echo(f"{entry.at} {entry.action:20} {entry.username or '-':20} {entry.address or '-':15} {entry.target} {details}")
+    finally:
+        await app.stop()
