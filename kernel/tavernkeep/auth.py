@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 BEARER: Final = "bearer"
+KEY_PREFIX: Final = "ctsk_"  # begins every API key
 EVERYTHING: Final = frozenset({"*"})
 READ_ONLY: Final = frozenset({"*:read", "account:self"})
 

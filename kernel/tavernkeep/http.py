@@ -54,13 +54,13 @@ class Route:
     Attributes:
         method: `GET`, `POST`, `PUT` or `DELETE`.
         path: With its parameters in braces: `/api/prompt/{prompt_id}`; `{rest:path}` takes slashes as well.
-        scope: What the caller must have. A route without one must say `public=True`.
+        scope: What the caller must have. A route without one must say `public=True`. Where a parameter is named after it (for
+            `project:read` it is `project_id` in the path, or `projectId` in the query), a finer scope is enough: `project:read:inn`.
         status: Of an answer that is not an error.
         errors: The statuses of its errors, and when they come; for the documentation.
         summary: One line for the documentation; the first line of the handler's docstring when empty.
         own_login: The handler looks at `Authorization` itself: what stands there is nothing of the auth provider's.
         max_body: How long the body may be, in bytes, where that is not the configured limit for all.
-        resource: The parameter that holds what a finer scope is for: with `project_id`, `project:read:inn` is enough for the project `inn`.
         content: What the body is where it is no JSON, for the documentation: `multipart/form-data`, `application/octet-stream`.
     """
 
@@ -76,7 +76,6 @@ class Route:
     own_login: bool = False
     max_body: int | None = None
     content: str = ""
-    resource: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if (self.scope is None) != self.public:

@@ -50,6 +50,15 @@ class SessionInfo:
 
 
 @attrs.frozen
+class KeyInfo:
+    """An API key, and whose it is."""
+
+    id: str
+    prefix: str
+    uid: str
+
+
+@attrs.frozen
 class ForeignKey:
     """An API key that was made elsewhere.
 
@@ -102,6 +111,10 @@ class Accounts(Protocol):
 
     async def make_key(self, uid: str, name: str | None, scopes: Sequence[str], expires_at: datetime | None = None) -> dict[str, Any]:
         """Make an API key; the one time that its `secret` is shown."""
+        ...
+
+    async def every_key(self) -> "list[KeyInfo]":
+        """All API keys, of everybody."""
         ...
 
     async def delete_key(self, uid: str, id_: str) -> None:

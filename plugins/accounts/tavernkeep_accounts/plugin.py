@@ -1,14 +1,18 @@
 """The plugin: users, in the database."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.app import App
 from tavernkeep.auth import AuditLog, Revocations
+from tavernkeep_accounts.command import key
 from tavernkeep_accounts.config import SessionConfig
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
-from tavernkeep_secrets.contracts import Secrets
+from tavernkeep_secrets.contracts import Secrets, reseal_rows
 
 if TYPE_CHECKING:
     from tavernkeep_accounts.service import UserAccounts
@@ -25,6 +29,10 @@ class AccountsPlugin:
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
         return [ConfigSection("sessions", SessionConfig)]
+
+    @hookimpl
+    def register_commands(self) -> list[click.Command]:
+        return [key]
 
     @hookimpl
     def register_models(self) -> list[ModelSet]:
@@ -49,6 +57,12 @@ class AccountsPlugin:
         await ServiceKey.filter(user_id=source).update(user_id=target)
         await Credential.filter(user_id=source).update(user_id=target)
         return []
+
+    @hookimpl
+    async def reseal(self, again: Callable[[str], str]) -> int:
+        from tavernkeep_accounts.models import Credential
+
+        return await reseal_rows(Credential.all(), "sealed", again)
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

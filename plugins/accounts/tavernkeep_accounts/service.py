@@ -14,16 +14,15 @@ from tortoise.queryset import QuerySet
 from tortoise.transactions import in_transaction
 
 from tavernkeep import ApiError, UserContext
-from tavernkeep.auth import EVERYTHING, READ_ONLY, Revocations
+from tavernkeep.auth import EVERYTHING, KEY_PREFIX, READ_ONLY, Revocations
 from tavernkeep.wire import iso
-from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey, Role
+from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey, KeyInfo, Role
 from tavernkeep_accounts.models import Credential, ServiceKey, SessionRow, User
 from tavernkeep_secrets.contracts import Secrets
 
 _DEFAULT_NAME: Final = "default"
-_KEY_START: Final = "ctsk_"
 _KEY_BYTES: Final = 32
-_PREFIX_LENGTH: Final = len(_KEY_START) + 8
+_PREFIX_LENGTH: Final = len(KEY_PREFIX) + 8
 _NOTE_USE_EVERY: Final = timedelta(minutes=1)
 _LONGEST_NAME: Final = 100  # characters
 _LONGEST_UID: Final = 64
@@ -162,7 +161,7 @@ class UserAccounts:
 
     async def make_key(self, uid: str, name: str | None, scopes: Sequence[str], expires_at: datetime | None = None) -> dict[str, Any]:
         """See `Accounts`."""
-        secret = _KEY_START + secrets.token_urlsafe(_KEY_BYTES)
+        secret = KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
         made = await ServiceKey.create(
             id=str(uuid.uuid4()),
             user_id=uid,
@@ -173,6 +172,10 @@ class UserAccounts:
             expires_at=expires_at,
         )
         return {**_key(made), "secret": secret}
+
+    async def every_key(self) -> list[KeyInfo]:
+        """See `Accounts`."""
+        return [KeyInfo(row.id, row.prefix, row.user.uid) for row in await ServiceKey.all().select_related("user")]
 
     async def delete_key(self, uid: str, id_: str) -> None:
         """Revoke a key.

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tavernkeep.auth import Revocations
 from tavernkeep_accounts.plugin import AccountsPlugin
 from tavernkeep_accounts.service import UserAccounts
 from tavernkeep_secrets.box import SecretBox
@@ -16,7 +17,7 @@ async def test_the_default_user_is_made_once(tmp_path: Path) -> None:
         storage = SqliteStorage(tmp_path / "db.sqlite3", SqliteConfig())
         await storage.open(AccountsPlugin().register_models())
         await storage.migrate()
-        accounts = UserAccounts(SecretBox(encrypt=True, master=None, data=tmp_path))
+        accounts = UserAccounts(SecretBox(encrypt=True, master=None, data=tmp_path), Revocations())
         assert await accounts.get("nobody") is None
         seen.append(await accounts.default())
         assert await accounts.get("default_user") == seen[-1]
@@ -31,7 +32,7 @@ async def test_a_keys_use_is_noted_at_most_once_a_minute(tmp_path: Path) -> None
     storage = SqliteStorage(tmp_path / "db.sqlite3", SqliteConfig())
     await storage.open(AccountsPlugin().register_models())
     await storage.migrate()
-    accounts = UserAccounts(SecretBox(encrypt=True, master=None, data=tmp_path), lambda: moment)
+    accounts = UserAccounts(SecretBox(encrypt=True, master=None, data=tmp_path), Revocations(), lambda: moment)
     uid = (await accounts.default()).uid
     secret = (await accounts.make_key(uid, None, ["*"]))["secret"]
 

@@ -20,6 +20,10 @@ class Accounts:
         return Account("default_user", "default", True, None)  # type: ignore[arg-type]
 
 
+def local(accounts: Any, config: AuthLocalConfig) -> LocalAuth:
+    return LocalAuth(accounts, None, config, has_password=False)  # type: ignore[arg-type]  # without a password there are no sessions
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost", "LOCALHOST", "::ffff:127.0.0.1"])
 def test_the_machine_itself(host: str) -> None:
     """Every spelling of the loopback."""
@@ -34,7 +38,7 @@ def test_anything_else(host: str) -> None:
 
 async def test_peers_from_elsewhere_are_refused() -> None:
     """However the server listens, unless the operator allows it."""
-    strict, open_ = LocalAuth(Accounts(), AuthLocalConfig()), LocalAuth(Accounts(), AuthLocalConfig(allow_insecure=True))  # type: ignore[arg-type]
+    strict, open_ = local(Accounts(), AuthLocalConfig()), local(Accounts(), AuthLocalConfig(allow_insecure=True))  # type: ignore[arg-type]
     with pytest.raises(AuthError) as refused:
         await strict.authenticate(Credentials({}, client="192.168.0.7"))
     assert refused.value.status == 403
@@ -48,7 +52,7 @@ async def test_peers_from_elsewhere_are_refused() -> None:
 )
 async def test_a_proxy_on_this_machine_does_not_make_its_visitors_the_owner(headers: dict[str, str]) -> None:
     """Though the connection comes from the loopback; one that passes on this machine's own requests may."""
-    strict = LocalAuth(Accounts(), AuthLocalConfig())  # type: ignore[arg-type]
+    strict = local(Accounts(), AuthLocalConfig())  # type: ignore[arg-type]
     with pytest.raises(AuthError) as refused:
         await strict.authenticate(Credentials(headers, client="127.0.0.1"))
     assert refused.value.status == 403
@@ -57,7 +61,7 @@ async def test_a_proxy_on_this_machine_does_not_make_its_visitors_the_owner(head
 
 def test_listening_wider_is_refused_with_the_ways_out() -> None:
     """The message says what to do."""
-    strict = LocalAuth(Accounts(), AuthLocalConfig())  # type: ignore[arg-type]
+    strict = local(Accounts(), AuthLocalConfig())  # type: ignore[arg-type]
     strict.check_listening("127.0.0.1")
     with pytest.raises(StartError, match=r"auth\.provider.*allowInsecure"):
         strict.check_listening("0.0.0.0")

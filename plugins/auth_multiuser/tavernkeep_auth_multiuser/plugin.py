@@ -1,6 +1,7 @@
 """The plugin: multi-user mode as an auth provider."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,10 +12,11 @@ from tavernkeep.auth import AuditLog
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
 from tavernkeep_auth_multiuser.command import user
 from tavernkeep_auth_multiuser.config import MultiuserConfig
+from tavernkeep_auth_multiuser.models import Login
 from tavernkeep_auth_multiuser.provider import MultiuserAuth
 from tavernkeep_auth_multiuser.service import Logins
 from tavernkeep_guard.contracts import Throttle
-from tavernkeep_secrets.contracts import Secrets
+from tavernkeep_secrets.contracts import Secrets, reseal_rows
 
 
 class AuthMultiuserPlugin:
@@ -54,6 +56,10 @@ class AuthMultiuserPlugin:
                 file=sys.stderr,
                 flush=True,
             )
+
+    @hookimpl
+    async def reseal(self, again: Callable[[str], str]) -> int:
+        return await reseal_rows(Login.all(), "totp", again)
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

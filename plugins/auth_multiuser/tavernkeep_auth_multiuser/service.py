@@ -109,7 +109,7 @@ class Logins:
         problem = None
         if not shortest <= len(password) <= _LONGEST_PASSWORD:
             problem = f"must have {shortest} to {_LONGEST_PASSWORD} characters"
-        elif password.casefold().strip() == username.casefold() or len(set(password)) < 4:
+        elif len(set(password.casefold().replace(username.casefold(), ""))) < 4:
             problem = "is too easy to guess"
         if problem:
             raise ApiError(422, "The request does not have the expected shape.", [{"path": "password", "message": problem}])

@@ -1,7 +1,6 @@
 """The embedded scheduler: runs executions in the server's own process, so many at a time, and remembers the last ones."""
 
 import asyncio
-import heapq
 import itertools
 import os
 import time
@@ -35,6 +34,7 @@ from tavernkeep.running import ExecutionContext
 from tavernkeep.services import Services
 from tavernkeep.workflow import WorkflowPayload
 from tavernkeep_engine.cache import OutputCache
+from tavernkeep_engine.fair import FairQueue
 from tavernkeep_engine.plan import Plan
 from tavernkeep_engine.prepare import Preparer
 from tavernkeep_engine.run import FAILED_MESSAGE, Limits, Run, Setting
@@ -53,6 +53,8 @@ class EngineConfig:
         max_concurrent_nodes: How many nodes of one execution may be at work at once.
         stream_buffer: How many chunks a stream holds for a consumer before its producer waits.
         max_queued: How many executions may wait; more are refused.
+        max_queued_per_user: How many of one user's may wait; more are refused.
+        max_running_per_user: How many of one user's may run at once; as many as run at all when not set.
         execution_timeout_s: After so many seconds an execution is stopped and ends in `error`; never when not set.
         max_concurrent_processes: How many nodes may compute in processes of their own at once; half the processors when not set.
         cache_bytes: How much is kept of the outputs of deterministic nodes, in bytes; 0 keeps none.
@@ -66,6 +68,8 @@ class EngineConfig:
     cache_bytes: int = attrs.field(default=64 * 1024 * 1024, validator=attrs.validators.ge(0))
     stream_buffer: int = attrs.field(default=64, validator=attrs.validators.ge(1))
     max_queued: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
+    max_queued_per_user: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
+    max_running_per_user: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
     execution_timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "executionTimeoutS"})
     remembered_executions: int = attrs.field(default=200, validator=attrs.validators.ge(1))
     remembered_events: int = attrs.field(default=2000, validator=attrs.validators.ge(0))
@@ -139,7 +143,10 @@ class Execution:
 
 
 class EmbeddedScheduler:
-    """Runs up to `max_concurrent` executions at once; the others wait, the higher priority first and then the earlier.
+    """Runs up to `max_concurrent` executions at once; the others wait.
+
+    When one may start it is of the user who has the fewest running, and of these of who has waited longest since their last: whoever
+    submits much waits behind themselves. Of one user's, the higher priority is first and then the earlier.
 
     Args:
         clock: Seconds, monotonic.
@@ -168,8 +175,7 @@ class EmbeddedScheduler:
         self._executions: dict[str, Execution] = {}
         self._ended: OrderedDict[str, Execution] = OrderedDict()
         self._ended_nodes = 0
-        self._queue: list[tuple[int, int, Execution]] = []
-        self._numbers = itertools.count()
+        self._queue: FairQueue[Execution] = FairQueue(config.max_running_per_user or max_concurrent)
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0
         self._pending = 0
@@ -188,6 +194,9 @@ class EmbeddedScheduler:
             raise Refused("The server is shutting down.", status=503)
         if self._running >= self._max_concurrent and self._pending >= self._config.max_queued:
             raise Refused(f"{self._pending} executions are waiting already; try again later.", status=503)
+        uid = submission.user.uid
+        if not self._starts_at_once(uid) and self._queue.waiting(uid) >= self._config.max_queued_per_user:
+            raise Refused(f"{self._queue.waiting(uid)} executions of yours are waiting already; try again later.", status=429)
         for warning in plan.warnings:
             _log.warning("workflow", problem=str(warning), workflow=submission.payload.name)
         earlier = submission.continues
@@ -206,8 +215,9 @@ class EmbeddedScheduler:
         self._executions[execution.id] = execution
         submission.on_accepted(execution.id)
         self._pending += 1
-        heapq.heappush(self._queue, (-submission.payload.priority, next(self._numbers), execution))
-        if self._running >= self._max_concurrent:
+        at_once = self._starts_at_once(uid)
+        self._queue.add(uid, submission.payload.priority, execution)
+        if not at_once:
             execution.set_status(ExecutionStatus.QUEUED, self._now())
             self._tell_queue()
         else:
@@ -299,15 +309,15 @@ class EmbeddedScheduler:
     def _now(self) -> int:
         return int(self._wall_clock() * 1000)
 
+    def _starts_at_once(self, uid: str) -> bool:
+        return self._running < self._max_concurrent and self._queue.has_room(uid)
+
     def _tell_queue(self) -> None:
         payload = {"runningExecutions": self._running, "pendingExecutions": self._pending}
         self._bus.publish(Event(events.QUEUE_UPDATE, payload))
 
     def _start_waiting(self) -> None:
-        while self._running < self._max_concurrent and self._queue:
-            execution = heapq.heappop(self._queue)[2]
-            if execution.status is not ExecutionStatus.QUEUED:
-                continue  # interrupted while it waited
+        while self._running < self._max_concurrent and (execution := self._queue.take()) is not None:
             self._pending -= 1
             self._running += 1
             execution.set_status(ExecutionStatus.RUNNING, self._now())
@@ -327,6 +337,7 @@ class EmbeddedScheduler:
             _log.exception("the engine failed on an execution", execution=execution.id)
             execution.error_info = {"message": f"The engine failed: {type(error).__name__}"}
         self._running -= 1
+        self._queue.done(execution.user.uid)
         self._end(execution, status)
         self._start_waiting()
 
@@ -372,6 +383,7 @@ class EmbeddedScheduler:
     def _stop(self, execution: Execution) -> None:
         if execution.status is ExecutionStatus.QUEUED:
             self._pending -= 1
+            self._queue.remove(execution.user.uid, execution)
             self._end(execution, ExecutionStatus.INTERRUPTED)
             self._tell_queue()
         elif execution.run is not None:

@@ -1,6 +1,7 @@
 """The plugin: executions, recorded."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from tavernkeep.app import App
 from tavernkeep.events import Sink
 from tavernkeep.execution import ExecutionArchive
 from tavernkeep_history.config import HistoryConfig
-from tavernkeep_secrets.contracts import Secrets
+from tavernkeep_secrets.contracts import Secrets, reseal_rows
 
 if TYPE_CHECKING:
     from tavernkeep_history.archive import Archive
@@ -61,6 +62,12 @@ class HistoryPlugin:
 
         await ExecutionRow.filter(user_id=source).update(user_id=target)
         return []
+
+    @hookimpl
+    async def reseal(self, again: Callable[[str], str]) -> int:
+        from tavernkeep_history.models import ExecutionRow
+
+        return await reseal_rows(ExecutionRow.all(), "payload", again)
 
     @hookimpl
     def register_routes(self) -> list[Route]:

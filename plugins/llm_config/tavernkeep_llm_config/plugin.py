@@ -1,5 +1,6 @@
 """The plugin: LLM channels and models of each user."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ from tavernkeep import ModelSet, Route, Services, hookimpl
 from tavernkeep.app import App
 from tavernkeep_llm_config.contracts import LlmImport
 from tavernkeep_nodes_llm.contracts import Llm
-from tavernkeep_secrets.contracts import Secrets
+from tavernkeep_secrets.contracts import Secrets, reseal_rows
 
 if TYPE_CHECKING:
     from tavernkeep_llm_config.service import LlmStore
@@ -42,6 +43,12 @@ class LlmConfigPlugin:
         known = {row.model_id for row in await ModelRow.filter(user_id=target)}
         await ModelRow.filter(user_id=source).exclude(model_id__in=known).update(user_id=target)
         return [f"model {row.model_id} stays: there is one of that id" for row in await ModelRow.filter(user_id=source)]
+
+    @hookimpl
+    async def reseal(self, again: Callable[[str], str]) -> int:
+        from tavernkeep_llm_config.models import ChannelRow
+
+        return await reseal_rows(ChannelRow.all(), "sealed_key", again)
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -22,25 +22,29 @@ _log = structlog.get_logger(__name__)
 class SecretBox:
     """See `Secrets`.
 
+    The key file holds a key a line, the present one first; those below it open what was sealed before they were replaced.
+
     Args:
         encrypt: Whether new secrets are encrypted; those that are can be opened in any case.
-        master: The configured key, any text; a key file in the data folder when `None`.
+        master: The configured key, any text; the key file's when `None`.
+        old: A configured key that was replaced.
     """
 
-    def __init__(self, *, encrypt: bool, master: str | None, data: Path) -> None:
+    def __init__(self, *, encrypt: bool, master: str | None, data: Path, old: str | None = None) -> None:
         self._encrypt = encrypt
         self._master = master
+        self._old = old
         self._file = data / _KEY_FILE
-        self._made: Fernet | None = None
+        self._made: MultiFernet | None = None
 
-    def _fernet(self) -> Fernet:
+    def _fernet(self) -> MultiFernet:
         if self._made is None:
-            material = self._master.encode() if self._master else self._from_file()
-            derived = HKDF(SHA256(), 32, salt=None, info=b"tavernkeep secrets").derive(material)
-            self._made = Fernet(base64.urlsafe_b64encode(derived))
+            configured = [text.encode() for text in (self._master, self._old) if text]
+            materials = configured + (self._read() if self._file.exists() else []) if self._master else self._from_file() + configured
+            self._made = MultiFernet([_derived(material) for material in materials])
         return self._made
 
-    def _from_file(self) -> bytes:
+    def _from_file(self) -> list[bytes]:
         try:
             handle = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
@@ -48,20 +52,20 @@ class SecretBox:
         except OSError as error:
             raise ApiError(503, f"There is no encryption key, and none can be made: {error.strerror}.") from None
         with os.fdopen(handle, "wb") as file:
-            file.write(base64.b64encode(os.urandom(32)))
+            file.write(_new_key())
             file.flush()
             os.fsync(file.fileno())
         _log.info("made an encryption key; keep a copy of it with your backups", file=str(self._file))
         return self._read()
 
-    def _read(self) -> bytes:
+    def _read(self) -> list[bytes]:
         try:
-            material = self._file.read_bytes().strip()
+            materials = self._file.read_bytes().split()
         except OSError as error:
             raise ApiError(503, f"The encryption key cannot be read: {error.strerror}.") from None
-        if not material:
+        if not materials:
             raise ApiError(503, f"The encryption key in {self._file.name} is empty.")
-        return material
+        return materials
 
     def seal(self, secret: str) -> str:
         """See `Secrets`."""
@@ -77,3 +81,32 @@ class SecretBox:
             return self._fernet().decrypt(sealed.removeprefix(_SEALED).encode()).decode()
         except InvalidToken:
             raise ApiError(503, "A stored secret cannot be opened: it was sealed with another key.") from None
+
+    def begin_rotation(self) -> None:
+        """See `Secrets`."""
+        if self._master is None:
+            self._write([_new_key().strip(), *self._from_file()])
+        self._made = None
+
+    def end_rotation(self) -> None:
+        """See `Secrets`."""
+        if self._master is None:
+            self._write(self._read()[:1])
+        self._made = None
+
+    def _write(self, materials: list[bytes]) -> None:
+        temporary = self._file.with_suffix(".new")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(b"\n".join(materials) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self._file)
+
+
+def _new_key() -> bytes:
+    return base64.b64encode(os.urandom(32)) + b"\n"
+
+
+def _derived(material: bytes) -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(HKDF(SHA256(), 32, salt=None, info=b"tavernkeep secrets").derive(material)))

@@ -16,7 +16,7 @@ from werkzeug.http import parse_range_header
 from werkzeug.routing import PathConverter
 
 from tavernkeep.app import App
-from tavernkeep.auth import AuthError, UserContext
+from tavernkeep.auth import KEY_PREFIX, AuthError, UserContext
 from tavernkeep.http import ApiError, FileResponse, Request, Response, Route
 from tavernkeep.ids import nanoid
 from tavernkeep.wire import Invalid, camel, dumps, unstructure
@@ -96,8 +96,8 @@ def _view(app: App, route: Route, binding: Binding, proxies: frozenset[str]) -> 
         if route.scope is not None:
             if user is None:
                 raise ApiError(401, "Log in first.")
-            resource = path.get(route.resource, request.args.get(camel(route.resource))) if route.resource else None
-            if not user.may(route.scope, resource):
+            parameter = f"{route.scope.partition(':')[0]}_id"
+            if not user.may(route.scope, path.get(parameter, request.args.get(camel(parameter)))):
                 raise ApiError(403, f"You need the scope {route.scope} for this.")
         if route.max_body is not None:
             request.max_content_length = route.max_body
@@ -208,6 +208,8 @@ class _Requests:
         g.began = time.perf_counter()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        if KEY_PREFIX.encode() in request.query_string:
+            raise ApiError(400, "There is an API key in the address, where logs keep it: revoke it, and send the next one in a header.")
         self._gate.check(request.method, request.headers.get("Host"), request.headers.getlist("Origin"))
 
     async def _end(self, response: QuartResponse) -> QuartResponse:

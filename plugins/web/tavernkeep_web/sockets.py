@@ -9,7 +9,7 @@ import attrs
 import structlog
 
 from tavernkeep.app import App
-from tavernkeep.auth import BEARER, AuthError, Credentials, UserContext
+from tavernkeep.auth import BEARER, KEY_PREFIX, AuthError, Credentials, UserContext
 from tavernkeep.events import STATUS_UPDATE, Event
 from tavernkeep.execution import ExecutionStatus
 from tavernkeep.http import ApiError, WebSocketMessage
@@ -45,15 +45,18 @@ class SocketEndpoint:
         await receive()  # websocket.connect
         headers = _headers(scope)
         try:
+            if KEY_PREFIX.encode() in scope.get("query_string", b""):
+                raise Denied("there is an API key in the address, where logs keep it: revoke it, and use the subprotocols `bearer, KEY`")
             self.gate.check("CONNECT", headers.get("host"), [headers["origin"]] if "origin" in headers else [])
-            user = await self.app.auth.authenticate(credentials_of(scope, headers))
+            credentials = credentials_of(scope, headers)
+            user = await self.app.auth.authenticate(credentials)
             if user is None:
                 raise AuthError("Log in first.")
         except (Denied, AuthError) as refusal:
             await _refuse(scope, send, getattr(refusal, "status", 403), str(refusal))
             return
         await send({"type": "websocket.accept"} | ({"subprotocol": BEARER} if BEARER in scope.get("subprotocols", ()) else {}))
-        await _Connection(self.app, user, self.config, receive, send).serve(self._closing)
+        await _Connection(self.app, user, credentials, self.config, receive, send).serve(self._closing)
 
 
 def _headers(scope: Any) -> dict[str, str]:
@@ -100,8 +103,9 @@ async def _refuse(scope: Any, send: Any, status: int, message: str) -> None:
 class _Connection:
     """One viewer; what message handlers get as their `Client`."""
 
-    def __init__(self, app: App, user: UserContext, config: WebConfig, receive: Any, send: Any) -> None:
+    def __init__(self, app: App, user: UserContext, credentials: Credentials, config: WebConfig, receive: Any, send: Any) -> None:
         self.user = user
+        self._credentials = credentials
         self._app = app
         self._config = config
         self._receive = receive
@@ -119,7 +123,7 @@ class _Connection:
         timer = None if expires_in is None else asyncio.get_running_loop().call_later(expires_in, self._revoked.set)
         writer = asyncio.create_task(self._write())
         # The overflow is waited for apart from the writer, which a viewer that reads nothing holds up in the middle of a message.
-        ends = (self._read(), closing.wait(), self._outbox.overflow.wait(), self._revoked.wait())
+        ends = (self._read(), closing.wait(), self._outbox.overflow.wait(), self._revoked.wait(), self._recheck())
         tasks = {writer, *map(asyncio.create_task, ends)}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -146,6 +150,19 @@ class _Connection:
         elif self._outbox.overflow.is_set():
             _log.warning("viewer is too slow and is disconnected", user=self.user.uid)
             await self._close(_TRY_AGAIN_LATER, "too slow; SUBSCRIBE with `after` to resume")
+
+    async def _recheck(self) -> None:
+        """Ends when what let the user in is no longer good by another process's doing, such as a command's."""
+        while not self._revoked.is_set():
+            await asyncio.sleep(self._config.socket_recheck_s)
+            try:
+                user = await self._app.auth.authenticate(self._credentials)
+            except AuthError:
+                user = None
+            if user is None or user.uid != self.user.uid:
+                self._revoked.set()
+            else:
+                self.user = user
 
     async def _close(self, code: int, reason: str) -> None:
         try:

@@ -1,0 +1,103 @@
+"""`tavernkeep key …`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from tavernkeep import ApiError
+from tavernkeep.app import App
+from tavernkeep.auth import AuditLog
+from tavernkeep.cli import loaded_app
+from tavernkeep_accounts.contracts import Accounts
+from tavernkeep_secrets.contracts import Secrets
+
+
+@click.group()
+def key() -> None:
+    """Make and revoke API keys, and rotate the key that secrets are sealed with."""
+
+
+def _run(context: click.Context, work: Callable[[App], Awaitable[None]], *, alone: bool = False) -> None:
+    async def run() -> None:
+        app = loaded_app(context)
+        await app.start(serving=False, alone=alone)
+        try:
+            await work(app)
+        except ApiError as error:
+            raise click.ClickException(str(error)) from None
+        finally:
+            await app.stop()
+
+    asyncio.run(run())
+
+
+def _note(app: App, action: str, target: str, **details: Any) -> None:
+    if audit := app.services.find(AuditLog):
+        audit.note(action, None, target=target, by="command line", **details)
+
+
+@key.command()
+@click.option("--user", "username", help="Whose; the local user's when left out.")
+@click.option("--name", help="What it is for.")
+@click.option("--scope", "scopes", multiple=True, help="What it may do; everything that its user may when left out.")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="How long it is good.")
+@click.pass_context
+def create(context: click.Context, username: str | None, name: str | None, scopes: tuple[str, ...], days: float | None) -> None:
+    """Make an API key and print it, this once."""
+
+    async def work(app: App) -> None:
+        accounts = app.services.get(Accounts)
+        account = await accounts.find(username) if username else await accounts.default()
+        if account is None:
+            raise ApiError(404, f"There is no user {username!r}.")
+        expires = datetime.now(UTC) + timedelta(days=days) if days else None
+        made = await accounts.make_key(account.uid, name, scopes or ("*",), expires)
+        _note(app, "key.created", made["id"], scopes=list(scopes) or ["*"], owner=account.uid)
+        click.echo(made["secret"])
+
+    _run(context, work)
+
+
+@key.command()
+@click.argument("which", metavar="KEY")
+@click.pass_context
+def revoke(context: click.Context, which: str) -> None:
+    """Revoke an API key: its id, the key itself, or what it begins with. A running server refuses it from its next request on."""
+
+    async def work(app: App) -> None:
+        accounts = app.services.get(Accounts)
+        found = [entry for entry in await accounts.every_key() if entry.id == which or which.startswith(entry.prefix)]
+        if len(found) != 1:
+            raise ApiError(404, "There is no such key." if not found else "Several keys begin so; name one by its id.")
+        await accounts.delete_key(found[0].uid, found[0].id)
+        _note(app, "key.revoked", found[0].id)
+        click.echo(f"revoked {found[0].prefix}… of {found[0].uid}")
+
+    _run(context, work)
+
+
+@key.command()
+@click.pass_context
+def rotate(context: click.Context) -> None:
+    """Seal every stored secret anew, with a new key.
+
+    The key file gets a new key. Where the key is configured instead, set the new one there and the one before in `secrets.previousKey`.
+    Should it be cut off, run it again: nothing is lost.
+    """
+
+    async def work(app: App) -> None:
+        box = app.services.get(Secrets)
+        box.begin_rotation()
+        total = 0
+        async for plugin, error, count in app.plugins.agather("reseal", again=lambda sealed: box.seal(box.open(sealed))):
+            if error is not None:
+                raise ApiError(500, f"{plugin.name}: {error}; the keys before are kept, so nothing is lost")
+            total += count or 0
+        box.end_rotation()
+        _note(app, "secrets.rotated", "", count=total)
+        click.echo(f"sealed {total} secrets anew")
+
+    _run(context, work, alone=True)
