@@ -70,13 +70,20 @@ class ConsoleRoutes:
         return [
             Route("GET", "/", self.page, public=True),
             Route("GET", "/console/{name}", self.part, public=True, errors={404: "There is no such part."}),
-            Route("GET", "/api/status", self.status, public=True, own_login=True, errors={401: "Log in first, where there is a login."}),
+            self._status_route(),
             Route("POST", "/api/status/login", self.login, public=True, own_login=True, errors={401: "The name or the password is wrong."}),
             Route("GET", "/api/status/auth-required", self.auth_required, public=True, own_login=True),
             Route(
                 "POST", "/api/server/restart", self.restart, _ADMIN, status=202, errors={409: "It runs in a way that it cannot restart."}
             ),
         ]
+
+    def _status_route(self) -> Route:
+        """Of the panel's own login where it has one; else for administrators."""
+        wrong = {401: "Log in first, where there is a login."}
+        if self.gatekeeper.is_needed:
+            return Route("GET", "/api/status", self.status, public=True, own_login=True, errors=wrong)
+        return Route("GET", "/api/status", self.status, _ADMIN, errors=wrong)
 
     async def page(self) -> FileResponse:
         """The server's page."""
@@ -92,7 +99,7 @@ class ConsoleRoutes:
 
     async def status(self, request: Request) -> dict[str, Any]:
         """How the machine and the server do."""
-        if not self.gatekeeper.lets_in(request.headers.get("authorization")):
+        if self.gatekeeper.is_needed and not self.gatekeeper.lets_in(request.headers.get("authorization")):
             raise ApiError(401, "Log in first (POST /api/status/login).")
         return await asyncio.to_thread(status, self.started, str(self.app.config.data))
 

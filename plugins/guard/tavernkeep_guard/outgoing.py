@@ -117,6 +117,11 @@ class GuardedHttp:
     def client(self, *, timeout_s: float = 30.0, connect_timeout_s: float = 10.0) -> httpx2.AsyncClient:
         """See `OutgoingHttp`. Proxies of the environment are not used: behind one, nobody here would see where a request goes."""
         transport = httpx2.AsyncHTTPTransport()
-        transport._pool = httpcore2.AsyncConnectionPool(ssl_context=httpx2.create_ssl_context(), network_backend=_Backend(self.policy))
+        transport._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=httpx2.create_ssl_context(),
+            network_backend=_Backend(self.policy),
+            max_connections=None,
+            max_keepalive_connections=20,
+        )
         timeout = httpx2.Timeout(timeout_s, connect=connect_timeout_s)
         return httpx2.AsyncClient(transport=transport, timeout=timeout, trust_env=False)

@@ -41,6 +41,7 @@ class ChannelConfig:
             self.api_key,
             tuple(self.supported_models),
             self.custom_headers,
+            trusted=True,
         )
 
 

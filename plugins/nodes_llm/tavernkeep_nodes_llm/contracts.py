@@ -16,6 +16,7 @@ class Channel:
         adapter: The id of the adapter that speaks its protocol.
         base_url: The address below which the protocol's own paths are; one without a path gets that which is usual for the protocol.
         models: The models that it may be asked for; all when empty.
+        trusted: The operator has configured it: it may be anywhere, also where requests of users must not go.
     """
 
     label: str
@@ -24,6 +25,7 @@ class Channel:
     api_key: str = attrs.field(default="", repr=False)
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    trusted: bool = False
 
 
 @attrs.frozen

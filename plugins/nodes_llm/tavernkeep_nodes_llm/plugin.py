@@ -7,6 +7,7 @@ import structlog
 
 from tavernkeep import ConfigSection, NodeDefinition, Services, hookimpl
 from tavernkeep.app import App
+from tavernkeep_guard.contracts import OutgoingHttp
 from tavernkeep_nodes_llm import direct, hookspecs
 from tavernkeep_nodes_llm.adapters.anthropic import AnthropicAdapter
 from tavernkeep_nodes_llm.adapters.demo import DemoAdapter
@@ -15,7 +16,7 @@ from tavernkeep_nodes_llm.adapters.ollama import OllamaAdapter
 from tavernkeep_nodes_llm.adapters.openai import OpenAiAdapter
 from tavernkeep_nodes_llm.agent import AGENT
 from tavernkeep_nodes_llm.channels import ConfiguredChannels, LlmConfig, LlmRouter
-from tavernkeep_nodes_llm.contracts import Llm, LlmAdapter
+from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmAdapter
 from tavernkeep_nodes_llm.embeddings import EMBEDDINGS
 from tavernkeep_nodes_llm.nodes import CREATE_MESSAGE, GENERIC_LLM_REQUEST, MERGE_MESSAGES
 from tavernkeep_nodes_llm.structured import STRUCTURED_OUTPUT
@@ -27,7 +28,7 @@ class NodesLlmPlugin:
     """Nodes that talk to language models, and the adapters for their services."""
 
     def __init__(self) -> None:
-        self._client: httpx2.AsyncClient | None = None
+        self._clients: dict[bool, httpx2.AsyncClient] = {}
 
     @hookimpl
     def register_hookspecs(self) -> list[object]:
@@ -41,13 +42,13 @@ class NodesLlmPlugin:
     def llm_adapters(self, app: App) -> list[LlmAdapter]:
         config = app.config.section(LlmConfig)
 
-        def client() -> httpx2.AsyncClient:
-            if self._client is None:
-                timeout = httpx2.Timeout(config.timeout_s, connect=config.connect_timeout_s)
-                # No bound on connections: how many nodes may be at work is the engine's to say.
-                limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
-                self._client = httpx2.AsyncClient(timeout=timeout, limits=limits)
-            return self._client
+        def client(channel: Channel) -> httpx2.AsyncClient:
+            """Users' channels are asked within the policy for what workflows may reach; who set up the server's own may reach anything."""
+            if channel.trusted not in self._clients:
+                timeouts = {"timeout_s": config.timeout_s, "connect_timeout_s": config.connect_timeout_s}
+                guarded = None if channel.trusted else app.services.find(OutgoingHttp)
+                self._clients[channel.trusted] = guarded.client(**timeouts) if guarded else _unguarded(**timeouts)
+            return self._clients[channel.trusted]
 
         over_http = (OpenAiAdapter, AnthropicAdapter, GoogleAdapter, OllamaAdapter)
         return [*(adapter(client, config) for adapter in over_http), DemoAdapter(config.demo_delay_s)]
@@ -66,8 +67,14 @@ class NodesLlmPlugin:
 
     @hookimpl
     async def shutdown(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+        for client in self._clients.values():
+            await client.aclose()
+
+
+def _unguarded(timeout_s: float, connect_timeout_s: float) -> httpx2.AsyncClient:
+    # No bound on connections: how many nodes may be at work is the engine's to say.
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
+    return httpx2.AsyncClient(timeout=httpx2.Timeout(timeout_s, connect=connect_timeout_s), limits=limits)
 
 
 def _add(adapters: dict[str, LlmAdapter], offered: Iterable[LlmAdapter], owner: str) -> None:

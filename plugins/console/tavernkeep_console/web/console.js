@@ -5,7 +5,8 @@ const TEXTS = {
     skip: "Skip to the content", theme: "Dark or light", api: "API", now: "Now", running: "running", pending: "waiting", workflow: "Workflow",
     state: "State", started: "Started", none: "Nothing yet.", run: "Run a workflow", project: "Project", go: "Run", log: "Log of an execution",
     plugins: "Plugins", plugin: "Plugin", version: "Version", about: "About", status: "Server", connected: "connected", lost: "not connected, trying again",
-    show: "Show", stop: "Stop", unnamed: "(unnamed)", library: "(none)", noLogin: "The status has a login.", answer: "Answer", refused: "was refused",
+    show: "Show", stop: "Stop", unnamed: "(unnamed)", library: "(none)", noLogin: "The status has a login.", answer: "Answer",
+    userName: "User name", password: "Password", code: "One-time code", logIn: "Log in", logOut: "Log out",
     states: {queued: "waiting", running: "running", complete: "complete", error: "failed", interrupted: "stopped", active: "active", disabled: "disabled", failed: "failed", unavailable: "unavailable"},
     facts: {version: "Version", uptime: "Up for", os: "System", cpu: "Processor", memory: "Memory", disk: "Disk"},
   },
@@ -13,7 +14,8 @@ const TEXTS = {
     skip: "跳到正文", theme: "深色或浅色", api: "接口", now: "当前", running: "运行中", pending: "等待中", workflow: "工作流",
     state: "状态", started: "开始时间", none: "暂无。", run: "运行工作流", project: "项目", go: "运行", log: "执行日志",
     plugins: "插件", plugin: "插件", version: "版本", about: "说明", status: "服务器", connected: "已连接", lost: "连接已断开，正在重试",
-    show: "查看", stop: "停止", unnamed: "（未命名）", library: "（无）", noLogin: "状态需要登录。", answer: "回答", refused: "被拒绝",
+    show: "查看", stop: "停止", unnamed: "（未命名）", library: "（无）", noLogin: "状态需要登录。", answer: "回答",
+    userName: "用户名", password: "密码", code: "一次性验证码", logIn: "登录", logOut: "退出",
     states: {queued: "等待中", running: "运行中", complete: "完成", error: "失败", interrupted: "已停止", active: "启用", disabled: "停用", failed: "失败", unavailable: "不可用"},
     facts: {version: "版本", uptime: "已运行", os: "系统", cpu: "处理器", memory: "内存", disk: "磁盘"},
   },
@@ -128,7 +130,7 @@ const connect = () => {
       else if (message.payload?.promptId) onEvent(message);
     }
   });
-  socket.addEventListener("close", () => { connected = false; tellConnection(); setTimeout(connect, retry); retry = Math.min(retry * 2, 10000); });
+  socket.addEventListener("close", () => { connected = false; tellConnection(); setTimeout(begin, retry); retry = Math.min(retry * 2, 10000); });
 };
 
 // Running a stored workflow
@@ -194,6 +196,33 @@ const loadStatus = async () => {
 };
 
 const refresh = () => Promise.allSettled([loadExecutions(), loadPlugins(), loadStatus(), loadProjects()]);
+
+// Logging in, where there is a login
+
+const begin = async () => {
+  const who = await api("GET", "/api/auth/current").catch(() => null);
+  if (who === null) { setTimeout(begin, retry); return; }
+  $("login").hidden = who.isAuthenticated;
+  $("main").hidden = !who.isAuthenticated;
+  $("login-name").hidden = !who.multiUserMode;
+  $("logout").hidden = !(who.isAuthenticated && (who.multiUserMode || who.accessPasswordRequired));
+  if (who.isAuthenticated) connect();
+};
+$("login").addEventListener("submit", async event => {
+  event.preventDefault();
+  $("login-error").textContent = "";
+  const given = Object.fromEntries([...new FormData($("login"))].filter(([, value]) => value !== ""));
+  try {
+    await api("POST", "/api/auth/login", given);
+    $("login").reset();
+    await begin();
+  } catch (error) {
+    $("login-code").hidden = $("login-code").hidden && !/code/.test(error.message);
+    $("login-error").textContent = error.message;
+  }
+});
+$("logout").addEventListener("click", async () => { await api("POST", "/api/auth/logout"); location.reload(); });
+
 translate();
-connect();
-setInterval(loadStatus, 15000);
+begin();
+setInterval(() => { if (connected) loadStatus(); }, 15000);

@@ -11,6 +11,7 @@ import stamina
 from tavernkeep import Chunk
 from tavernkeep.logs import hide
 from tavernkeep.wire import Invalid, loads
+from tavernkeep_guard.contracts import OutgoingRefused
 from tavernkeep_nodes_llm.channels import LlmConfig
 from tavernkeep_nodes_llm.contracts import Channel, LlmError, LlmRequest, LlmResponse
 
@@ -43,14 +44,14 @@ class HttpAdapter:
     """Talks to services of one protocol; what differs between protocols is in the methods that raise `NotImplementedError` here.
 
     Args:
-        client: Gives the HTTP client; called at each request, so that none is made before it is needed.
+        client: Gives the HTTP client for a channel; called at each request, so that none is made before it is needed.
     """
 
     id = ""
     name = ""
     default_path = ""  # of a base URL that has none
 
-    def __init__(self, client: Callable[[], httpx2.AsyncClient], config: LlmConfig) -> None:
+    def __init__(self, client: Callable[[Channel], httpx2.AsyncClient], config: LlmConfig) -> None:
         self._client = client
         self._config = config
 
@@ -166,10 +167,12 @@ class HttpAdapter:
         headers = {**self.headers(channel), **channel.headers}
         url = with_default_path(channel.base_url, self.default_path) + path
         try:
-            async with self._client().stream(method, url, json=body, headers=headers) as response:
+            async with self._client(channel).stream(method, url, json=body, headers=headers) as response:
                 if response.status_code >= 400:
                     raise await _refusal(response, channel)
                 yield response
+        except OutgoingRefused as refused:
+            raise LlmError(f"{channel.label} cannot be asked: {refused}") from None
         except httpx2.TimeoutException:
             raise LlmError(f"{channel.label} did not answer in time", retryable=True) from None
         except httpx2.HTTPError as error:
