@@ -32,6 +32,7 @@ from tavernkeep.ids import nanoid
 from tavernkeep.nodes import NodeRegistry
 from tavernkeep.running import ExecutionContext
 from tavernkeep.services import Services
+from tavernkeep.wire import Problem
 from tavernkeep.workflow import WorkflowPayload
 from tavernkeep_engine.cache import OutputCache
 from tavernkeep_engine.fair import FairQueue
@@ -52,6 +53,7 @@ class EngineConfig:
     Attributes:
         max_concurrent_nodes: How many nodes of one execution may be at work at once.
         stream_buffer: How many chunks a stream holds for a consumer before its producer waits.
+        max_nodes: How many nodes a workflow may have.
         max_queued: How many executions may wait; more are refused.
         max_queued_per_user: How many of one user's may wait; more are refused.
         max_running_per_user: How many of one user's may run at once; as many as run at all when not set.
@@ -67,6 +69,7 @@ class EngineConfig:
     max_concurrent_processes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
     cache_bytes: int = attrs.field(default=64 * 1024 * 1024, validator=attrs.validators.ge(0))
     stream_buffer: int = attrs.field(default=64, validator=attrs.validators.ge(1))
+    max_nodes: int = attrs.field(default=200_000, validator=attrs.validators.ge(1))
     max_queued: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
     max_queued_per_user: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
     max_running_per_user: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
@@ -189,6 +192,7 @@ class EmbeddedScheduler:
     async def submit(self, submission: Submission) -> str:
         """See `tavernkeep.execution.Scheduler`."""
         preparer = self._preparer(submission.payload, submission.user)
+        self._check_size(submission.payload)
         plan = await preparer.prepare()
         if self._closing:
             raise Refused("The server is shutting down.", status=503)
@@ -227,6 +231,7 @@ class EmbeddedScheduler:
     async def check(self, payload: WorkflowPayload, user: UserContext) -> PayloadReport:
         """See `tavernkeep.execution.Scheduler`."""
         try:
+            self._check_size(payload)
             return (await self._preparer(payload, user).prepare()).report()
         except Refused as refused:
             return PayloadReport(False, refused.problems, [], [])
@@ -301,6 +306,13 @@ class EmbeddedScheduler:
 
     def _preparer(self, payload: WorkflowPayload, user: UserContext) -> Preparer:
         return Preparer(self._nodes, self._services, user, payload)
+
+    def _check_size(self, payload: WorkflowPayload) -> None:
+        count, most = len(payload.nodes), self._config.max_nodes
+        if count > most:
+            raise Refused(
+                "The workflow is too large.", [Problem("nodes", f"has {count} nodes; at most {most} are taken (engine.maxNodes)")]
+            )
 
     def _find(self, execution_id: str, user: UserContext) -> Execution | None:
         execution = self._executions.get(execution_id) or self._ended.get(execution_id)

@@ -15,6 +15,7 @@ class ChannelRow(Model):
     adapter = fields.CharField(max_length=50)
     base_url = fields.CharField(max_length=2000)
     sealed_key = fields.TextField()
+    sealed_headers = fields.TextField(null=True)  # a JSON object; some services take their key in a header of their own
     key_hint = fields.CharField(max_length=20)
     content: fields.Field[dict[str, Any]] = fields.JSONField()  # the rest, as it was sent
     disabled = fields.BooleanField(default=False)

@@ -48,7 +48,7 @@ class LlmConfigPlugin:
     async def reseal(self, again: Callable[[str], str]) -> int:
         from tavernkeep_llm_config.models import ChannelRow
 
-        return await reseal_rows(ChannelRow.all(), "sealed_key", again)
+        return sum([await reseal_rows(ChannelRow.all(), field, again) for field in ("sealed_key", "sealed_headers")])
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

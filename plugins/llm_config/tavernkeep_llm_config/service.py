@@ -10,7 +10,7 @@ from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
 from tavernkeep import ApiError, UserContext
-from tavernkeep.wire import iso, structure, unstructure
+from tavernkeep.wire import dumps, iso, loads, structure, unstructure
 from tavernkeep_llm_config.models import ChannelRow, ModelRow
 from tavernkeep_nodes_llm.contracts import Channel, ChannelSource
 from tavernkeep_secrets.contracts import Secrets
@@ -83,11 +83,11 @@ class LlmStore:
 
     async def channels_of(self, user: UserContext) -> list[dict[str, Any]]:
         """The user's channels, the oldest first."""
-        return [_shown(row) for row in await ChannelRow.filter(user_id=user.uid)]
+        return [self._shown(row) for row in await ChannelRow.filter(user_id=user.uid)]
 
     async def channel(self, id_: str, user: UserContext) -> dict[str, Any]:
         """A channel. Raises `ApiError` 404."""
-        return _shown(await self._row(id_, user))
+        return self._shown(await self._row(id_, user))
 
     async def _row(self, id_: str, user: UserContext) -> ChannelRow:
         row = await _found(ChannelRow.filter(id=id_, user_id=user.uid))
@@ -97,11 +97,18 @@ class LlmStore:
 
     async def create(self, body: ChannelBody, user: UserContext) -> dict[str, Any]:
         """Add a channel."""
-        return _shown(await self._create(str(uuid.uuid4()), body, user.uid))
+        return self._shown(await self._create(str(uuid.uuid4()), body, user.uid))
 
     async def _create(self, id_: str, body: ChannelBody, user_id: str) -> ChannelRow:
         key = body.api_key or ""
-        return await ChannelRow.create(id=id_, user_id=user_id, **_columns(body), sealed_key=self.box.seal(key), key_hint=hint_of(key))
+        return await ChannelRow.create(
+            id=id_,
+            user_id=user_id,
+            **_columns(body),
+            sealed_key=self.box.seal(key),
+            sealed_headers=self._sealed(body.custom_headers, {}),
+            key_hint=hint_of(key),
+        )
 
     async def take_over_channel(self, user_id: str, id_: str, channel: Mapping[str, Any]) -> bool:
         """See `LlmImport`."""
@@ -120,12 +127,12 @@ class LlmStore:
     async def update(self, id_: str, body: ChannelBody, user: UserContext) -> dict[str, Any]:
         """Change a channel. Raises `ApiError` 404."""
         row = await self._row(id_, user)
-        changes = _columns(body)
+        changes = _columns(body) | {"sealed_headers": self._sealed(body.custom_headers, self._headers(row))}
         if body.api_key is not None and body.api_key not in ("", row.key_hint):
             changes |= {"sealed_key": self.box.seal(body.api_key), "key_hint": hint_of(body.api_key)}
         row.update_from_dict(changes)
         await row.save()
-        return _shown(row)
+        return self._shown(row)
 
     async def delete(self, id_: str, user: UserContext) -> None:
         """Remove a channel. Raises `ApiError` 404."""
@@ -143,8 +150,30 @@ class LlmStore:
             row.base_url,
             self.box.open(row.sealed_key),
             tuple(content.get("supportedModels") or ()),
-            content.get("customHeaders") or {},
+            self._headers(row),
         )
+
+    def _headers(self, row: ChannelRow) -> dict[str, str]:
+        headers: dict[str, str] = loads(self.box.open(row.sealed_headers)) if row.sealed_headers else {}
+        return headers
+
+    def _shown(self, row: ChannelRow) -> dict[str, Any]:
+        return {
+            **row.content,
+            "customHeaders": dict.fromkeys(self._headers(row), _HIDDEN),
+            "id": row.id,
+            "userId": row.user_id,
+            "label": row.label,
+            "baseUrl": row.base_url,
+            "apiKey": row.key_hint,
+            "disabled": row.disabled,
+            "createdAt": iso(row.created_at),
+        }
+
+    def _sealed(self, headers: Mapping[str, str], before: Mapping[str, str]) -> str | None:
+        """Headers, sealed; one that is given as it was shown keeps its value."""
+        values = {name: before.get(name, value) if value == _HIDDEN else value for name, value in headers.items()}
+        return self.box.seal(dumps(values).decode()) if values else None
 
     async def channels(self, user: UserContext) -> Sequence[Channel]:
         """See `ChannelSource`: the user's own, and where they have none those of the configuration."""
@@ -204,7 +233,6 @@ def _columns(body: ChannelBody) -> dict[str, Any]:
         "adapterType": body.adapter_type,
         "supportedModels": body.supported_models,
         "storageMode": body.storage_mode,
-        "customHeaders": body.custom_headers,
         "modelListEndpoint": body.model_list_endpoint,
     }
     return {
@@ -213,21 +241,6 @@ def _columns(body: ChannelBody) -> dict[str, Any]:
         "base_url": body.base_url,
         "content": {key: value for key, value in content.items() if value is not None},
         "disabled": body.disabled,
-    }
-
-
-def _shown(row: ChannelRow) -> dict[str, Any]:
-    headers = dict.fromkeys(row.content.get("customHeaders") or {}, _HIDDEN)
-    return {
-        **row.content,
-        "customHeaders": headers,
-        "id": row.id,
-        "userId": row.user_id,
-        "label": row.label,
-        "baseUrl": row.base_url,
-        "apiKey": row.key_hint,
-        "disabled": row.disabled,
-        "createdAt": iso(row.created_at),
     }
 
 

@@ -30,6 +30,7 @@ _log = structlog.get_logger(__name__)
 
 _JSON: Final = "application/json"
 _LINGER_S: Final = 10.0
+_LOGGED: Final = 1000  # characters of a path
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
 _REQUEST_HEADERS: Final = ["Content-Type", "Authorization"]
 _SECURITY_HEADERS: Final = {
@@ -73,7 +74,7 @@ async def _let_body_end() -> None:
             meter.open()
             await meter.received.wait()
     except TimeoutError:
-        _log.info("a body that nobody reads does not end", path=request.path)
+        _log.info("a body that nobody reads does not end", path=request.path[:_LOGGED])
 
 
 def _converter(part: str) -> str:
@@ -221,7 +222,7 @@ class _Requests:
             await _let_body_end()
         if self._config.access_log:
             took = round((time.perf_counter() - g.began) * 1000, 1)
-            _log.info("request", method=request.method, path=request.path, status=response.status_code, ms=took)
+            _log.info("request", method=request.method, path=request.path[:_LOGGED], status=response.status_code, ms=took)
         return response
 
     async def _on_api_error(self, error: ApiError) -> QuartResponse:
@@ -252,5 +253,5 @@ class _Requests:
         return answer
 
     async def _on_failure(self, error: Exception) -> QuartResponse:
-        _log.exception("request failed", method=request.method, path=request.path, exc_info=error)
+        _log.exception("request failed", method=request.method, path=request.path[:_LOGGED], exc_info=error)
         return _json({"error": "The server failed on this request.", "details": {"requestId": g.request_id}}, 500)
