@@ -65,7 +65,7 @@ class ChatStore:
     files: Files
     projects: Projects
     clock: Callable[[], float] = time.time
-    _locks: dict[tuple[str, str], asyncio.Lock] = attrs.field(factory=dict)
+    _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict)
 
     async def _chats(self, project_id: str, user: UserContext) -> LogicalPath:
         await self.projects.metadata(project_id, user)
@@ -133,15 +133,15 @@ class ChatStore:
     async def update(self, project_id: str, session_id: str, changes: dict[str, Any], user: UserContext) -> None:
         """Change what a chat is called and so on. Raises `ApiError` 404."""
         folder = await self.folder(project_id, session_id, user)
-        async with self._lock(user, session_id):
+        async with self._lock(session_id):
             session = await self._read(folder / _SESSION, Session, user)
             for key, value in changes.items():
                 setattr(session, key, value)
             session.updated_at = iso(self.clock())
             await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)
 
-    def _lock(self, user: UserContext, session_id: str) -> asyncio.Lock:
-        return self._locks.setdefault((user.uid, session_id), asyncio.Lock())
+    def _lock(self, session_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(session_id, asyncio.Lock())
 
     # Trees
 
@@ -162,7 +162,7 @@ class ChatStore:
             ApiError: 404, there is no such chat; 409, it has changed since; 400, the change would break it. Nothing is changed then.
         """
         folder = await self.folder(project_id, session_id, user)
-        async with self._lock(user, session_id):
+        async with self._lock(session_id):
             before: Tree = await self._read(folder / _TREE, Tree, user)
             if version is not None and version != before.version:
                 raise ApiError(409, "The chat has changed since it was read.", {"version": before.version})

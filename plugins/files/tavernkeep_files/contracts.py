@@ -1,5 +1,6 @@
 """What this plugin publishes: logical paths, and the service that finds the files behind them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -8,7 +9,7 @@ import attrs
 from tavernkeep import UserContext
 from tavernkeep_files.paths import LogicalPath, PathError, safe_name
 
-__all__ = ["MAX_READ", "Files", "Located", "LogicalPath", "PathError", "safe_name"]
+__all__ = ["MAX_READ", "Files", "Located", "LogicalPath", "Mount", "PathError", "Resolver", "safe_name"]
 
 MAX_READ: Final = 64 * 1024 * 1024  # bytes; what is read into memory at once
 
@@ -21,12 +22,33 @@ class Located:
         path: The place in the file system, within its root, links followed; it need not be there.
         root: What the path cannot leave.
         writable: Whether the user may change it.
+        parts: The names that lead to it from the root.
     """
 
     logical: LogicalPath
     path: Path
     root: Path
     writable: bool
+    parts: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Mount:
+    """A folder of one user's that another sees among their own.
+
+    Attributes:
+        owner: The uid of whose it is.
+        parts: Where it is among the owner's files.
+        depth: How many names of the path lead to it.
+    """
+
+    owner: str
+    parts: tuple[str, ...]
+    depth: int
+    writable: bool
+
+
+Resolver = Callable[[LogicalPath, UserContext], Mount | None]
 
 
 class Files(Protocol):
@@ -38,6 +60,10 @@ class Files(Protocol):
         Raises:
             PathError: It is no safe path (400), or the user may not (403).
         """
+        ...
+
+    def add_resolver(self, resolver: Resolver) -> None:
+        """Let a plugin say that some `user://` paths lead to a folder of another user's, which cannot be left, moved or removed."""
         ...
 
     async def read(self, path: str | LogicalPath, user: UserContext, max_bytes: int = MAX_READ) -> bytes:

@@ -157,7 +157,7 @@ class Operations:
 
 def _unfollowed(located: Located) -> Path:
     """The entry itself, where it is a link: that is what is removed or moved, and not what it leads to."""
-    return located.root.joinpath(*located.logical.parts)
+    return located.root.joinpath(*located.parts)
 
 
 def _listed(located: Located) -> list[Item]:

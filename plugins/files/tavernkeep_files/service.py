@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from tavernkeep import UserContext
-from tavernkeep_files.contracts import MAX_READ, Located, LogicalPath, PathError
+from tavernkeep_files.contracts import MAX_READ, Located, LogicalPath, PathError, Resolver
 from tavernkeep_files.paths import check_name
 
 _READABLE_BY_ALL: Final = (("shared", "library"), ("shared", "templates"), ("system", "public"))
@@ -35,6 +35,11 @@ class FileStore:
     roots: Mapping[tuple[str, str], Path]
     data: Path
     config: Path
+    _resolvers: list[Resolver] = attrs.field(factory=list)
+
+    def add_resolver(self, resolver: Resolver) -> None:
+        """See `Files`."""
+        self._resolvers.append(resolver)
 
     def locate(self, path: str | LogicalPath, user: UserContext, *, write: bool = False) -> Located:
         """See `Files`."""
@@ -43,14 +48,20 @@ class FileStore:
         own = logical.scheme == "user"
         if not own and not user.is_admin and (write or place not in _READABLE_BY_ALL):
             raise PathError(f"{logical} is for administrators" + (" to change" if place in _READABLE_BY_ALL else ""), 403)
-        root = self.users / check_name(user.uid) if own else self.roots[place]
+        root, parts, writable = self.users / check_name(user.uid) if own else self.roots[place], logical.parts, own or user.is_admin
+        mount = next((found for resolve in self._resolvers if (found := resolve(logical, user))), None) if own else None
+        if mount is not None:
+            root = self.users.joinpath(check_name(mount.owner), *mount.parts)
+            parts, writable = logical.parts[mount.depth :], mount.writable
+            if write and (not writable or not parts):
+                raise PathError(f"{logical} is another user's, and shared with you " + ("to use" if writable else "to read"), 403)
         real_root = Path(os.path.realpath(root))
-        real = Path(os.path.realpath(real_root.joinpath(*logical.parts)))
+        real = Path(os.path.realpath(real_root.joinpath(*parts)))
         if real != real_root and not real.is_relative_to(real_root):
             raise PathError(f"{logical} leads out of its folder", 403)
         if logical.scheme == "system" and self._is_private(logical, real, write):
             raise PathError(f"{logical} is the server's own", 403)
-        return Located(logical, real, real_root, own or user.is_admin)
+        return Located(logical, real, real_root, writable, parts)
 
     def _is_private(self, logical: LogicalPath, real: Path, write: bool) -> bool:
         if logical.area == "config" and logical.parts and real != self.config.resolve():

@@ -155,7 +155,7 @@ def _entries(folder: Path, prefix: str) -> list[Entry]:
 
 
 def _remove(located: Located, recursive: bool) -> None:
-    place = located.root.joinpath(*located.logical.parts)
+    place = located.root.joinpath(*located.parts)
     try:
         if place.is_dir() and not place.is_symlink():
             shutil.rmtree(place) if recursive else place.rmdir()

@@ -1,38 +1,70 @@
 """The plugin: projects and workflow files, over HTTP and as services."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tavernkeep import Route, Services, hookimpl
+from tavernkeep import ModelSet, Route, Services, hookimpl
 from tavernkeep.app import App
+from tavernkeep.auth import AuditLog
 from tavernkeep.workflow import WorkflowSource
+from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_files.contracts import Files
 from tavernkeep_projects.contracts import Projects
 
 if TYPE_CHECKING:
+    from tavernkeep_projects.sharing import Shares
     from tavernkeep_projects.store import ProjectStore
 
 
 class ProjectsPlugin:
-    """Projects and workflow files."""
+    """Projects and workflow files, and sharing them."""
 
-    requires = ("files",)
+    requires = ("accounts", "files")
 
     def __init__(self) -> None:
         self._store: ProjectStore | None = None
+        self._shares: Shares | None = None
+
+    @hookimpl
+    def register_models(self) -> list[ModelSet]:
+        return [ModelSet("projects", "tavernkeep_projects.models", Path(__file__).parent / "migrations")]
 
     @hookimpl
     def register_services(self, services: Services, owner: str) -> None:
+        from tavernkeep_projects.sharing import Shares
         from tavernkeep_projects.store import ProjectStore
         from tavernkeep_projects.workflows import StoredWorkflows
 
         files = services.get(Files)
-        self._store = ProjectStore(files)
+        self._store, self._shares = ProjectStore(files), Shares(files)
+        files.add_resolver(self._shares.resolve)
         services.add(Projects, self._store, owner=owner)
         services.add(WorkflowSource, StoredWorkflows(files), owner=owner)
 
     @hookimpl
+    async def startup(self) -> None:
+        if self._shares is not None:
+            await self._shares.load()
+
+    @hookimpl
+    async def hand_over(self, source: str, target: str) -> list[str]:
+        from tavernkeep_projects.models import ProjectShare
+
+        await ProjectShare.filter(owner=source).update(owner=target)
+        known = {(row.owner, row.project_id) for row in await ProjectShare.filter(grantee=target)}
+        for row in await ProjectShare.filter(grantee=source):
+            if (row.owner, row.project_id) in known or row.owner == target:
+                await row.delete()
+            else:
+                await ProjectShare.filter(id=row.id).update(grantee=target)
+        return []
+
+    @hookimpl
     def register_routes(self, app: App) -> list[Route]:
         from tavernkeep_projects.routes import ProjectRoutes
+        from tavernkeep_projects.sharing import ShareRoutes
 
         assert self._store is not None, "services are registered before routes"
-        return ProjectRoutes(self._store, app.scheduler).routes()
+        assert self._shares is not None, "services are registered before routes"
+        shares = ShareRoutes(self._store, self._shares, app.services.get(Accounts), app.services.find(AuditLog))
+        return [*ProjectRoutes(self._store, app.scheduler, self._shares).routes(), *shares.routes()]

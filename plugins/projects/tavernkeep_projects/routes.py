@@ -1,5 +1,6 @@
 """`/api/projects…` and `/api/workflows…`."""
 
+import contextlib
 from typing import Any, Final, Literal
 
 import attrs
@@ -8,6 +9,7 @@ from tavernkeep import ApiError, Request, Response, Route, UserContext
 from tavernkeep.execution import Refused, Scheduler, Submission
 from tavernkeep.wire import Invalid, Problem, dumps, loads, structure, unstructure
 from tavernkeep.workflow import StoredWorkflow
+from tavernkeep_projects.sharing import Shares
 from tavernkeep_projects.store import Json, ProjectStore
 
 READ: Final = "project:read"
@@ -76,6 +78,7 @@ class ProjectRoutes:
 
     store: ProjectStore
     scheduler: Scheduler
+    shares: Shares
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -100,8 +103,12 @@ class ProjectRoutes:
         ]
 
     async def projects(self, user: UserContext) -> list[dict[str, Any]]:
-        """The user's projects."""
-        return await self.store.projects(user)
+        """The user's projects, and those that are shared with them, which say so in `sharedAs`."""
+        found = await self.store.projects(user)
+        for project_id, writable in self.shares.with_user(user).items():
+            with contextlib.suppress(ApiError):
+                found.append({**await self.store.metadata(project_id, user), "sharedAs": "write" if writable else "read"})
+        return found
 
     async def create(self, body: NewProject, user: UserContext) -> dict[str, Any]:
         """Make a project."""
@@ -119,6 +126,7 @@ class ProjectRoutes:
     async def delete(self, project_id: str, user: UserContext) -> None:
         """Move a project to the recycle bin."""
         await self.store.recycle(project_id, user)
+        await self.shares.withdraw(project_id, user)
 
     async def workflows(self, project_id: str, user: UserContext) -> list[dict[str, Any]]:
         """The workflows of a project."""

@@ -32,17 +32,17 @@ _FIXED: Final = ("id", "createdAt")
 class ProjectStore:
     """Reads and writes projects.
 
-    One lock for all of a user's writes: a check (is the name taken? is this still the version that was read?) and the write that follows it
-    are one step, and a project is nothing that many write at once.
+    One lock for all writes to a user's projects: a check (is the name taken? is this still the version that was read?) and the write that
+    follows it are one step, and a project is nothing that many write at once.
     """
 
     files: Files
     clock: Callable[[], float] = time.time
     _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict)
 
-    def lock(self, user: UserContext) -> asyncio.Lock:
-        """The lock of a user's projects."""
-        return self._locks.setdefault(user.uid, asyncio.Lock())
+    def lock(self, user: UserContext, project_id: str = "") -> asyncio.Lock:
+        """The lock of a user's projects, or, for one that is shared with them (`ID@OWNER`), of its owner's."""
+        return self._locks.setdefault(project_id.rpartition("@")[2] if "@" in project_id else user.uid, asyncio.Lock())
 
     # Projects
 
@@ -88,7 +88,7 @@ class ProjectStore:
         """
         project_id = safe_name(name)
         folder = self._folder(project_id)
-        async with self.lock(user):
+        async with self.lock(user, project_id):
             located = self.files.locate(folder, user, write=True)
             if await asyncio.to_thread(located.path.exists):
                 raise ApiError(409, f"There is a project {project_id!r} already.")
@@ -115,7 +115,7 @@ class ProjectStore:
         Raises:
             ApiError: 404, there is no such project; 412, it has changed since `if_match`.
         """
-        async with self.lock(user):
+        async with self.lock(user, project_id):
             metadata = await self.metadata(project_id, user)
             check_match(metadata, if_match)
             kept = {key: value for key, value in changes.items() if key not in _FIXED}
@@ -129,7 +129,7 @@ class ProjectStore:
         Raises:
             ApiError: 404, there is none.
         """
-        async with self.lock(user):
+        async with self.lock(user, project_id):
             source = self.files.locate(self._folder(project_id), user, write=True)
             if not await asyncio.to_thread((source.path / _METADATA).is_file):
                 raise ApiError(404, f"There is no project {project_id!r}.")
@@ -203,7 +203,7 @@ class ProjectStore:
         Raises:
             ApiError: 404, there is no such project; 409, it has a workflow of that name or id.
         """
-        async with self.lock(user):
+        async with self.lock(user, project_id):
             await self.metadata(project_id, user)
             folder = self._folder(project_id) / _WORKFLOWS
             stored = await self._stored(folder, user)
@@ -222,7 +222,7 @@ class ProjectStore:
         Raises:
             ApiError: 404, there is none; 409, another one has the name; 412, it has changed since `if_match`.
         """
-        async with self.lock(user):
+        async with self.lock(user, project_id):
             await self.metadata(project_id, user)
             folder = self._folder(project_id) / _WORKFLOWS
             path, before = await self._find(folder, workflow_id, user)
@@ -261,9 +261,14 @@ class ProjectStore:
         Raises:
             ApiError: 404, there is none.
         """
-        async with self.lock(user):
+        async with self.lock(user, project_id):
             await self.metadata(project_id, user)
-            path, _ = await self._find(self._folder(project_id) / _WORKFLOWS, workflow_id, user)
+            folder = self._folder(project_id) / _WORKFLOWS
+            path, _ = await self._find(folder, workflow_id, user)
+            located = self.files.locate(folder / path.name, user, write=True)
+            if located.parts != located.logical.parts:  # it is shared, and its owner is who may want it back
+                project_id, _, owner = project_id.rpartition("@")
+                user = attrs.evolve(user, uid=owner)
             await self._recycle(path, RECYCLED / project_id / _WORKFLOWS, path.stem, ".json", user)
 
 
