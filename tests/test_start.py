@@ -173,7 +173,7 @@ BAD_CONFIGS: list[tuple[Any, str]] = [
     ('{"server": {"backend": {"port": 1,}}}', "line 1"),
     ("[]", "expected an object, got a list"),
     ("\xff", "JSON"),
-    ({"auth": {"provider": "ldap"}}, "auth.provider is 'ldap', which no active plugin provides; there are: local"),
+    ({"auth": {"provider": "ldap"}}, "auth.provider is 'ldap', which no active plugin provides; there are: local, multiuser"),
     (
         {"storage": {"provider": "redis"}},
         "storage.provider is 'redis', which no active plugin provides; there are: sqlite; needed by ",
@@ -183,7 +183,7 @@ BAD_CONFIGS: list[tuple[Any, str]] = [
     ({"plugins": {"required": ["no_such"]}}, "plugins.required names 'no_such'"),
     ({"plugins": {"required": ["web"], "disabled": ["web"]}}, "web"),
     ({"server": {"backend": {"host": "0.0.0.0"}}}, "must not listen on 0.0.0.0"),
-    ({"userManagement": {"accessPasswordHash": "$argon2id$x"}}, "accessPasswordHash is set"),
+    ({"userManagement": {"accessPasswordHash": "$argon2id$x"}}, "accessPasswordHash is not an argon2 hash"),
 ]
 
 

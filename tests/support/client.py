@@ -29,6 +29,11 @@ class Viewer:
             message: Message = json.loads(await self.socket.recv())
         return message
 
+    async def receive_any(self) -> Any:
+        """The next frame: a message, or a list of them where several may come at once."""
+        async with asyncio.timeout(PATIENCE_S):
+            return json.loads(await self.socket.recv())
+
     async def until(self, wanted: Callable[[Message], bool]) -> list[Message]:
         """All messages up to the first that is wanted; notices to everyone are left out."""
         messages: list[Message] = []

@@ -82,7 +82,7 @@ def read_database(path: Path) -> ForeignData:
                     left_out.append(name)
                     continue
                 tables[kind].append(name)
-                found = connection.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608 - the name is from the database itself, and quoted
+                found = connection.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608 - the name is the database's own, and quoted  # nosec B608
                 rows[kind] += [{_plain(key): row[key] for key in row.keys()} for row in found]  # noqa: SIM118 - a row is no mapping
         finally:
             connection.close()

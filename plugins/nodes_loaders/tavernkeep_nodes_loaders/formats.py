@@ -31,7 +31,7 @@ def parse(data: bytes, name: str) -> Any:
     """
     try:
         if name.lower().endswith((".yaml", ".yml")):
-            return yaml.load(data.decode("utf-8-sig"), _PlainLoader)  # noqa: S506 - a safe loader, made narrower
+            return yaml.load(data.decode("utf-8-sig"), _PlainLoader)  # noqa: S506 - a safe loader, made narrower  # nosec B506
         return loads(data.removeprefix(b"\xef\xbb\xbf"))
     except Invalid as invalid:
         raise NodeFailure(f"{name}: {invalid}") from None

@@ -118,7 +118,7 @@ def run(app: App, host: str | None, port: int | None) -> None:
         again = runner.run(run_server(app, host, port))
     if again:
         # A new process image, and not a new loop: what was imported, and what plugins have put into modules, is then as new as the rest.
-        os.execv(sys.executable, [sys.executable, "-m", "tavernkeep", *sys.argv[1:]])  # noqa: S606 - its own arguments
+        os.execv(sys.executable, [sys.executable, "-m", "tavernkeep", *sys.argv[1:]])  # noqa: S606 - its own arguments  # nosec B606
 
 
 def _loop_factory() -> Any:
