@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +11,9 @@ from tavernkeep import ApiError
 from tavernkeep.auth import AuditLog
 from tavernkeep.cli import loaded_app
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts
-from tavernkeep_auth_multiuser.service import Logins
+
+if TYPE_CHECKING:
+    from tavernkeep_auth_multiuser.service import Logins
 
 ROLES = click.Choice(["admin", "user", "viewer"])
 
@@ -21,8 +23,10 @@ def user() -> None:
     """Make and manage the users of multi-user mode."""
 
 
-def _run(context: click.Context, work: Callable[[Accounts, Logins], Awaitable[None]], action: str, target: str) -> None:
+def _run(context: click.Context, work: Callable[[Accounts, "Logins"], Awaitable[None]], action: str, target: str) -> None:
     async def run() -> None:
+        from tavernkeep_auth_multiuser.service import Logins
+
         app = loaded_app(context)
         await app.start(serving=False)
         try:
@@ -64,7 +68,7 @@ def create(context: click.Context, name: str, admin: bool, role: Any, password: 
     """Make a user."""
     secret = _password(password)
 
-    async def work(accounts: Accounts, logins: Logins) -> None:
+    async def work(accounts: Accounts, logins: "Logins") -> None:
         account = await logins.create(name, secret, "admin" if admin else role)
         click.echo(f"made {account.role} {account.username}, {account.uid}")
 
@@ -76,7 +80,7 @@ def create(context: click.Context, name: str, admin: bool, role: Any, password: 
 def list_(context: click.Context) -> None:
     """List the users."""
 
-    async def work(accounts: Accounts, logins: Logins) -> None:
+    async def work(accounts: Accounts, logins: "Logins") -> None:
         for account in await accounts.everyone():
             state = "disabled" if account.disabled else ""
             click.echo(f"{account.uid:38} {account.role:8} {account.username} {state}".rstrip())
@@ -91,7 +95,7 @@ def list_(context: click.Context) -> None:
 def disable(context: click.Context, name: str, undo: bool) -> None:
     """Shut a user out: no login, no session, no key of theirs is good."""
 
-    async def work(accounts: Accounts, logins: Logins) -> None:
+    async def work(accounts: Accounts, logins: "Logins") -> None:
         account = await accounts.change((await _named(accounts, name)).uid, disabled=not undo)
         click.echo(f"{account.username} is {'disabled' if account.disabled else 'enabled'}")
 
@@ -107,7 +111,7 @@ def reset(context: click.Context, name: str, password: str | None, totp: bool) -
     """Give a user another password."""
     secret = _password(password)
 
-    async def work(accounts: Accounts, logins: Logins) -> None:
+    async def work(accounts: Accounts, logins: "Logins") -> None:
         account = await _named(accounts, name)
         await logins.set_password(account, secret)
         if totp:

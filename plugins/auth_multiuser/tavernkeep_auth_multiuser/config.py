@@ -1,8 +1,10 @@
 """The section of the configuration."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
+
+NAME: Final = "multiuser"  # in `auth.provider`
 
 
 @attrs.frozen

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,12 +12,12 @@ from tavernkeep.app import App
 from tavernkeep.auth import AuditLog
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
 from tavernkeep_auth_multiuser.command import user
-from tavernkeep_auth_multiuser.config import MultiuserConfig
-from tavernkeep_auth_multiuser.models import Login
-from tavernkeep_auth_multiuser.provider import MultiuserAuth
-from tavernkeep_auth_multiuser.service import Logins
+from tavernkeep_auth_multiuser.config import NAME, MultiuserConfig
 from tavernkeep_guard.contracts import Throttle
 from tavernkeep_secrets.contracts import Secrets, reseal_rows
+
+if TYPE_CHECKING:
+    from tavernkeep_auth_multiuser.provider import MultiuserAuth
 
 
 class AuthMultiuserPlugin:
@@ -34,6 +35,8 @@ class AuthMultiuserPlugin:
 
     @hookimpl
     def register_services(self, app: App, services: Services, owner: str) -> None:
+        from tavernkeep_auth_multiuser.service import Logins
+
         logins = Logins(
             services.get(Accounts),
             services.get(Sessions),
@@ -44,12 +47,17 @@ class AuthMultiuserPlugin:
         services.add(Logins, logins, owner=owner)
 
     @hookimpl
-    def auth_provider(self, app: App) -> MultiuserAuth:
+    def auth_provider(self, app: App) -> "MultiuserAuth":
+        from tavernkeep_auth_multiuser.provider import MultiuserAuth
+        from tavernkeep_auth_multiuser.service import Logins
+
         return MultiuserAuth(app.services.get(Accounts), app.services.get(Sessions), app.services.get(Logins))
 
     @hookimpl
     async def startup(self, app: App) -> None:
-        if app.serving and isinstance(app.auth, MultiuserAuth) and (token := await app.services.get(Logins).prepare_first()):
+        from tavernkeep_auth_multiuser.service import Logins
+
+        if app.serving and app.auth.name == NAME and (token := await app.services.get(Logins).prepare_first()):
             # On standard error and not in the log, which others may read later.
             print(
                 f"tavernkeep: there is no administrator yet; register the first at /api/auth/register with the token {token}",
@@ -59,13 +67,16 @@ class AuthMultiuserPlugin:
 
     @hookimpl
     async def reseal(self, again: Callable[[str], str]) -> int:
+        from tavernkeep_auth_multiuser.models import Login
+
         return await reseal_rows(Login.all(), "totp", again)
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        if not isinstance(app.auth, MultiuserAuth):
+        if app.auth.name != NAME:
             return []
         from tavernkeep_auth_multiuser.routes import LoginRoutes
+        from tavernkeep_auth_multiuser.service import Logins
 
         services, config = app.services, app.config.section(MultiuserConfig)
         return LoginRoutes(

@@ -4,13 +4,14 @@ from typing import Any
 
 from tavernkeep import AuthError, Credentials, UserContext
 from tavernkeep_accounts.contracts import Accounts, Sessions, session_token
+from tavernkeep_auth_multiuser.config import NAME
 from tavernkeep_auth_multiuser.service import Logins
 
 
 class MultiuserAuth:
     """Whoever shows a good session or key."""
 
-    name = "multiuser"
+    name = NAME
 
     def __init__(self, accounts: Accounts, sessions: Sessions, logins: Logins) -> None:
         self.logins = logins

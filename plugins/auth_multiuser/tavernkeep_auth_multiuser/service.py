@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import attrs
-import pyotp
 from tortoise.expressions import Q
 
 from tavernkeep import ApiError
@@ -213,6 +212,8 @@ class Logins:
         Raises:
             ApiError: 409, there is one already.
         """
+        import pyotp  # late, here and below, as it would hold up the start of every server
+
         login = await self._login(account.uid)
         if login.totp_confirmed:
             raise ApiError(409, "One-time codes are set up already.")
@@ -247,6 +248,8 @@ class Logins:
         return login
 
     async def _check_code(self, login: Login, code: str) -> None:
+        import pyotp
+
         assert login.totp is not None, "there is a secret where there are codes"
         totp, moment = pyotp.TOTP(self.box.open(login.totp), interval=_STEP_S), int(self.clock().timestamp())
         for step in (moment // _STEP_S + drift for drift in (-1, 0, 1)):

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import Invalid, describe, loads
 from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmAdapter, LlmError, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact, from_json
 from tavernkeep_nodes_llm.nodes import CATEGORY, GENERIC_LLM_REQUEST, request_of
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 _T = DataFlowType
 _FENCED: Final = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?```\s*", re.DOTALL)
@@ -23,6 +24,9 @@ _DEFAULT_ATTEMPTS: Final = 3
 async def structured_output(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     """Ask until the answer fits."""
     schema = from_json(inputs["schema"], "schema")
+    from jsonschema import Draft202012Validator  # late, as it would hold up the start of every server
+    from jsonschema.exceptions import SchemaError
+
     if not isinstance(schema, dict):
         raise NodeFailure(f"schema must be an object, not {describe(schema)}", slot="schema")
     try:
@@ -59,7 +63,7 @@ async def _ask(adapter: LlmAdapter, channel: Channel, request: LlmRequest, schem
         return await adapter.complete(request, channel)
 
 
-def judged(text: str, validator: Draft202012Validator) -> tuple[Any, list[str]]:
+def judged(text: str, validator: "Draft202012Validator") -> tuple[Any, list[str]]:
     """What an answer says, and what is wrong with it."""
     match = _FENCED.fullmatch(text)
     try:

@@ -1,27 +1,28 @@
 """JsonParse, JsonPath, JsonBuild."""
 
+import functools
 import json
-from typing import Any, Final
-
-from jsonpath import JSONPathEnvironment
-from jsonpath.exceptions import JSONPathError
+from typing import TYPE_CHECKING, Any, Final
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot, node
 from tavernkeep.wire import Invalid, loads
+
+if TYPE_CHECKING:
+    from jsonpath import JSONPathEnvironment
 
 CATEGORY: Final = "Text"
 _T = DataFlowType
 _MOST_FOUND: Final = 100_000
 
 
-def _environment() -> JSONPathEnvironment:
+@functools.cache
+def _environment() -> "JSONPathEnvironment":
+    from jsonpath import JSONPathEnvironment  # late, as it would hold up the start of every server
+
     environment = JSONPathEnvironment(strict=True)
     for name in ("match", "search"):  # patterns without a time limit
         environment.function_extensions.pop(name, None)
     return environment
-
-
-_PATHS: Final = _environment()
 
 
 def as_value(value: Any, slot: str) -> Any:
@@ -53,9 +54,11 @@ def json_parse(text: str) -> Any:
 )
 def json_path(data: Any, path: str = "$") -> dict[str, Any]:
     """Find values in JSON by a path of RFC 9535, such as `$.items[?@.price < 10].name`."""
+    from jsonpath.exceptions import JSONPathError
+
     value = as_value(data, "data")
     try:
-        query = _PATHS.compile(path)
+        query = _environment().compile(path)
         found: list[Any] = []
         for match in query.finditer(value if isinstance(value, (dict, list)) else [value]):
             found.append(match.obj)
