@@ -40,7 +40,7 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture(params=ADAPTERS)
 def adapter(request: pytest.FixtureRequest, client: httpx2.AsyncClient) -> HttpAdapter:
-    return ADAPTERS[request.param](lambda: client, LlmConfig(attempts=3, retry_wait_s=0.001))
+    return ADAPTERS[request.param](lambda _: client, LlmConfig(attempts=3, retry_wait_s=0.001))
 
 
 def channel(adapter: HttpAdapter, service: Protocols) -> Channel:
@@ -276,7 +276,7 @@ async def test_parts_that_are_none(adapter: HttpAdapter, service: Protocols, con
 @pytest.mark.parametrize("name", ["google", "ollama"])
 async def test_pictures_by_address_are_refused_where_they_cannot_be_sent(name: str, client: httpx2.AsyncClient, service: Protocols) -> None:
     """The message says what to do."""
-    made = ADAPTERS[name](lambda: client, LlmConfig())
+    made = ADAPTERS[name](lambda _: client, LlmConfig())
     picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}
     with pytest.raises(LlmError, match="only as data: URLs"):
         await made.complete(request("echo", picture), channel(made, service))

@@ -11,6 +11,7 @@ import pytest_asyncio
 from playwright.async_api import Page, async_playwright, expect
 
 from support.server import Server, serve
+from support.users import PASSWORD, town
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
@@ -89,3 +90,45 @@ async def test_chinese_and_dark(page: tuple[Page, Server], tmp_path: Path) -> No
     assert await opened.evaluate("document.documentElement.scrollWidth <= 380")
     await opened.screenshot(path=tmp_path / "console.png", full_page=True)
     assert (tmp_path / "console.png").stat().st_size > 10_000
+
+
+async def test_login_and_stored_xss(tmp_path: Path) -> None:
+    """In multi-user mode the page asks for a login; markup in every text that a user can leave there is shown as text and runs nothing."""
+    evil = "<img src=x onerror=\"document.title='OWNED'\"><script>document.title='OWNED'</script>"
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    async with town(tmp_path) as place, async_playwright() as playwright:
+        mallory = await place.person("mallory")
+        await mallory.http.put("/api/users/me/username", json={"username": evil})
+        await mallory.http.post("/api/projects", json={"name": "inn", "description": evil})
+        await mallory.http.put("/api/projects/inn", json={"name": evil})
+        slot = {"key": evil, "dataFlowType": "STRING", "displayName": evil, "config": {"default": evil}}
+        nodes = [
+            {"id": evil, "type": "core:TextMerge", "inputValues": {"text_inputs": [evil]}},
+            {"id": "ask", "type": "flow:WaitForPerson", "inputValues": {"question": evil}, "configValues": {"choices": [evil]}},
+            {"id": "bad", "type": f"x:{evil}"},
+        ]
+        workflow = {"id": "w", "name": evil, "nodes": nodes, "edges": [], "interfaceInputs": {evil: slot}}
+        assert (await mallory.http.post("/api/projects/inn/workflows", json=workflow)).status_code == 201
+        await mallory.http.put("/api/projects/inn/shares", json={"access": "read"})
+        browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        opened = await browser.new_page(locale="en-GB")
+        await opened.goto(place.server.url)
+        await expect(opened.locator("#main")).to_be_hidden()
+        await opened.get_by_label("User name").fill("mayor")
+        await opened.get_by_label("Password").fill("not the password")
+        await opened.get_by_role("button", name="Log in").click()
+        await expect(opened.locator("#login-error")).to_have_text("The name or the password is wrong.")
+        await opened.get_by_label("Password").fill(PASSWORD)
+        await opened.get_by_role("button", name="Log in").click()
+        await expect(opened.locator("#connection")).to_have_text("connected")
+        await expect(opened.locator("#project option")).to_have_text(evil)
+        await expect(opened.locator("#inputs label span")).to_have_text(evil)
+        await opened.get_by_role("button", name="Run", exact=True).click()
+        await expect(opened.locator("#log")).to_contain_text("Unknown node type")
+        await expect(opened.locator("#log form option")).to_have_text(evil)
+        await expect(opened.locator("#executions tr").first).to_contain_text("onerror")
+        assert await opened.title() == "tavernkeep"
+        assert await opened.locator("main img, main script").count() == 0
+        await opened.get_by_role("button", name="Log out").click()
+        await expect(opened.locator("#main")).to_be_hidden()
+        await browser.close()

@@ -76,6 +76,14 @@ class Revocations:
                 end()
 
 
+class RequestLimiter(Protocol):
+    """Says when somebody asks too much at once; a service that a plugin may provide."""
+
+    def wait_s(self, user: UserContext | None, address: str | None) -> float:
+        """Count a request; 0, or how long to wait before the next one is answered, in seconds."""
+        ...
+
+
 class AuditLog(Protocol):
     """Keeps what an operator must be able to look up later; a service that a plugin may provide."""
 

@@ -327,6 +327,21 @@ async def test_too_large(tmp_path: Path) -> None:
         assert (await place.admin.http.get("/api/history")).json()["executions"] == []
 
 
+async def test_too_many_requests(tmp_path: Path) -> None:
+    """Each user has their own measure, and so has each address without a login; one who asks too much slows down nobody else."""
+    async with town(tmp_path, {"guard": {"requestsPerMinute": 60}}) as place:
+        greedy, modest = await place.person("greedy"), await place.person("modest")
+        answers = [await greedy.http.get("/api/projects") for _ in range(40)]
+        statuses_ = [answer.status_code for answer in answers]
+        assert 25 <= statuses_.count(200) <= 35
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        assert (await modest.http.get("/api/projects")).status_code == 200
+        async with place.client() as nobody:
+            flood = [(await nobody.get("/healthz", headers={"X-Forwarded-For": "203.0.113.5"})).status_code for _ in range(40)]
+            assert 429 in flood
+            assert (await nobody.get("/healthz", headers={"X-Forwarded-For": "203.0.113.6"})).status_code == 200
+
+
 async def raw(place: Town, data: bytes) -> bytes:
     """Send bytes as they are; gives what comes back until the server closes, or stays silent."""
     host, port = place.server.url.removeprefix("http://").split(":")

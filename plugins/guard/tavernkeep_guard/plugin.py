@@ -1,19 +1,22 @@
 """The plugin: the policy for outgoing requests, the brake on guessing, and the audit log."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import click
 
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.app import App
-from tavernkeep.auth import AuditLog
+from tavernkeep.auth import AuditLog, RequestLimiter
 from tavernkeep_guard.command import audit
 from tavernkeep_guard.contracts import OutgoingHttp, Throttle
 
 if TYPE_CHECKING:
     from tavernkeep_guard.audit import Audit
+
+
+_REQUESTS_PER_MINUTE: Final = 6000
 
 
 @attrs.frozen
@@ -23,10 +26,12 @@ class GuardConfig:
     Attributes:
         allow_private: Whether to this machine and private networks; in single-user mode alone when not set.
         allowed: What may be reached all the same: names, `name:port`, addresses, networks.
+        requests_per_minute: Of each user, and of each address without a login; 0 for any number, 6000 in multi-user mode when not set.
     """
 
     allow_private: bool | None = None
     allowed: list[str] = attrs.field(factory=list)
+    requests_per_minute: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(0)))
 
 
 class GuardPlugin:
@@ -66,14 +71,16 @@ class GuardPlugin:
 
     @hookimpl
     def register_services(self, app: App, services: Services, owner: str) -> None:
-        from tavernkeep_guard.outgoing import GuardedHttp, OutgoingPolicy
-
-        config = app.config.section(GuardConfig)
-        private = config.allow_private if config.allow_private is not None else app.config.auth_provider == "local"
         from tavernkeep_guard.audit import Audit
-        from tavernkeep_guard.throttle import LoginThrottle
+        from tavernkeep_guard.outgoing import GuardedHttp, OutgoingPolicy
+        from tavernkeep_guard.throttle import LoginThrottle, RequestRate
 
+        config, local = app.config.section(GuardConfig), app.config.auth_provider == "local"
         self._audit = Audit()
         services.add(AuditLog, self._audit, owner=owner)
         services.add(Throttle, LoginThrottle(), owner=owner)
+        usual = 0 if local else _REQUESTS_PER_MINUTE
+        rate = config.requests_per_minute if config.requests_per_minute is not None else usual
+        services.add(RequestLimiter, RequestRate(rate), owner=owner)
+        private = config.allow_private if config.allow_private is not None else local
         services.add(OutgoingHttp, GuardedHttp(OutgoingPolicy.of(private, config.allowed)), owner=owner)

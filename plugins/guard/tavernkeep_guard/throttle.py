@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from tavernkeep import ApiError
+from tavernkeep import ApiError, UserContext
 
 _REMEMBERED: Final = 20_000  # of each kind; who has not tried for longest is forgotten first
 _KNOWN_ADDRESSES: Final = 10
@@ -34,6 +34,34 @@ class Rule:
 _PAIR: Final = Rule(5, 15 * 60.0)
 _ADDRESS: Final = Rule(30, 15 * 60.0)
 _ACCOUNT: Final = Rule(20, 60.0)  # from places that are new to it alone, and never long: whoever owns it must get in
+
+
+@attrs.define(eq=False)
+class RequestRate:
+    """So many requests a minute of each user, and of each address without a login; half a minute's may come at once.
+
+    See `tavernkeep.auth.RequestLimiter`. A token bucket for each, filled as time passes.
+
+    Args:
+        clock: Seconds, monotonic.
+    """
+
+    per_minute: int
+    clock: Callable[[], float] = time.monotonic
+    _buckets: OrderedDict[str, tuple[float, float]] = attrs.field(factory=OrderedDict)
+
+    def wait_s(self, user: UserContext | None, address: str | None) -> float:
+        """See `RequestLimiter`."""
+        if not self.per_minute:
+            return 0.0
+        key, now, most = f"user {user.uid}" if user else f"from {address}", self.clock(), max(1.0, self.per_minute / 2)
+        left, since = self._buckets.pop(key, (most, now))
+        left = min(most, left + (now - since) * self.per_minute / 60)
+        allowed = left >= 1
+        self._buckets[key] = (left - 1 if allowed else left, now)
+        while len(self._buckets) > _REMEMBERED:
+            self._buckets.popitem(last=False)
+        return 0.0 if allowed else (1 - left) * 60 / self.per_minute
 
 
 @attrs.define(eq=False)

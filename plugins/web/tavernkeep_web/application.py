@@ -1,6 +1,7 @@
 """Makes the Quart application from the declared routes."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
@@ -16,7 +17,7 @@ from werkzeug.http import parse_range_header
 from werkzeug.routing import PathConverter
 
 from tavernkeep.app import App
-from tavernkeep.auth import KEY_PREFIX, AuthError, UserContext
+from tavernkeep.auth import KEY_PREFIX, AuthError, RequestLimiter, UserContext
 from tavernkeep.http import ApiError, FileResponse, Request, Response, Route
 from tavernkeep.ids import nanoid
 from tavernkeep.wire import Invalid, camel, dumps, unstructure
@@ -92,8 +93,12 @@ class _Rest(PathConverter):
 
 
 def _view(app: App, route: Route, binding: Binding, proxies: frozenset[str]) -> Any:
+    limiter = app.services.find(RequestLimiter)
+
     async def view(**path: str) -> QuartResponse:
         user = None if route.own_login else await _authenticate(app)
+        if limiter is not None and (wait_s := limiter.wait_s(user, _origin(proxies)[0])):
+            raise ApiError(429, "Too many requests; slow down.", headers={"Retry-After": str(math.ceil(wait_s))})
         if route.scope is not None:
             if user is None:
                 raise ApiError(401, "Log in first.")
@@ -113,6 +118,12 @@ async def _authenticate(app: App) -> UserContext | None:
     return await app.auth.authenticate(credentials_of(request.scope, headers))
 
 
+def _origin(proxies: frozenset[str]) -> tuple[str | None, bool]:
+    headers = request.headers
+    said = {"x-forwarded-for": ",".join(headers.getlist("X-Forwarded-For")), "x-forwarded-proto": headers.get("X-Forwarded-Proto", "")}
+    return origin_of(request.scope, said, proxies)
+
+
 def _request(proxies: frozenset[str]) -> Request:
     meter = meter_of(request.scope)
 
@@ -128,7 +139,7 @@ def _request(proxies: frozenset[str]) -> Request:
             yield chunk
 
     headers = {name.lower(): value for name, value in request.headers.items()}
-    client, secure = origin_of(request.scope, headers, proxies)
+    client, secure = _origin(proxies)
     return Request(
         method=request.method,
         path=request.path,
