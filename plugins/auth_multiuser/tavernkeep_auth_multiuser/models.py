@@ -19,6 +19,19 @@ class Login(Model):
         table = "logins"
 
 
+class OidcIdentity(Model):
+    """Who a user is at an identity provider."""
+
+    id = fields.IntField(primary_key=True)
+    issuer = fields.CharField(max_length=255)
+    subject = fields.CharField(max_length=255)
+    uid = fields.CharField(max_length=64)
+
+    class Meta:
+        table = "oidc_identities"
+        unique_together: ClassVar = (("issuer", "subject"),)
+
+
 class Ticket(Model):
     """A right to do one thing once: to register, or to set a new password."""
 

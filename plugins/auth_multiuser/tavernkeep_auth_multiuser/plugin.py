@@ -75,6 +75,7 @@ class AuthMultiuserPlugin:
     def register_routes(self, app: App) -> list[Route]:
         if app.auth.name != NAME:
             return []
+        from tavernkeep_auth_multiuser.oidc import Oidc
         from tavernkeep_auth_multiuser.routes import LoginRoutes
         from tavernkeep_auth_multiuser.service import Logins
 
@@ -86,6 +87,7 @@ class AuthMultiuserPlugin:
             services.get(Throttle),
             services.find(AuditLog),
             config.secure_cookies == "always",
+            Oidc(config.oidc, services.get(Secrets), services.get(Accounts)) if config.oidc.issuer else None,
         ).routes()
 
     @hookimpl

@@ -38,7 +38,11 @@ class MultiuserAuth:
             "isAuthenticated": account is not None,
             "currentUser": await self._accounts.profile(account) if account else None,
         }
-        return described | ({"adminRegistrationRequired": True} if self.logins.first_token is not None else {})
+        if self.logins.first_token is not None:
+            described["adminRegistrationRequired"] = True
+        if self.logins.config.oidc.issuer:
+            described["oidcLoginUrl"] = "/api/auth/oidc/login"
+        return described
 
     def check_listening(self, host: str) -> None:
         """See `AuthProvider`: everybody has to log in, from wherever they come."""

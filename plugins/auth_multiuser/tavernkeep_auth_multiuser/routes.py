@@ -8,11 +8,14 @@ from tavernkeep import ApiError, Request, Response, Route, UserContext
 from tavernkeep.auth import AuditLog
 from tavernkeep.wire import dumps, unstructure
 from tavernkeep_accounts.contracts import Account, Accounts, Role, SessionInfo, Sessions, session_cookie
+from tavernkeep_auth_multiuser.oidc import Callback, Oidc
 from tavernkeep_auth_multiuser.service import Logins, TotpRequired
 from tavernkeep_guard.contracts import Throttle
 
 SELF: Final = "account:self"
 ADMIN: Final = "admin:users"
+_OIDC_PATH: Final = "/api/auth/oidc"
+_OIDC_COOKIE: Final = "tavernkeep-oidc"
 
 
 def _text(most: int) -> Any:
@@ -166,6 +169,7 @@ class LoginRoutes:
     throttle: Throttle
     audit: AuditLog | None
     always_secure: bool
+    oidc: Oidc | None = None
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -194,9 +198,19 @@ class LoginRoutes:
             Route("PUT", users + "/{uid}", self.change_user, ADMIN, errors=no_user | {409: "It is the last administrator."}),
             Route("POST", users + "/{uid}/reset", self.reset_user, ADMIN, status=201, errors=no_user),
             Route("DELETE", users + "/{uid}/totp", self.end_users_totp, ADMIN, errors=no_user),
+            *self._oidc_routes(),
             Route("GET", "/api/admin/invitations", self.invitations, ADMIN),
             Route("POST", "/api/admin/invitations", self.invite, ADMIN, status=201),
             Route("DELETE", "/api/admin/invitations/{id}", self.withdraw, ADMIN, errors={404: "There is no such invitation."}),
+        ]
+
+    def _oidc_routes(self) -> list[Route]:
+        if self.oidc is None:
+            return []
+        wrong = {401: "It is not the login that was begun.", 403: "There is no account.", 429: "There were too many.", 502: "No answer."}
+        return [
+            Route("GET", "/api/auth/oidc/login", self.begin_oidc, public=True, own_login=True, status=302, errors={502: "No answer."}),
+            Route("GET", "/api/auth/oidc/callback", self.finish_oidc, public=True, own_login=True, status=302, errors=wrong),
         ]
 
     def _note(self, action: str, user: UserContext | None, request: Request, target: str = "", **details: Any) -> None:
@@ -229,6 +243,30 @@ class LoginRoutes:
         answer = LoggedIn(True, await self.accounts.profile(account))
         secure = self.always_secure or request.secure
         return Response(dumps(unstructure(answer)), "application/json", status, session_cookie(token, secure=secure))
+
+    async def begin_oidc(self, request: Request) -> Response:
+        """Send the browser to the identity provider."""
+        assert self.oidc is not None, "the route is there where the provider is"
+        scheme = "https" if self.always_secure or request.secure else "http"
+        own = f"{scheme}://{request.headers.get('host', 'localhost')}{_OIDC_PATH}/callback"
+        begun = await self.oidc.begin(self.oidc.config.redirect_uri or own)
+        return Response(b"", "text/plain", 302, {"Location": begun.url, "Set-Cookie": self._oidc_cookie(begun.cookie, request)})
+
+    async def finish_oidc(self, query: Callback, request: Request) -> Response:
+        """The browser is back from the identity provider: log in."""
+        assert self.oidc is not None, "the route is there where the provider is"
+        self.throttle.attempt("(oidc)", request.client)
+        cookie = dict(part.strip().partition("=")[::2] for part in request.headers.get("cookie", "").split(";")).get(_OIDC_COOKIE)
+        account = await self.oidc.finish(query, cookie)
+        self.throttle.passed("(oidc)", request.client)
+        token = await self.sessions.begin(account.uid, address=request.client, agent=request.user_agent)
+        self._note("login", UserContext(account.uid, account.username, account.is_admin), request, via="oidc")
+        headers = session_cookie(token, secure=self.always_secure or request.secure)
+        return Response(b"", "text/plain", 302, {"Location": self.oidc.config.return_to, **headers})
+
+    def _oidc_cookie(self, value: str, request: Request) -> str:
+        secure = "; Secure" if self.always_secure or request.secure else ""
+        return f"{_OIDC_COOKIE}={value}; Path={_OIDC_PATH}; HttpOnly; SameSite=Lax; Max-Age=600{secure}"
 
     async def register(self, body: RegisterBody, request: Request) -> Response:
         """Make an account, as far as registration is open; one is logged in at once."""
