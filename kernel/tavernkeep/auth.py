@@ -35,9 +35,9 @@ class UserContext:
     def may(self, scope: str, resource: str | None = None) -> bool:
         """Whether the caller has a scope, or has it for one resource (as `project:read:ID`).
 
-        Scopes that begin with `admin` are for administrators alone.
+        Scopes that end with `admin` are for administrators alone.
         """
-        if scope.partition(":")[0] == "admin" and not self.is_admin:
+        if scope.rpartition(":")[2] == "admin" and not self.is_admin:
             return False
         return _within(self.role, scope, None) and _within(self.scopes, scope, resource)
 

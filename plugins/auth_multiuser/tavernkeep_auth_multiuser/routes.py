@@ -13,7 +13,7 @@ from tavernkeep_auth_multiuser.service import Logins, TotpRequired
 from tavernkeep_guard.contracts import Throttle
 
 SELF: Final = "account:self"
-ADMIN: Final = "admin:users"
+ADMIN: Final = "users:admin"
 _OIDC_PATH: Final = "/api/auth/oidc"
 _OIDC_COOKIE: Final = "tavernkeep-oidc"
 

@@ -13,7 +13,7 @@ from tavernkeep.app import App
 from tavernkeep_console.status import Gatekeeper, status
 
 _WEB: Final = Path(__file__).parent / "web"
-_ADMIN: Final = "admin:server"
+_ADMIN: Final = "server:admin"
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"

@@ -138,7 +138,7 @@ class AuditRoutes:
 
     def routes(self) -> list[Route]:
         """The routes."""
-        return [Route("GET", "/api/admin/audit", self.entries, "admin:audit")]
+        return [Route("GET", "/api/admin/audit", self.entries, "audit:admin")]
 
     async def entries(self, query: AuditQuery) -> Entries:
         """The audit log: logins, keys, roles, changes of plugins and configuration."""

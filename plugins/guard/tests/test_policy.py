@@ -1,9 +1,14 @@
 """Which addresses may be reached, in every way to write one."""
 
 import ipaddress
+from typing import Any
 
+import httpcore2
+import httpx2
 import pytest
 
+from tavernkeep_guard import outgoing
+from tavernkeep_guard.contracts import OutgoingRefused
 from tavernkeep_guard.outgoing import OutgoingPolicy
 
 PRIVATE = [
@@ -68,3 +73,28 @@ def test_the_operator_may_allow() -> None:
     assert policy.names("MODELS.local", 8080)
     assert not policy.names("models.local", 80)
     assert policy.names("wiki", 1)
+
+
+async def test_an_answer_of_the_name_service_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is good when it is looked at and bad when it is used: it is looked up once, and that very address is used."""
+    answers = iter([["93.184.216.34"], ["127.0.0.1"]])
+    asked: list[str] = []
+    reached: list[str] = []
+
+    async def resolve(host: str, port: int) -> list[Any]:
+        asked.append(host)
+        return [ipaddress.ip_address(text) for text in next(answers)]
+
+    async def connect(self: Any, host: str, port: int, *args: Any, **kwargs: Any) -> Any:
+        reached.append(host)
+        raise httpcore2.ConnectError("there is nobody")
+
+    monkeypatch.setattr(outgoing, "_resolve", resolve)
+    monkeypatch.setattr(httpcore2.AnyIOBackend, "connect_tcp", connect)
+    async with outgoing.GuardedHttp(OutgoingPolicy(private=False)).client() as client:
+        with pytest.raises(httpx2.ConnectError):
+            await client.get("http://changes.example/")
+        assert (asked, reached) == (["changes.example"], ["93.184.216.34"])
+        with pytest.raises(OutgoingRefused, match=r"changes.example is at 127.0.0.1"):
+            await client.get("http://changes.example/")
+    assert reached == ["93.184.216.34"]

@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 _READ: Final = "nodes:read"
 _SETTINGS: Final = "plugins:settings"
-_ADMIN: Final = "admin:plugins"
+_ADMIN: Final = "plugins:admin"
 _SCRIPTS: Final = (".js", ".mjs")
 _SOURCES: Final = (".py", ".pyc", ".yaml", ".yml")
 
