@@ -64,6 +64,7 @@ def failures_of(operation: Any, known: dict[str, str], examples: int) -> list[st
     return []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_every_operation_answers_as_the_document_says(tmp_path: Path) -> None:
     """No 500, no status, type or shape that is not in the document; and the document is a valid one."""

@@ -72,20 +72,31 @@ class Provider:
         return jwt.encode({"alg": "RS256", "kid": "1"}, claims, OTHER_KEY if self.sign == "with another key" else KEY)
 
 
-@pytest_asyncio.fixture
-async def provider() -> AsyncIterator[Provider]:
+@pytest_asyncio.fixture(scope="module")
+async def running() -> AsyncIterator[Provider]:
     provider = Provider()
     async with serving(provider) as url:
         provider.url = url
         yield provider
 
 
-@pytest_asyncio.fixture
-async def place(tmp_path: Path, provider: Provider) -> AsyncIterator[Town]:
+@pytest.fixture
+def provider(running: Provider) -> Provider:
+    """The provider, as honest as at first."""
+    running.claims, running.sign = {}, "right"
+    running.asked.clear()
+    return running
+
+
+@pytest_asyncio.fixture(scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory, running: Provider) -> AsyncIterator[Town]:
     """A server that lets people in by that provider."""
-    oidc = {"issuer": provider.url, "clientId": "tavern", "clientSecret": "PLANTED-client-secret"}
-    async with town(tmp_path, {"auth": {"provider": "multiuser", "multiuser": {"oidc": oidc}}}) as running:
+    oidc = {"issuer": running.url, "clientId": "tavern", "clientSecret": "PLANTED-client-secret"}
+    async with town(tmp_path_factory.mktemp("town"), {"auth": {"provider": "multiuser", "multiuser": {"oidc": oidc}}}) as running:
         yield running
+
+
+addresses: list[str] = []
 
 
 async def begin(browser: httpx2.AsyncClient, provider: Provider) -> str:
@@ -100,7 +111,9 @@ async def begin(browser: httpx2.AsyncClient, provider: Provider) -> str:
 
 
 async def login(place: Town, provider: Provider) -> tuple[httpx2.Response, dict[str, Any]]:
-    async with place.client() as browser:
+    address = f"198.51.100.{len(addresses)}"  # of its own, as failed logins are slowed down by address
+    addresses.append(address)
+    async with place.client(headers={"X-Forwarded-For": address}) as browser:
         state = await begin(browser, provider)
         answer = await browser.get("/api/auth/oidc/callback", params={"code": "c", "state": state})
         return answer, (await browser.get("/api/auth/current")).json()
@@ -121,7 +134,7 @@ async def test_a_login_makes_an_account_once(place: Town, provider: Provider) ->
 
 async def test_a_name_here_is_not_a_name_there(place: Town, provider: Provider) -> None:
     """Who is called `mayor` at the provider does not become the mayor."""
-    provider.claims = {"preferred_username": "mayor"}
+    provider.claims = {"preferred_username": "mayor", "sub": "subject-2"}
     who = (await login(place, provider))[1]["currentUser"]
     assert (who["username"], who["isAdmin"]) == ("mayor 2", False)
     assert who["uid"] != place.admin.uid

@@ -1,16 +1,36 @@
-"""The plugin: the server's own page, and its status."""
+"""The plugin: the server's own page, its status, and its metrics."""
+
+from typing import TYPE_CHECKING
 
 from tavernkeep import Route, hookimpl
 from tavernkeep.app import App
 from tavernkeep.config import SecurityConfig
+from tavernkeep.events import Sink
+
+if TYPE_CHECKING:
+    from tavernkeep_console.metrics import Metrics
 
 
 class ConsolePlugin:
-    """The server's own page, and its status."""
+    """The server's own page, its status, and its metrics."""
+
+    def __init__(self) -> None:
+        self._metrics: Metrics | None = None
+
+    @hookimpl
+    def event_sink(self, app: App) -> Sink | None:
+        if not app.serving:
+            return None
+        from tavernkeep_console.metrics import Metrics
+
+        self._metrics = Metrics(app)
+        return self._metrics.note
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
         from tavernkeep_console.routes import ConsoleRoutes
         from tavernkeep_console.status import Gatekeeper
 
-        return ConsoleRoutes(app, Gatekeeper(app.config.section(SecurityConfig).backend_panel)).routes()
+        assert self._metrics is not None, "routes are for servers"
+        gatekeeper = Gatekeeper(app.config.section(SecurityConfig).backend_panel)
+        return [*ConsoleRoutes(app, gatekeeper).routes(), *self._metrics.routes()]

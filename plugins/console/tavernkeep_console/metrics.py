@@ -1,0 +1,69 @@
+"""`/metrics`: how much has run and how much runs, in Prometheus's text format."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
+
+from tavernkeep import Response, Route
+from tavernkeep.app import App
+from tavernkeep.events import NODE_COMPLETE, NODE_ERROR, STATUS_UPDATE, Event
+from tavernkeep.execution import ExecutionStatus
+from tavernkeep.plugins import PluginStatus
+
+_READ: Final = "metrics:read"
+_NODES: Final = {NODE_COMPLETE: "complete", NODE_ERROR: "error"}
+
+
+@attrs.define(eq=False)
+class Metrics:
+    """An event sink that counts, and the route that tells."""
+
+    app: App
+    _executions: Counter[str] = attrs.field(factory=Counter)
+    _nodes: Counter[str] = attrs.field(factory=Counter)
+
+    def note(self, event: Event) -> None:
+        """Count an event."""
+        if event.type == STATUS_UPDATE:
+            if ExecutionStatus(event.payload["status"]).is_final:
+                self._executions[event.payload["status"]] += 1
+        elif event.type in _NODES:
+            self._nodes[_NODES[event.type]] += 1
+
+    def routes(self) -> list[Route]:
+        """The route."""
+        return [Route("GET", "/metrics", self.metrics, _READ)]
+
+    async def metrics(self) -> Response:
+        """Executions, nodes, plugins and the process, for Prometheus."""
+        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        registry.register(self)
+        return Response(generate_latest(registry), CONTENT_TYPE_LATEST)
+
+    def collect(self) -> Iterator[Any]:
+        """The families; what Prometheus's client asks of a collector."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        stats = self.app.scheduler.stats()
+        current = GaugeMetricFamily("tavernkeep_executions", "Executions that have not ended.", labels=["state"])
+        current.add_metric(["running"], stats.running_executions)
+        current.add_metric(["pending"], stats.pending_executions)
+        yield current
+        yield GaugeMetricFamily("tavernkeep_executions_limit", "How many may run at once.", value=stats.max_concurrent_workflows)
+        for name, counted, about in (
+            ("tavernkeep_executions_ended", self._executions, "Executions that have ended, by how."),
+            ("tavernkeep_nodes_ended", self._nodes, "Nodes that have ended, by how."),
+        ):
+            family = CounterMetricFamily(name, about, labels=["status"])
+            for status, count in sorted(counted.items()):
+                family.add_metric([status], count)
+            yield family
+        plugins = GaugeMetricFamily("tavernkeep_plugin_active", "Whether a plugin runs.", labels=["plugin"])
+        for plugin in self.app.plugins:
+            plugins.add_metric([plugin.name], float(plugin.status is PluginStatus.ACTIVE))
+        yield plugins
