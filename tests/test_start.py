@@ -184,6 +184,13 @@ BAD_CONFIGS: list[tuple[Any, str]] = [
     ({"plugins": {"required": ["web"], "disabled": ["web"]}}, "web"),
     ({"server": {"backend": {"host": "0.0.0.0"}}}, "must not listen on 0.0.0.0"),
     ({"userManagement": {"accessPasswordHash": "$argon2id$x"}}, "accessPasswordHash is not an argon2 hash"),
+    (
+        {
+            "userManagement": {"accessPasswordHash": "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g"},
+            "plugins": {"disabled": ["guard"]},
+        },
+        "needs the plugin guard",
+    ),
 ]
 
 

@@ -18,7 +18,7 @@ from tavernkeep_guard.contracts import Throttle
 class AuthLocalPlugin:
     """Single-user mode: one default user, reachable from the machine itself or with a password."""
 
-    requires = ("accounts", "guard")
+    requires = ("accounts",)
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
@@ -37,6 +37,9 @@ class AuthLocalPlugin:
                 "userManagement.accessPasswordHash is not an argon2 hash, so nobody could log in with it: "
                 "make one with `tavernkeep access-password`"
             )
+
+        if isinstance(app.auth, LocalAuth) and hashed and app.services.find(Throttle) is None:
+            raise StartError("userManagement.accessPasswordHash needs the plugin guard, which slows down who guesses: enable it")
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
