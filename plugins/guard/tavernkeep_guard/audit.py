@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import structlog
 from tortoise.exceptions import BaseORMException
 
-from tavernkeep import ApiError, Route, UserContext
+from tavernkeep import Route, UserContext
 from tavernkeep.wire import iso
 from tavernkeep_guard.models import AuditRow
 
@@ -108,6 +108,9 @@ class Entry:
     address: str | None = None
 
 
+_ID: Final = [attrs.validators.ge(0), attrs.validators.lt(2**63)]
+
+
 @attrs.frozen
 class AuditQuery:
     """Which entries.
@@ -119,7 +122,9 @@ class AuditQuery:
 
     uid: str | None = None
     action: str | None = None
-    before: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.lt(2**63)))
+    before: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional([attrs.validators.ge(0), attrs.validators.lt(2**63)])
+    )
     limit: int = attrs.field(default=100, validator=[attrs.validators.ge(1), attrs.validators.le(1000)])
 
 
@@ -142,6 +147,4 @@ class AuditRoutes:
 
     async def entries(self, query: AuditQuery) -> Entries:
         """The audit log: logins, keys, roles, changes of plugins and configuration."""
-        if query.before is not None and query.before < 0:
-            raise ApiError(400, "`before` is no id of an entry.")
         return Entries(await self.audit.entries(limit=query.limit, before=query.before, uid=query.uid, action=query.action))

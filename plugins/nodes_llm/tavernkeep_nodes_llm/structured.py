@@ -1,5 +1,7 @@
 """StructuredOutput: an answer that fits a JSON Schema; one that does not goes back to the model with what is wrong with it."""
 
+import asyncio
+import importlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +26,9 @@ _DEFAULT_ATTEMPTS: Final = 3
 async def structured_output(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     """Ask until the answer fits."""
     schema = from_json(inputs["schema"], "schema")
-    from jsonschema import Draft202012Validator  # late, as it would hold up the start of every server
+    # Late, as it would hold up the start of every server; and in a thread, as it would hold up everybody else's nodes.
+    await asyncio.to_thread(importlib.import_module, "jsonschema")
+    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
     if not isinstance(schema, dict):

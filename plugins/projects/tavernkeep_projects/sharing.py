@@ -118,7 +118,7 @@ class ShareRoutes:
 
     def routes(self) -> list[Route]:
         """The routes."""
-        path, gone = "/api/projects/{project_id}/shares", {404: "There is no such project, or no such user."}
+        path, gone = "/api/projects/{project_id}/shares", {404: "There is no such project, or no such user.", 400: "The id is no safe one."}
         return [
             Route("GET", path, self.listed, "project:share", errors=gone),
             Route("PUT", path, self.share, "project:share", errors=gone),
