@@ -13,6 +13,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
 from support.server import Server, serve
+from support.users import town
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -43,7 +44,7 @@ async def known_ids(server: Server) -> dict[str, str]:
     }
 
 
-def failures_of(operation: Any, known: dict[str, str], examples: int) -> list[str]:
+def failures_of(operation: Any, known: dict[str, str], examples: int, headers: dict[str, str] | None = None) -> list[str]:
     """Call an operation in many ways, with ids that exist and with others; what went wrong, if anything did."""
 
     @settings(max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -53,7 +54,7 @@ def failures_of(operation: Any, known: dict[str, str], examples: int) -> list[st
             case.path_parameters = {name: known.get(name, value) for name, value in (case.path_parameters or {}).items()}
             if "projectId" in (case.query or {}):
                 case.query = {**case.query, "projectId": "inn"}
-        case.validate_response(case.call(), checks=CHECKS)
+        case.validate_response(case.call(headers=headers), checks=CHECKS)
 
     try:
         call()
@@ -83,3 +84,22 @@ async def test_every_operation_answers_as_the_document_says(tmp_path: Path) -> N
                 failures += await asyncio.to_thread(failures_of, operation, known, 30)
         assert not failures, "\n\n".join(failures)
         assert (await server.http.get("/readyz")).status_code == 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_so_does_what_multi_user_mode_adds(tmp_path: Path) -> None:
+    """Logins, sessions, users, invitations, the audit log, as an administrator."""
+    async with town(tmp_path, {"guard": {"requestsPerMinute": 0}}) as place:
+        document = (await place.admin.http.get("/api/openapi.json")).json()
+        headers = {"Authorization": f"Bearer {await place.admin.key()}"}
+        schema = schemathesis.openapi.from_dict(document)
+        schema.config.update(base_url=place.server.url)
+        schema.validate()
+        added = [found.ok() for found in schema.get_all_operations()]
+        added = [operation for operation in added if operation.path.startswith(("/api/auth/", "/api/admin/"))]
+        assert len(added) >= 20
+        failures = []
+        for operation in added:
+            failures += await asyncio.to_thread(failures_of, operation, {"uid": place.admin.uid}, 30, headers)
+        assert not failures, "\n\n".join(failures)
