@@ -61,6 +61,7 @@ class Route:
         summary: One line for the documentation; the first line of the handler's docstring when empty.
         own_login: The handler looks at `Authorization` itself: what stands there is nothing of the auth provider's.
         max_body: How long the body may be, in bytes, where that is not the configured limit for all.
+        answers: The type of the answer, where the handler gives plain data or a `Response`; for the documentation.
         content: What the body is where it is no JSON, for the documentation: `multipart/form-data`, `application/octet-stream`.
     """
 
@@ -76,6 +77,7 @@ class Route:
     own_login: bool = False
     max_body: int | None = None
     content: str = ""
+    answers: Any = None
 
     def __attrs_post_init__(self) -> None:
         if (self.scope is None) != self.public:

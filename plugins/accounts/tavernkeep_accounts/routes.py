@@ -11,6 +11,7 @@ import attrs
 
 from tavernkeep import ApiError, Request, Route, UserContext
 from tavernkeep.auth import AuditLog
+from tavernkeep.wire import structure
 from tavernkeep_accounts.service import UserAccounts, checked_name
 
 _SELF: Final = "account:self"
@@ -54,17 +55,56 @@ class NewName:
 
 
 @attrs.frozen
+class KeyShown:
+    """An API key, without its secret. Times are ISO 8601."""
+
+    id: str
+    prefix: str
+    scopes: list[str]
+    created_at: str
+    name: str | None = None
+    last_used_at: str | None = None
+    expires_at: str | None = None
+
+
+@attrs.frozen
+class MadeKey(KeyShown):
+    """An API key that was made; its secret is shown this once."""
+
+    secret: str = attrs.field(kw_only=True, repr=False)
+
+
+@attrs.frozen
+class Hint:
+    """What is shown of a credential: how it begins, and where it is long enough how it ends."""
+
+    prefix: str
+    suffix: str | None = None
+
+
+@attrs.frozen
+class CredentialShown:
+    """A credential, with a hint. Times are ISO 8601."""
+
+    id: str
+    service_name: str
+    display_hint: Hint
+    created_at: str
+    display_name: str | None = None
+
+
+@attrs.frozen
 class Keys:
     """A user's API keys."""
 
-    keys: list[dict[str, Any]]
+    keys: list[KeyShown]
 
 
 @attrs.frozen
 class Credentials:
     """A user's credentials."""
 
-    credentials: list[dict[str, Any]]
+    credentials: list[CredentialShown]
 
 
 @attrs.frozen
@@ -126,16 +166,16 @@ class AccountRoutes:
 
     async def keys(self, user: UserContext) -> Keys:
         """The user's API keys, the newest first."""
-        return Keys(await self.accounts.keys(user.uid))
+        return Keys(structure(await self.accounts.keys(user.uid), list[KeyShown]))
 
-    async def make_key(self, body: NewKey, user: UserContext) -> dict[str, Any]:
+    async def make_key(self, body: NewKey, user: UserContext) -> MadeKey:
         """Make an API key; its secret is shown this once."""
         scopes = sorted(user.scopes) if body.scopes is None else body.scopes
         if beyond := [scope for scope in scopes if not _may_give(user, scope)]:
             raise ApiError(403, f"You cannot give a scope that you do not have: {beyond[0]}.")
         made = await self.accounts.make_key(user.uid, body.name, scopes, expiry(body.expires_at))
         self._note("key.created", user, made["id"], scopes=scopes)
-        return made
+        return structure(made, MadeKey)
 
     async def delete_key(self, id: str, user: UserContext) -> None:  # noqa: A002 - the name in the path
         """Revoke an API key."""
@@ -144,13 +184,13 @@ class AccountRoutes:
 
     async def credentials(self, user: UserContext) -> Credentials:
         """The user's credentials for services elsewhere, with hints."""
-        return Credentials(await self.accounts.credentials(user.uid))
+        return Credentials(structure(await self.accounts.credentials(user.uid), list[CredentialShown]))
 
-    async def add_credential(self, body: NewCredential, user: UserContext) -> dict[str, Any]:
+    async def add_credential(self, body: NewCredential, user: UserContext) -> CredentialShown:
         """Keep a credential, sealed."""
         added = await self.accounts.add_credential(user.uid, body.service_name, body.credential, body.display_name)
         self._note("credential.created", user, added["id"])
-        return added
+        return structure(added, CredentialShown)
 
     async def delete_credential(self, id: str, user: UserContext) -> None:  # noqa: A002 - the name in the path
         """Forget a credential."""

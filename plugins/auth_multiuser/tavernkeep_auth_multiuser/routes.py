@@ -1,5 +1,6 @@
 """`/api/auth/…` and `/api/admin/…`."""
 
+from datetime import datetime
 from typing import Any, Final
 
 import attrs
@@ -141,10 +142,27 @@ class UserList:
 
 
 @attrs.frozen
+class Invitation:
+    """A right to register, without its token."""
+
+    id: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime
+
+
+@attrs.frozen
+class Issued(Invitation):
+    """A token, shown this once: for a new account, or for a new password."""
+
+    token: str = attrs.field(kw_only=True, repr=False)
+
+
+@attrs.frozen
 class Invitations:
     """The invitations that are good."""
 
-    invitations: list[dict[str, Any]]
+    invitations: list[Invitation]
 
 
 @attrs.frozen
@@ -370,11 +388,11 @@ class LoginRoutes:
         self._note("user.changed", user, request, uid, **unstructure(body))
         return await self._info(account)
 
-    async def reset_user(self, uid: str, request: Request, user: UserContext) -> dict[str, Any]:
+    async def reset_user(self, uid: str, request: Request, user: UserContext) -> Issued:
         """A token with which the user sets a new password; shown this once."""
         issued = await self.logins.reset(uid, user.uid)
         self._note("user.reset", user, request, uid)
-        return issued
+        return Issued(**issued)
 
     async def end_users_totp(self, uid: str, request: Request, user: UserContext) -> None:
         """No more codes for a user who has lost their app."""
@@ -385,13 +403,13 @@ class LoginRoutes:
 
     async def invitations(self) -> Invitations:
         """The invitations that are good, without their tokens."""
-        return Invitations(await self.logins.invitations())
+        return Invitations([Invitation(**entry) for entry in await self.logins.invitations()])
 
-    async def invite(self, body: NewInvitation, request: Request, user: UserContext) -> dict[str, Any]:
+    async def invite(self, body: NewInvitation, request: Request, user: UserContext) -> Issued:
         """An invitation to register; its token is shown this once."""
         issued = await self.logins.invite(body.role, user.uid)
         self._note("invitation.created", user, request, issued["id"], role=body.role)
-        return issued
+        return Issued(**issued)
 
     async def withdraw(self, id: str, request: Request, user: UserContext) -> None:  # noqa: A002 - the name in the path
         """Take an invitation back."""

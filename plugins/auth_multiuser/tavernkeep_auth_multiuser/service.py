@@ -266,7 +266,7 @@ def _role(text: str) -> Role:
 
 
 def _shown(ticket: Ticket) -> dict[str, Any]:
-    return {"id": ticket.id, "role": ticket.role, "createdAt": ticket.created_at, "expiresAt": ticket.expires_at}
+    return {"id": ticket.id, "role": ticket.role, "created_at": ticket.created_at, "expires_at": ticket.expires_at}
 
 
 def _digest(token: str) -> str:

@@ -22,6 +22,42 @@ class Provider:
 
 
 @attrs.frozen
+class ChannelShown:
+    """A channel; of its key only a hint, of its headers only the names."""
+
+    id: str
+    user_id: str
+    label: str
+    base_url: str
+    api_key: str
+    disabled: bool
+    created_at: str
+    custom_headers: dict[str, str]
+    supported_models: list[str]
+    storage_mode: str
+    provider_id: str | None = None
+    adapter_type: str | None = None
+    model_list_endpoint: str | None = None
+
+
+@attrs.frozen
+class ModelShown:
+    """A model of a user's."""
+
+    model_id: str
+    display_name: str
+    user_id: str
+    created_at: str
+    capabilities: list[str]
+    model_type: str
+    group_name: str | None = None
+    icon: str | None = None
+    default_channel_id: str | None = None
+    tags: list[str] | None = None
+    tokenizer_id: str | None = None
+
+
+@attrs.frozen
 class Deleted:
     """A channel or a model that is gone."""
 
@@ -39,22 +75,22 @@ class LlmRoutes:
     def routes(self) -> list[Route]:
         """The routes."""
         gone = {404: "The user has none of that id."}
-        taken = {409: "There is one of that id already."}
+        taken, keyless = {409: "There is one of that id already."}, {503: "There is no encryption key."}
         unreachable = {502: "The service cannot be reached, or refuses; the reason is in the message."}
         channel, model = "/api/llm/channels/{channel_id}", "/api/llm/models/{model_id:path}"
         return [
             Route("GET", "/api/llm/providers", self.providers, READ),
-            Route("GET", "/api/llm/channels", self.channels, READ),
-            Route("POST", "/api/llm/channels", self.create, WRITE, status=201, errors={503: "There is no encryption key."}),
-            Route("GET", channel, self.channel, READ, errors=gone),
-            Route("PUT", channel, self.update, WRITE, errors=gone),
+            Route("GET", "/api/llm/channels", self.channels, READ, answers=list[ChannelShown]),
+            Route("POST", "/api/llm/channels", self.create, WRITE, answers=ChannelShown, status=201, errors=keyless),
+            Route("GET", channel, self.channel, READ, answers=ChannelShown, errors=gone),
+            Route("PUT", channel, self.update, WRITE, answers=ChannelShown, errors=gone),
             Route("DELETE", channel, self.delete, WRITE, errors=gone),
             Route("POST", channel + "/discover-models", self.discover, WRITE, errors=gone | unreachable),
             Route("GET", channel + "/list-models", self.discover, READ, errors=gone | unreachable),
-            Route("GET", "/api/llm/models", self.models, READ),
-            Route("POST", "/api/llm/models", self.create_model, WRITE, status=201, errors=taken),
-            Route("GET", model, self.model, READ, errors=gone),
-            Route("PUT", model, self.update_model, WRITE, errors=gone | taken),
+            Route("GET", "/api/llm/models", self.models, READ, answers=list[ModelShown]),
+            Route("POST", "/api/llm/models", self.create_model, WRITE, answers=ModelShown, status=201, errors=taken),
+            Route("GET", model, self.model, READ, answers=ModelShown, errors=gone),
+            Route("PUT", model, self.update_model, WRITE, answers=ModelShown, errors=gone | taken),
             Route("DELETE", model, self.delete_model, WRITE, errors=gone),
         ]
 

@@ -59,6 +59,18 @@ class DeleteQuery:
 
 
 @attrs.frozen
+class PanelShown:
+    """A panel; whatever else its definition holds is there as well."""
+
+    id: str
+    display_name: str
+    version: str
+    ui_entry_point: str
+    panel_directory: str
+    source: str
+
+
+@attrs.frozen
 class PanelRoutes:
     """The handlers; each does what its route says."""
 
@@ -76,10 +88,10 @@ class PanelRoutes:
         panels = "/api/projects/{project_id}/panels"
         own = panels + "/{panel_id}/fs/{path:path}"
         return [
-            Route("GET", "/api/panels/templates", self.templates, READ),
-            Route("GET", panels, self.panels, READ, errors=gone),
-            Route("POST", panels, self.create, WRITE, status=201, errors=gone | taken),
-            Route("GET", panels + "/{panel_id}", self.panel, READ, errors=gone),
+            Route("GET", "/api/panels/templates", self.templates, READ, answers=list[PanelShown]),
+            Route("GET", panels, self.panels, READ, answers=list[PanelShown], errors=gone),
+            Route("POST", panels, self.create, WRITE, answers=PanelShown, status=201, errors=gone | taken),
+            Route("GET", panels + "/{panel_id}", self.panel, READ, answers=PanelShown, errors=gone),
             Route("GET", panels + "/{panel_id}/fs", self.read_root, READ, errors=gone),
             Route("GET", own, self.read, READ, errors=gone),
             Route("POST", own, self.write, WRITE, status=201, errors=gone | taken, content="application/octet-stream"),

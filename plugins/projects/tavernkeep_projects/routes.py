@@ -53,6 +53,45 @@ class Interface:
 
 
 @attrs.frozen
+class ProjectShown:
+    """A project's metadata; others that were stored with it are there as well.
+
+    Attributes:
+        shared_as: Of one that is shared with the user: `read` or `write`.
+    """
+
+    id: str
+    name: str
+    version: str
+    created_at: str
+    updated_at: str
+    preferred_view: str
+    schema_version: str
+    enable_chat_page: bool
+    shared_as: str | None = None
+
+
+@attrs.frozen
+class WorkflowShort:
+    """A workflow in a list."""
+
+    id: str
+    name: str
+
+
+@attrs.frozen
+class WorkflowShown:
+    """A workflow, as it was stored, with all that it holds."""
+
+    id: str
+    name: str
+    nodes: list[dict[str, Any]]
+    edges: list[dict[str, Any]]
+    created_at: str | None = None
+    updated_at: str | None = None
+
+
+@attrs.frozen
 class RunRequest:
     """How a stored workflow is run.
 
@@ -87,18 +126,18 @@ class ProjectRoutes:
         stale = {412: "It has changed since `If-Match`."}
         one, workflow = "/api/projects/{project_id}", "/api/projects/{project_id}/workflows/{workflow_id}"
         return [
-            Route("GET", "/api/projects", self.projects, READ),
-            Route("POST", "/api/projects", self.create, WRITE, status=201, errors=taken),
-            Route("GET", one + "/metadata", self.metadata, READ, errors=gone),
-            Route("PUT", one, self.update, WRITE, errors=gone | stale),
+            Route("GET", "/api/projects", self.projects, READ, answers=list[ProjectShown]),
+            Route("POST", "/api/projects", self.create, WRITE, answers=ProjectShown, status=201, errors=taken),
+            Route("GET", one + "/metadata", self.metadata, READ, answers=ProjectShown, errors=gone),
+            Route("PUT", one, self.update, WRITE, answers=ProjectShown, errors=gone | stale),
             Route("DELETE", one, self.delete, WRITE, errors=gone),
-            Route("GET", one + "/workflows", self.workflows, READ, errors=gone),
-            Route("POST", one + "/workflows", self.create_workflow, WRITE, status=201, errors=gone | taken),
+            Route("GET", one + "/workflows", self.workflows, READ, answers=list[WorkflowShort], errors=gone),
+            Route("POST", one + "/workflows", self.create_workflow, WRITE, answers=WorkflowShown, status=201, errors=gone | taken),
             Route("GET", workflow, self.workflow, READ, errors=gone),
             Route("PUT", workflow, self.update_workflow, WRITE, errors=gone | taken | stale),
             Route("DELETE", workflow, self.delete_workflow, WRITE, errors=gone),
             Route("POST", workflow + "/run", self.run, EXECUTE, errors=gone | {503: "There is no room."}),
-            Route("GET", "/api/workflows", self.library, READ),
+            Route("GET", "/api/workflows", self.library, READ, answers=list[WorkflowShort]),
             Route("GET", "/api/workflows/{workflow_id}", self.library_workflow, READ, errors=gone),
         ]
 

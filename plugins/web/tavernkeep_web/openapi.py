@@ -22,29 +22,38 @@ _SEGMENT: Schema = {"pattern": "^[^/]+$"}
 _JSON: dict[str, Any] = {"application/json": {}}
 
 
-def openapi_document(routes: Iterable[tuple[str, Route, Binding]], version: str) -> dict[str, Any]:
+def openapi_document(routes: Iterable[tuple[str, Route, Binding]], version: str, *, has_login: bool) -> dict[str, Any]:
     """An OpenAPI 3.1 document of the routes.
 
     Args:
         routes: Each with the name of its plugin, which groups it.
+        has_login: Whether one has to log in, or to show a key, for what is not public.
     """
     builder = SchemaBuilder("#/components/schemas/", {"Error": _ERROR})
     paths: dict[str, dict[str, Any]] = {}
     for plugin, route, binding in routes:
         path = "/".join(part.partition(":")[0] + "}" if part.startswith("{") and ":" in part else part for part in route.path.split("/"))
-        paths.setdefault(path, {})[route.method.lower()] = _operation(plugin, route, binding, builder)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(plugin, route, binding, builder, has_login)
     return {
         "openapi": "3.1.0",
         "info": {"title": "tavernkeep", "version": version},
         "paths": paths,
         "components": {
             "schemas": builder.definitions,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "tavernkeep",
+                    "description": "A login; `__Host-…` under TLS.",
+                },
+            },
         },
     }
 
 
-def _operation(plugin: str, route: Route, binding: Binding, builder: SchemaBuilder) -> dict[str, Any]:
+def _operation(plugin: str, route: Route, binding: Binding, builder: SchemaBuilder, has_login: bool) -> dict[str, Any]:
     parameters = [
         {
             "name": name,
@@ -80,8 +89,7 @@ def _operation(plugin: str, route: Route, binding: Binding, builder: SchemaBuild
         schema = {"type": "object"} if route.content.startswith("multipart/") else {}
         operation["requestBody"] = {"required": True, "content": {route.content: {"schema": schema}}}
     if route.scope is not None:
-        # `{}` first: in single-user mode no key is needed.
-        operation["security"] = [{}, {"key": []}]
+        operation["security"] = [{"key": []}, {"session": []}] if has_login else [{}, {"key": []}]
         operation["x-scope"] = route.scope
     return operation
 
@@ -91,7 +99,8 @@ def _responses(route: Route, binding: Binding, builder: SchemaBuilder) -> dict[s
     if binding.returns is type(None):
         responses["204"] = {"description": HTTPStatus.NO_CONTENT.phrase}
     else:
-        options = typing.get_args(binding.returns) if isinstance(binding.returns, types.UnionType) else (binding.returns,)
+        returns = route.answers or binding.returns
+        options = typing.get_args(returns) if isinstance(returns, types.UnionType) else (returns,)
         files = [option for option in options if option in (Response, FileResponse)]
         values = [builder.of(option) for option in options if option not in (*files, types.NoneType)]
         content: dict[str, Any] = {"*/*": {}} if files else {}
@@ -101,6 +110,7 @@ def _responses(route: Route, binding: Binding, builder: SchemaBuilder) -> dict[s
         if types.NoneType in options:
             responses["204"] = {"description": HTTPStatus.NO_CONTENT.phrase}
     errors = {403: "The caller may not, or the request came from an unknown page or under an unknown name."}
+    errors[429] = "There were too many requests."
     errors[401] = "A credential is wrong" + ("." if route.public else ", or there is none.")
     if binding.body is not None or route.content:
         errors[413] = "The body is too long."

@@ -8,7 +8,7 @@ import click
 from tavernkeep import ConfigSection, Route, hookimpl
 from tavernkeep.app import App
 from tavernkeep.cli import loaded_app
-from tavernkeep.config import SecurityConfig, ServerConfig
+from tavernkeep.config import SecurityConfig, ServerConfig, UserManagementConfig
 from tavernkeep.plugins import PluginStatus
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.drain import Drain
@@ -48,7 +48,7 @@ class WebPlugin:
         config = app.config.section(WebConfig)
         gate = Gate.of(config, app.config.section(ServerConfig), app.config.section(SecurityConfig))
         bound = _bound(app)
-        self._document = openapi_document(bound, version("tavernkeep-kernel"))
+        self._document = openapi_document(bound, version("tavernkeep-kernel"), has_login=_has_login(app))
         quart = build_quart(app, [(route, binding) for _, route, binding in bound], gate, config)
         socket = SocketEndpoint(app, gate, config)
         drain = Drain(app, socket.close)
@@ -62,6 +62,10 @@ class WebPlugin:
                 await quart(*metered(scope, receive), send)
 
         return asgi
+
+
+def _has_login(app: App) -> bool:
+    return app.config.auth_provider != "local" or app.config.section(UserManagementConfig).access_password_hash is not None
 
 
 def _bound(app: App) -> "list[tuple[str, Route, Binding]]":
