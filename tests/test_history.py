@@ -203,6 +203,7 @@ async def test_what_a_stop_interrupts_is_gone_on_with(tmp_path: Path, path: Mapp
     assert (tmp_path / "a").read_text().split().count("first") == 1
 
 
+@pytest.mark.slow
 async def test_an_execution_that_ends_the_server_is_given_up(tmp_path: Path, path: Mapping[str, str]) -> None:
     """After the third time."""
     gate = tmp_path / "gate"

@@ -153,6 +153,7 @@ async def test_credentials_however_the_key_was_made_of_its_text(tmp_path: Path, 
     assert "credentials    1 taken over, 1 that" in ran.stdout, ran.stdout
 
 
+@pytest.mark.slow
 async def test_what_is_here_stays(tmp_path: Path) -> None:
     """Settings and files of this installation win; a server that runs here is not disturbed; what is no installation is said."""
     source, here = installation(tmp_path / "old"), tmp_path / "new"

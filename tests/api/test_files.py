@@ -305,6 +305,7 @@ CRASH = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["write", "upload", "project"])
 async def test_a_crash_between_write_and_rename_leaves_the_old_file(tmp_path: Path, way: str) -> None:
     """`kill -9` at that very moment: the file is as it was, and the next start removes what was half done."""

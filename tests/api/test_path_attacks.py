@@ -8,6 +8,8 @@ from itertools import product
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import pytest
+
 from support.attacks import NAMES
 from support.server import serve
 
@@ -50,6 +52,7 @@ def tree(folder: Path) -> set[str]:
     }
 
 
+@pytest.mark.slow
 async def test_no_route_leaves_its_folder(tmp_path: Path) -> None:
     """None shows a file from outside, writes or deletes one, or fails with 500."""
     folder = tmp_path / "one" / "two"

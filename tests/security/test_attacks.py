@@ -355,6 +355,7 @@ async def raw(place: Town, data: bytes) -> bytes:
         writer.close()
 
 
+@pytest.mark.slow
 async def test_slowloris(tmp_path: Path) -> None:
     """Hundreds of connections that never end their request hold up nobody, and are closed after a while."""
     async with town(tmp_path) as place:

@@ -370,6 +370,7 @@ async def test_what_was_done_can_be_looked_up(place: Town) -> None:
     assert "olga" in shown.stdout
 
 
+@pytest.mark.slow
 async def test_users_by_command(tmp_path: Path) -> None:
     """Made, listed, shut out, given another password; what cannot be done is one line."""
     made = await tavernkeep(tmp_path, "user", "create", "root", "--admin", config=MULTIUSER, stdin=PASSWORD.encode())
@@ -391,6 +392,7 @@ async def test_users_by_command(tmp_path: Path) -> None:
         assert (await server.http.get("/api/projects", headers={"Authorization": f"Bearer {key}"})).status_code == 401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("configured", [False, True])
 async def test_the_key_of_secrets_is_rotated(tmp_path: Path, llm: LlmServer, configured: bool) -> None:
     """All that is sealed is opened by the new key and by no old one; a running server is not disturbed; it can be done again."""
@@ -444,6 +446,7 @@ async def test_single_user_mode_with_a_password(tmp_path: Path) -> None:
     assert (ran.code, "tavernkeep access-password" in ran.stderr) == (1, True)
 
 
+@pytest.mark.slow
 async def test_modes_are_swapped_and_nothing_is_lost(tmp_path: Path) -> None:
     """The local user's data is given to an account, and back."""
     async with serve(tmp_path, {}) as server:
