@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from support.client import FINAL
+from support.client import FINAL, output_of, viewer
 from support.plugins import install, install_odd_nodes, on_path
 from support.server import Server, serve
 
@@ -317,3 +317,21 @@ async def test_a_long_stream_leaves_the_least_out(tmp_path: Path, path: Mapping[
         assert (whole["execution"]["status"], whole["complete"]) == ("complete", False)
         assert whole["execution"]["nodeStatus"]["a"]["status"] == "complete"
         assert (await server.http.get(f"/api/prompt/{id_}/events")).status_code == 410
+
+
+async def test_a_large_output_is_kept_of_neither(tmp_path: Path, path: Mapping[str, str]) -> None:
+    """Viewers get it whole; afterwards a word about it is kept, and a rerun gives it again."""
+    config = {"history": {"maxOutputBytes": 5000}, "engine": {"keptOutputBytes": 5000}}
+    payload = {"nodes": [{"id": "a", "fullType": "core:TextMerge", "inputs": {"text_inputs": ["x" * 20_000]}}], "edges": []}
+    async with serve(tmp_path, config, **path) as server:
+        async with viewer(server.ws_url) as client:
+            messages = await client.run(payload)
+        assert "x" * 20_000 in str(output_of(messages, "a"))
+        id_ = messages[0]["payload"]["promptId"]
+        while "truncated" not in (detail := await server.http.get(f"/api/prompt/{id_}")).text:
+            pass
+        assert "xxx" not in detail.text
+        whole = (await server.http.get(f"/api/history/{id_}")).text
+        assert ("truncated" in whole, "x" * 6000 in whole) == (True, False)
+        again = (await server.http.post(f"/api/prompt/{id_}/rerun")).json()["promptId"]
+        assert (await events_of(server, again))[-1]["payload"]["status"] == "complete"

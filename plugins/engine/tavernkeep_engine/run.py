@@ -24,6 +24,7 @@ from tavernkeep_engine.attempts import Performer, as_outputs, may_retry, wait_be
 from tavernkeep_engine.bypass import pseudo_outputs
 from tavernkeep_engine.cache import OutputCache
 from tavernkeep_engine.gather import Gatherer
+from tavernkeep_engine.keeping import trimmed
 from tavernkeep_engine.nested import NestedRun
 from tavernkeep_engine.outlets import STREAM_ENDED, Emit, Outlets
 from tavernkeep_engine.plan import Plan, PlanNode, missing_input
@@ -196,6 +197,13 @@ class Run:
         if state in (NodeState.COMPLETE, NodeState.BYPASSED):
             output = self._shown(self.plan.nodes[index], self.outputs[index], streams=state is NodeState.BYPASSED)
         return NodeStatus(state.value, hide(output, self._context.secrets), self._errors.get(index))
+
+    def trim(self, most: int) -> None:
+        """Keep no more of each output than so many bytes; for a run that has ended, from any thread."""
+        for index, output in enumerate(self.outputs):
+            if output:
+                self.outputs[index] = trimmed(output, most)
+        self.outcome = trimmed(self.outcome, most)
 
     # Starting
 

@@ -61,6 +61,7 @@ class EngineConfig:
         max_concurrent_processes: How many nodes may compute in processes of their own at once; half the processors when not set.
         cache_bytes: How much is kept of the outputs of deterministic nodes, in bytes; 0 keeps none.
         remembered_executions: How many ended executions can still be asked for.
+        kept_output_bytes: How much of a node's output is kept once its execution has ended, in bytes; larger values are left out.
         remembered_events: How many of its last events are kept of each execution, for viewers that come late or come back.
         shutdown_grace_s: How long running executions may go on when the server stops, in seconds.
     """
@@ -75,6 +76,7 @@ class EngineConfig:
     max_running_per_user: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
     execution_timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "executionTimeoutS"})
     remembered_executions: int = attrs.field(default=200, validator=attrs.validators.ge(1))
+    kept_output_bytes: int = attrs.field(default=8 * 1024 * 1024, validator=attrs.validators.ge(1024))
     remembered_events: int = attrs.field(default=2000, validator=attrs.validators.ge(0))
     shutdown_grace_s: float = attrs.field(default=5.0, metadata={"wire_name": "shutdownGraceS"})
 
@@ -407,6 +409,8 @@ class EmbeddedScheduler:
         del self._executions[execution.id]
         self._ended[execution.id] = execution
         self._ended_nodes += len(execution.plan.nodes)
+        if execution.run is not None:
+            asyncio.get_running_loop().run_in_executor(None, execution.run.trim, self._config.kept_output_bytes)
         while self._ended and (len(self._ended) > self._config.remembered_executions or self._ended_nodes > _REMEMBERED_NODES):
             _, forgotten = self._ended.popitem(last=False)
             self._ended_nodes -= len(forgotten.plan.nodes)

@@ -30,6 +30,7 @@ _BLOCK: Final = 2000  # events
 _WAITING: Final = 100_000  # events that may wait for a slow disk; of more, those of streams and progress are left out
 _MINOR: Final = (NODE_YIELD, INTERFACE_YIELD, NODE_PROGRESS)
 _HIDDEN: Final = HIDDEN.encode()
+_LARGE: Final = ("output", "pseudoOutputs", "yieldedContent")
 _NAME: Final = 300  # characters
 _encode = msgspec.json.Encoder().encode  # of attrs classes as they are, by the names of their attributes
 
@@ -168,7 +169,9 @@ class Recorder:
             for record in changed.values():
                 record.events = []
             try:
-                await self._write(changed, {id_: await asyncio.to_thread(_packed, events) for id_, events in taken.items()})
+                most = self._config.max_output_bytes
+                packed = {id_: await asyncio.to_thread(_packed, events, most) for id_, events in taken.items()}
+                await self._write(changed, packed)
             except BaseException:
                 for id_, record in changed.items():
                     record.events[:0] = taken[id_]
@@ -206,12 +209,12 @@ class Recorder:
             await ExecutionRow.filter(id__in=old, completed_at__isnull=False).delete()
 
 
-def _packed(events: list[Event]) -> list[_Block]:
-    return [_pack(events[start : start + _BLOCK]) for start in range(0, len(events), _BLOCK)]
+def _packed(events: list[Event], most: int) -> list[_Block]:
+    return [_pack(events[start : start + _BLOCK], most) for start in range(0, len(events), _BLOCK)]
 
 
-def _pack(events: list[Event]) -> _Block:
-    messages = [event.json() for event in events]
+def _pack(events: list[Event], most: int) -> _Block:
+    messages = [event.json() if len(event.json()) <= most else _without_output(event, most) for event in events]
     inexact = [
         event.seq
         for event, message in zip(events, messages, strict=True)
@@ -220,6 +223,16 @@ def _pack(events: list[Event]) -> _Block:
     ]
     lines = b"\n".join(messages)
     return _Block(events[0].seq, events[-1].seq, zlib.compress(lines, 1), inexact, len(lines))
+
+
+def _without_output(event: Event, most: int) -> bytes:
+    """A message that is too large to be kept, with a word about it in the place of what makes it so.
+
+    It has `HIDDEN` in it, so that it is not taken for what the node gave.
+    """
+    left_out = {"truncated": True, "limitBytes": most, "value": HIDDEN}
+    payload = {key: left_out if key in _LARGE else value for key, value in event.payload.items()}
+    return Event(event.type, payload, event.execution_id, event.seq).json()
 
 
 def _is_plain(value: Any, message: bytes) -> bool:

@@ -1,0 +1,58 @@
+"""Sessions, and the hashes of passwords: how they end."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from argon2 import PasswordHasher
+
+from tavernkeep.auth import Revocations
+from tavernkeep_accounts.config import SessionConfig
+from tavernkeep_accounts.passwords import Argon2Passwords
+from tavernkeep_accounts.plugin import AccountsPlugin
+from tavernkeep_accounts.service import UserAccounts
+from tavernkeep_accounts.sessions import UserSessions
+from tavernkeep_secrets.box import SecretBox
+from tavernkeep_storage_sqlite.provider import SqliteConfig, SqliteStorage
+
+
+async def test_they_end_when_idle_and_in_any_case(tmp_path: Path) -> None:
+    """Use keeps one alive, up to its longest; what has ended is no user, is not listed, and is cleared away."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    storage = SqliteStorage(tmp_path / "db.sqlite3", SqliteConfig())
+    await storage.open(AccountsPlugin().register_models())
+    try:
+        await storage.migrate()
+        accounts = UserAccounts(SecretBox(encrypt=True, master=None, data=tmp_path), Revocations())
+        uid = (await accounts.default()).uid
+        sessions = UserSessions(Revocations(), SessionConfig(idle_hours=10, longest_days=2), lambda: moment)
+        used, idle = [await sessions.begin(uid, address=None, agent="") for _ in range(2)]
+        for _ in range(5):
+            moment += timedelta(hours=9)
+            user = await sessions.user_of(used)
+            assert user is not None
+            assert user.valid_until == datetime(2026, 1, 3, tzinfo=UTC).timestamp()
+        assert await sessions.user_of(idle) is None
+        assert len(await sessions.of(uid)) == 1
+        moment += timedelta(hours=4)
+        assert await sessions.user_of(used) is None
+        assert await sessions.of(uid) == []
+        assert await sessions.user_of("guessed") is None
+        await sessions.begin(uid, address=None, agent="")
+        assert len(await sessions.of(uid)) == 1
+    finally:
+        await storage.close()
+
+
+async def test_passwords() -> None:
+    """Only the right one is right; a hash made with less effort is outdated, and what is none is none."""
+    passwords = Argon2Passwords()
+    hashed = await passwords.hash("pass wörd")
+    assert await passwords.check(hashed, "pass wörd")
+    assert not await passwords.check(hashed, "pass word")
+    assert not await passwords.check(None, "pass wörd")
+    assert not await passwords.check("no hash", "x")
+    assert not passwords.is_outdated(hashed)
+    weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("x")
+    assert passwords.is_outdated(weak)
+    assert passwords.is_hash(weak)
+    assert not passwords.is_hash("$2b$10$abc")
