@@ -12,6 +12,7 @@ from tavernkeep.auth import AuditLog, Revocations
 from tavernkeep_accounts.command import key
 from tavernkeep_accounts.config import SessionConfig
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
+from tavernkeep_guard.contracts import Pictures
 from tavernkeep_secrets.contracts import Secrets, reseal_rows
 
 if TYPE_CHECKING:
@@ -69,4 +70,7 @@ class AccountsPlugin:
         from tavernkeep_accounts.routes import AccountRoutes
 
         assert self._accounts is not None, "services are registered before routes"
-        return AccountRoutes(self._accounts, app.config.folder("public") / "avatars", app.services.find(AuditLog)).routes()
+        services = app.services
+        return AccountRoutes(
+            self._accounts, app.config.folder("public") / "avatars", services.find(AuditLog), services.find(Pictures)
+        ).routes()

@@ -1,8 +1,6 @@
 """`/api/users/me/…`: keys, credentials, profile."""
 
 import asyncio
-import io
-import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +11,10 @@ from tavernkeep import ApiError, Request, Route, UserContext
 from tavernkeep.auth import AuditLog
 from tavernkeep.wire import structure
 from tavernkeep_accounts.service import UserAccounts, checked_name
+from tavernkeep_guard.contracts import Pictures
 
 _SELF: Final = "account:self"
 _MAX_AVATAR: Final = 5 * 1024 * 1024  # bytes
-_MAX_PIXELS: Final = 40_000_000
-_FORMATS: Final = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 
 
 def _length(least: int, most: int) -> Any:
@@ -136,6 +133,7 @@ class AccountRoutes:
     accounts: UserAccounts
     avatars: Path
     audit: AuditLog | None = None
+    pictures: Pictures | None = None
 
     def _note(self, action: str, user: UserContext, target: str, **details: Any) -> None:
         if self.audit is not None:
@@ -153,16 +151,16 @@ class AccountRoutes:
             Route("POST", f"{me}/credentials", self.add_credential, _SELF, status=201, errors={503: "There is no encryption key."}),
             Route("DELETE", me + "/credentials/{id}", self.delete_credential, _SELF, errors=gone),
             Route("PUT", f"{me}/username", self.rename, _SELF, errors={409: "Somebody else has the name."}),
-            Route(
-                "POST",
-                f"{me}/avatar",
-                self.set_avatar,
-                _SELF,
-                errors={400: "There is no picture in it.", 413: "It is too large.", 415: "It is no JPEG, PNG, GIF or WebP."},
-                max_body=_MAX_AVATAR + 64 * 1024,
-                content="multipart/form-data",
-            ),
+            *self._avatar_route(f"{me}/avatar"),
         ]
+
+    def _avatar_route(self, path: str) -> list[Route]:
+        """Without the plugin that looks at pictures none is taken."""
+        if self.pictures is None:
+            return []
+        errors = {400: "There is no picture in it.", 413: "It is too large.", 415: "It is no JPEG, PNG, GIF or WebP."}
+        content, most = "multipart/form-data", _MAX_AVATAR + 64 * 1024
+        return [Route("POST", path, self.set_avatar, _SELF, errors=errors, max_body=most, content=content)]
 
     async def keys(self, user: UserContext) -> Keys:
         """The user's API keys, the newest first."""
@@ -205,6 +203,7 @@ class AccountRoutes:
 
     async def set_avatar(self, request: Request, user: UserContext) -> AvatarSet:
         """Give the user another picture: the part `avatar`, JPEG, PNG, GIF or WebP, up to 5 MB."""
+        assert self.pictures is not None, "the route is there where the service is"
         data = b""
         async for part in request.parts():
             if part.name == "avatar":
@@ -213,18 +212,19 @@ class AccountRoutes:
             raise ApiError(400, "There is no part `avatar` with a picture in it.")
         if len(data) > _MAX_AVATAR:
             raise ApiError(413, f"The picture is larger than {_MAX_AVATAR} bytes.")
-        ending = await asyncio.to_thread(picture_ending, data)
+        ending = await self.pictures.ending_of(data)
         url = await asyncio.to_thread(self._write, user.uid, ending, data)
         await self.accounts.set_avatar(user.uid, url)
         return AvatarSet(True, "The picture is changed.", url)
 
     def _write(self, uid: str, ending: str, data: bytes) -> str:
+        assert self.pictures is not None, "the route is there where the service is"
         self.avatars.mkdir(parents=True, exist_ok=True)
         target = self.avatars / f"{uid}.{ending}"
         temporary = target.with_suffix(".writing")
         temporary.write_bytes(data)
         temporary.replace(target)
-        for other in _FORMATS.values():
+        for other in self.pictures.endings:
             if other != ending:
                 (self.avatars / f"{uid}.{other}").unlink(missing_ok=True)
         return f"/avatars/{target.name}"
@@ -254,26 +254,3 @@ def expiry(text: str | None) -> datetime | None:
         problem = {"path": "expiresAt", "message": "must be a time to come, in ISO 8601"}
         raise ApiError(422, "The request does not have the expected shape.", [problem])
     return moment
-
-
-def picture_ending(data: bytes) -> str:
-    """The usual ending of a picture's kind, told by its content.
-
-    Raises:
-        ApiError: It is none of the kinds that are taken (415), broken (415), or has too many pixels (413).
-    """
-    from PIL import Image, UnidentifiedImageError  # late, as it would hold up the start of every server
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=list(_FORMATS)) as picture:
-                if picture.width * picture.height > _MAX_PIXELS:
-                    raise ApiError(413, f"The picture has more than {_MAX_PIXELS} pixels.")
-                kind = picture.format or ""
-                picture.verify()
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise ApiError(413, f"The picture has more than {_MAX_PIXELS} pixels.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        raise ApiError(415, "The picture is no JPEG, PNG, GIF or WebP, or it is broken.") from None
-    return _FORMATS[kind]

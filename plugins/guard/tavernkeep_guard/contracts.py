@@ -1,5 +1,6 @@
 """What this plugin publishes: the HTTP client for what a workflow can steer, and the brake on guessing passwords."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import httpx2
@@ -30,4 +31,22 @@ class Throttle(Protocol):
 
     def passed(self, account: str, address: str | None) -> None:
         """The attempt was a good one: what was held against this account at this address is forgotten."""
+        ...
+
+
+class Pictures(Protocol):
+    """Looks at pictures from outside before anything else does.
+
+    Attributes:
+        endings: The usual endings of the kinds that are taken.
+    """
+
+    endings: Sequence[str]
+
+    async def ending_of(self, data: bytes) -> str:
+        """The usual ending of a picture's kind, told by its content.
+
+        Raises:
+            ApiError: It is none of the kinds that are taken (415), broken (415), or has too many pixels (413).
+        """
         ...

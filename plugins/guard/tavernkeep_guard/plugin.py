@@ -10,7 +10,7 @@ from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.app import App
 from tavernkeep.auth import AuditLog, RequestLimiter
 from tavernkeep_guard.command import audit
-from tavernkeep_guard.contracts import OutgoingHttp, Throttle
+from tavernkeep_guard.contracts import OutgoingHttp, Pictures, Throttle
 
 if TYPE_CHECKING:
     from tavernkeep_guard.audit import Audit
@@ -26,11 +26,13 @@ class GuardConfig:
     Attributes:
         allow_private: Whether to this machine and private networks; in single-user mode alone when not set.
         allowed: What may be reached all the same: names, `name:port`, addresses, networks.
+        max_picture_pixels: How many pixels a picture may have that users send.
         requests_per_minute: Of each user, and of each address without a login; 0 for any number, 6000 in multi-user mode when not set.
     """
 
     allow_private: bool | None = None
     allowed: list[str] = attrs.field(factory=list)
+    max_picture_pixels: int = attrs.field(default=40_000_000, validator=attrs.validators.ge(1))
     requests_per_minute: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(0)))
 
 
@@ -73,6 +75,7 @@ class GuardPlugin:
     def register_services(self, app: App, services: Services, owner: str) -> None:
         from tavernkeep_guard.audit import Audit
         from tavernkeep_guard.outgoing import GuardedHttp, OutgoingPolicy
+        from tavernkeep_guard.pictures import CheckedPictures
         from tavernkeep_guard.throttle import LoginThrottle, RequestRate
 
         config, local = app.config.section(GuardConfig), app.config.auth_provider == "local"
@@ -81,6 +84,7 @@ class GuardPlugin:
         services.add(Throttle, LoginThrottle(), owner=owner)
         usual = 0 if local else _REQUESTS_PER_MINUTE
         rate = config.requests_per_minute if config.requests_per_minute is not None else usual
+        services.add(Pictures, CheckedPictures(config.max_picture_pixels), owner=owner)
         services.add(RequestLimiter, RequestRate(rate), owner=owner)
         private = config.allow_private if config.allow_private is not None else local
         services.add(OutgoingHttp, GuardedHttp(OutgoingPolicy.of(private, config.allowed)), owner=owner)
