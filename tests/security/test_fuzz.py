@@ -68,7 +68,7 @@ values = st.recursive(
 @pytest_asyncio.fixture(scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     """A server in multi-user mode that logs what is worth it."""
-    config = {"logging": {"level": "error"}, "web": {"accessLog": False}, "engine": {"executionTimeoutS": 2}}
+    config = {"logging": {"level": "error"}, "engine": {"executionTimeoutS": 2}, "guard": {"requestsPerMinute": 0}}
     async with town(tmp_path_factory.mktemp("town"), config) as running:
         yield running
 
