@@ -26,6 +26,7 @@ NEEDED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INSTALLED)
 async def test_without_any_one_plugin_the_rest_starts_or_says_why_not(tmp_path: Path, name: str) -> None:
     """With one plugin disabled the server runs without it, or the start ends with one line that says what is missing and why."""
