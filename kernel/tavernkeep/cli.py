@@ -4,6 +4,7 @@ import asyncio
 import json
 import platform
 import sys
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version as installed_version
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ import click
 from tavernkeep.app import App
 from tavernkeep.asgi import load
 from tavernkeep.config import ConfigError, StartError, config_schema
+from tavernkeep.http import ApiError
 from tavernkeep.new_pack import new_node_pack
 
 
@@ -40,6 +42,28 @@ def loaded_app(context: click.Context) -> App:
     if not isinstance(root.obj, App):
         root.obj = load(root.params.get("config"))
     return root.obj
+
+
+def run_with_app(context: click.Context, work: Callable[[App], Awaitable[None]], *, alone: bool = False) -> None:
+    """Do what a command does with the app started, which is stopped again; an `ApiError` ends the command with its message.
+
+    Args:
+        alone: No server may run on the same data folder meanwhile.
+    """
+
+    async def run() -> None:
+        app = loaded_app(context)
+        await app.start(serving=False, alone=alone)
+        try:
+            await work(app)
+        except ApiError as error:
+            details = error.body.get("details") or ()
+            problems = "; ".join(f"{problem['path']} {problem['message']}" for problem in details)
+            raise click.ClickException(problems or str(error)) from None
+        finally:
+            await app.stop()
+
+    asyncio.run(run())
 
 
 def _plugin_commands(context: click.Context) -> dict[str, click.Command]:

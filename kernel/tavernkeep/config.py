@@ -405,6 +405,17 @@ class ConfigSource:
         return warnings
 
 
+def write_config(file: Path, values: Mapping[str, Any]) -> None:
+    """Write a configuration file whole, by way of a temporary one beside it.
+
+    Raises:
+        OSError: It cannot be written; it is as it was.
+    """
+    temporary = file.with_name(f".{file.name}.writing")
+    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(file)
+
+
 def _beside(file: Path, text: str) -> Path:
     """A path that a configuration file names: from where the file is, or from the user's home."""
     return (file.parent / Path(text).expanduser()).resolve()

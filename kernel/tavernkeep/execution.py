@@ -205,6 +205,10 @@ class Scheduler(Protocol):
         """What was submitted, for as long as the execution is remembered; for plugins, which answer for who gets to see it."""
         ...
 
+    def info(self, execution_id: str) -> ExecutionInfo | None:
+        """An execution without its results, for as long as it is remembered; for plugins, as above."""
+        ...
+
     def stats(self) -> SystemStats:
         """How busy it is."""
         ...

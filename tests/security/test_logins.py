@@ -333,7 +333,7 @@ async def test_the_address_cannot_be_made_up(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_the_time_of_a_login_tells_nothing(tmp_path: Path) -> None:
-    """A wrong password of a known name and of an unknown one take as long: their distributions are one, by a permutation test."""
+    """A wrong password of a known name and of an unknown one take as long: by the medians of many, beside each other in one run."""
     async with town(tmp_path) as place, place.client() as thief:
         await place.person("nora")
         times: dict[bool, list[float]] = {True: [], False: []}

@@ -1,7 +1,5 @@
 """`tavernkeep key …`."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +8,7 @@ import click
 from tavernkeep import ApiError
 from tavernkeep.app import App
 from tavernkeep.auth import AuditLog
-from tavernkeep.cli import loaded_app
+from tavernkeep.cli import run_with_app
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_secrets.contracts import Secrets
 
@@ -18,20 +16,6 @@ from tavernkeep_secrets.contracts import Secrets
 @click.group()
 def key() -> None:
     """Make and revoke API keys, and rotate the key that secrets are sealed with."""
-
-
-def _run(context: click.Context, work: Callable[[App], Awaitable[None]], *, alone: bool = False) -> None:
-    async def run() -> None:
-        app = loaded_app(context)
-        await app.start(serving=False, alone=alone)
-        try:
-            await work(app)
-        except ApiError as error:
-            raise click.ClickException(str(error)) from None
-        finally:
-            await app.stop()
-
-    asyncio.run(run())
 
 
 def _note(app: App, action: str, target: str, **details: Any) -> None:
@@ -58,7 +42,7 @@ def create(context: click.Context, username: str | None, name: str | None, scope
         _note(app, "key.created", made["id"], scopes=list(scopes) or ["*"], owner=account.uid)
         click.echo(made["secret"])
 
-    _run(context, work)
+    run_with_app(context, work)
 
 
 @key.command()
@@ -76,7 +60,7 @@ def revoke(context: click.Context, which: str) -> None:
         _note(app, "key.revoked", found[0].id)
         click.echo(f"revoked {found[0].prefix}… of {found[0].uid}")
 
-    _run(context, work)
+    run_with_app(context, work)
 
 
 @key.command()
@@ -100,4 +84,4 @@ def rotate(context: click.Context) -> None:
         _note(app, "secrets.rotated", "", count=total)
         click.echo(f"sealed {total} secrets anew")
 
-    _run(context, work, alone=True)
+    run_with_app(context, work, alone=True)

@@ -1,12 +1,13 @@
 """What this plugin publishes: users, and the service through which auth providers find them."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
 import attrs
 
-from tavernkeep import Credentials, UserContext
+from tavernkeep import AuthError, Credentials, UserContext
 
 DEFAULT_UID: Final = "default_user"
 
@@ -194,13 +195,37 @@ class Passwords(Protocol):
         ...
 
 
+def digest_of(secret: str) -> str:
+    """What is kept of a key or a token: its SHA-256, in hexadecimal.
+
+    They have 256 random bits, so that nothing slower is needed against guessing.
+    """
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+async def user_of_key(credentials: Credentials, accounts: Accounts) -> UserContext | None:
+    """Who shows an API key; `None` when nobody shows any.
+
+    Raises:
+        AuthError: It is a wrong one.
+    """
+    key = credentials.bearer()
+    if key is None:
+        return None
+    user = await accounts.by_key(key)
+    if user is None:
+        raise AuthError("The key is wrong, or revoked.")
+    return user
+
+
+async def user_of_session(credentials: Credentials, sessions: Sessions) -> UserContext | None:
+    """Who shows the cookie of a session that is good, or `None`."""
+    token = credentials.cookies.get(_TLS_COOKIE) or credentials.cookies.get(_PLAIN_COOKIE)
+    return await sessions.user_of(token) if token else None
+
+
 _PLAIN_COOKIE: Final = "tavernkeep"
 _TLS_COOKIE: Final = "__Host-tavernkeep"
-
-
-def session_token(credentials: Credentials) -> str | None:
-    """The token of a session that a request shows in its cookie, or `None`."""
-    return credentials.cookies.get(_TLS_COOKIE) or credentials.cookies.get(_PLAIN_COOKIE)
 
 
 def session_cookie(token: str | None, *, secure: bool) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The service that knows the users, their keys and their credentials."""
 
-import hashlib
 import hmac
 import secrets
 import unicodedata
@@ -16,7 +15,7 @@ from tortoise.transactions import in_transaction
 from tavernkeep import ApiError, UserContext
 from tavernkeep.auth import EVERYTHING, KEY_PREFIX, READ_ONLY, Revocations
 from tavernkeep.wire import iso
-from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey, KeyInfo, Role
+from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey, KeyInfo, Role, digest_of
 from tavernkeep_accounts.models import Credential, ServiceKey, SessionRow, User
 from tavernkeep_secrets.contracts import Secrets
 
@@ -167,7 +166,7 @@ class UserAccounts:
             user_id=uid,
             name=name,
             prefix=secret[:_PREFIX_LENGTH],
-            digest=_digest(secret),
+            digest=digest_of(secret),
             scopes=list(scopes),
             expires_at=expires_at,
         )
@@ -189,7 +188,7 @@ class UserAccounts:
 
     async def by_key(self, key: str) -> UserContext | None:
         """See `Accounts`."""
-        digest, found = _digest(key), None
+        digest, found = digest_of(key), None
         for candidate in await ServiceKey.filter(prefix=key[:_PREFIX_LENGTH]).select_related("user"):
             if hmac.compare_digest(candidate.digest, digest):
                 found = candidate
@@ -259,11 +258,6 @@ async def _deleted(rows: QuerySet[Any]) -> int:
         return await rows.delete()
     except ValidationError:  # an id that is longer than ids are
         return 0
-
-
-def _digest(secret: str) -> str:
-    # The secret has 256 random bits: nothing slower is needed against guessing.
-    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
 def _account(user: User) -> Account:

@@ -1,6 +1,5 @@
 """The plugin: single-user mode as an auth provider."""
 
-import asyncio
 import sys
 
 import click
@@ -8,7 +7,7 @@ import click
 from tavernkeep import ConfigSection, Route, StartError, hookimpl
 from tavernkeep.app import App
 from tavernkeep.auth import AuditLog
-from tavernkeep.cli import loaded_app
+from tavernkeep.cli import run_with_app
 from tavernkeep.config import UserManagementConfig
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
 from tavernkeep_auth_local.provider import AuthLocalConfig, LocalAuth
@@ -68,12 +67,7 @@ def access_password(context: click.Context) -> None:
     if len(password) < 10:
         raise click.ClickException("a password has at least 10 characters")
 
-    async def run() -> None:
-        app = loaded_app(context)
-        await app.start(serving=False)
-        try:
-            click.echo(await app.services.get(Passwords).hash(password))
-        finally:
-            await app.stop()
+    async def work(app: App) -> None:
+        click.echo(await app.services.get(Passwords).hash(password))
 
-    asyncio.run(run())
+    run_with_app(context, work)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import AuthError, Credentials, StartError, UserContext
-from tavernkeep_accounts.contracts import Account, Accounts, Sessions, session_token
+from tavernkeep_accounts.contracts import Account, Accounts, Sessions, user_of_key, user_of_session
 
 _FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded")
 _WAYS_OUT: Final = (
@@ -66,15 +66,11 @@ class LocalAuth:
         """See `AuthProvider`. Without a password a peer that is not this machine is refused, however the server was told to listen."""
         if not (self._has_password or self._config.allow_insecure) and not all(map(is_loopback, _peers(credentials))):
             raise AuthError("This server has a single user without a login and only serves the machine that it runs on.", 403)
-        key = credentials.bearer()
-        if key is not None:
-            user = await self._accounts.by_key(key)
-            if user is None:
-                raise AuthError("The key is wrong, or revoked.")
+        user = await user_of_key(credentials, self._accounts)
+        if user is not None:
             return user
         if self._has_password:
-            token = session_token(credentials)
-            return await self._sessions.user_of(token) if token else None
+            return await user_of_session(credentials, self._sessions)
         account = await self.account()
         return UserContext(account.uid, account.username, account.is_admin)
 

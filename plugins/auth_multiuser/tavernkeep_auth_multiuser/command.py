@@ -1,6 +1,5 @@
 """`tavernkeep user …`."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tavernkeep import ApiError
+from tavernkeep.app import App
 from tavernkeep.auth import AuditLog
-from tavernkeep.cli import loaded_app
+from tavernkeep.cli import run_with_app
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts
 
 if TYPE_CHECKING:
@@ -24,22 +24,14 @@ def user() -> None:
 
 
 def _run(context: click.Context, work: Callable[[Accounts, "Logins"], Awaitable[None]], action: str, target: str) -> None:
-    async def run() -> None:
+    async def noted(app: App) -> None:
         from tavernkeep_auth_multiuser.service import Logins
 
-        app = loaded_app(context)
-        await app.start(serving=False)
-        try:
-            await work(app.services.get(Accounts), app.services.get(Logins))
-            if action and (audit := app.services.find(AuditLog)):
-                audit.note(action, None, target=target, by="command line")
-        except ApiError as error:
-            details = "; ".join(f"{problem['path']} {problem['message']}" for problem in error.body.get("details", ()))
-            raise click.ClickException(details or str(error)) from None
-        finally:
-            await app.stop()
+        await work(app.services.get(Accounts), app.services.get(Logins))
+        if action and (audit := app.services.find(AuditLog)):
+            audit.note(action, None, target=target, by="command line")
 
-    asyncio.run(run())
+    run_with_app(context, noted)
 
 
 async def _named(accounts: Accounts, name: str) -> Account:
@@ -131,25 +123,20 @@ def adopt(context: click.Context, name: str, back: bool) -> None:
     Nothing is overwritten: what the other has already under the same name stays with both, and is named.
     """
 
-    async def run() -> None:
-        app = loaded_app(context)
-        await app.start(serving=False, alone=True)
-        try:
-            accounts = app.services.get(Accounts)
-            await accounts.default()
-            account = await accounts.find(name)
-            if account is None or account.uid == DEFAULT_UID:
-                raise click.ClickException(f"there is no account {name!r}")
-            source, target = (account.uid, DEFAULT_UID) if back else (DEFAULT_UID, account.uid)
-            async for plugin, error, left in app.plugins.agather("hand_over", source=source, target=target, app=app):
-                if error is not None:
-                    raise click.ClickException(f"{plugin.name}: {error}")
-                for line in left or ():
-                    click.echo(f"{plugin.name}: {line}")
-            click.echo(f"{name} has given back all" if back else f"{name} has all that the local user had")
-            if audit := app.services.find(AuditLog):
-                audit.note("user.adopted", None, target=account.uid, back=back)
-        finally:
-            await app.stop()
+    async def work(app: App) -> None:
+        accounts = app.services.get(Accounts)
+        await accounts.default()
+        account = await accounts.find(name)
+        if account is None or account.uid == DEFAULT_UID:
+            raise click.ClickException(f"there is no account {name!r}")
+        source, target = (account.uid, DEFAULT_UID) if back else (DEFAULT_UID, account.uid)
+        async for plugin, error, left in app.plugins.agather("hand_over", source=source, target=target, app=app):
+            if error is not None:
+                raise click.ClickException(f"{plugin.name}: {error}")
+            for line in left or ():
+                click.echo(f"{plugin.name}: {line}")
+        click.echo(f"{name} has given back all" if back else f"{name} has all that the local user had")
+        if audit := app.services.find(AuditLog):
+            audit.note("user.adopted", None, target=account.uid, back=back)
 
-    asyncio.run(run())
+    run_with_app(context, work, alone=True)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tavernkeep import AuthError, Credentials, UserContext
-from tavernkeep_accounts.contracts import Accounts, Sessions, session_token
+from tavernkeep import Credentials, UserContext
+from tavernkeep_accounts.contracts import Accounts, Sessions, user_of_key, user_of_session
 from tavernkeep_auth_multiuser.config import NAME
 from tavernkeep_auth_multiuser.service import Logins
 
@@ -20,14 +20,7 @@ class MultiuserAuth:
 
     async def authenticate(self, credentials: Credentials) -> UserContext | None:
         """See `AuthProvider`."""
-        key = credentials.bearer()
-        if key is not None:
-            user = await self._accounts.by_key(key)
-            if user is None:
-                raise AuthError("The key is wrong, or revoked.")
-            return user
-        token = session_token(credentials)
-        return await self._sessions.user_of(token) if token else None
+        return await user_of_key(credentials, self._accounts) or await user_of_session(credentials, self._sessions)
 
     async def describe(self, user: UserContext | None) -> dict[str, Any]:
         """See `AuthProvider`."""

@@ -1,7 +1,6 @@
 """Registration, passwords, one-time codes, invitations."""
 
 import asyncio
-import hashlib
 import hmac
 import secrets
 import uuid
@@ -13,7 +12,7 @@ import attrs
 from tortoise.expressions import Q
 
 from tavernkeep import ApiError
-from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, Passwords, Role, Sessions
+from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, Passwords, Role, Sessions, digest_of
 from tavernkeep_auth_multiuser.config import MultiuserConfig
 from tavernkeep_auth_multiuser.models import Login, Ticket
 from tavernkeep_secrets.contracts import Secrets
@@ -197,12 +196,12 @@ class Logins:
         await Ticket.filter(Q(expires_at__lte=moment) | Q(purpose="reset", uid=values.get("uid") or "")).delete()
         expires = moment + timedelta(hours=self.config.invitation_hours)
         ticket = await Ticket.create(
-            id=str(uuid.uuid4()), digest=_digest(token), purpose=purpose, created_at=moment, expires_at=expires, **values
+            id=str(uuid.uuid4()), digest=digest_of(token), purpose=purpose, created_at=moment, expires_at=expires, **values
         )
         return {**_shown(ticket), "token": token}
 
     async def _ticket(self, token: str, purpose: str) -> Ticket | None:
-        return await Ticket.get_or_none(digest=_digest(token), purpose=purpose, expires_at__gt=self.clock())
+        return await Ticket.get_or_none(digest=digest_of(token), purpose=purpose, expires_at__gt=self.clock())
 
     # One-time codes
 
@@ -267,7 +266,3 @@ def _role(text: str) -> Role:
 
 def _shown(ticket: Ticket) -> dict[str, Any]:
     return {"id": ticket.id, "role": ticket.role, "created_at": ticket.created_at, "expires_at": ticket.expires_at}
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

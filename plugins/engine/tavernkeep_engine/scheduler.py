@@ -284,8 +284,13 @@ class EmbeddedScheduler:
 
     def submission(self, execution_id: str) -> Submission | None:
         """See `tavernkeep.execution.Scheduler`."""
-        execution = self._executions.get(execution_id) or self._ended.get(execution_id)
+        execution = self._remembered(execution_id)
         return Submission(execution.payload, execution.user, recorded=execution.recorded) if execution else None
+
+    def info(self, execution_id: str) -> ExecutionInfo | None:
+        """See `tavernkeep.execution.Scheduler`."""
+        execution = self._remembered(execution_id)
+        return execution.info() if execution else None
 
     def stats(self) -> SystemStats:
         """See `tavernkeep.execution.Scheduler`."""
@@ -317,8 +322,11 @@ class EmbeddedScheduler:
             )
 
     def _find(self, execution_id: str, user: UserContext) -> Execution | None:
-        execution = self._executions.get(execution_id) or self._ended.get(execution_id)
+        execution = self._remembered(execution_id)
         return execution if execution and _may_see(user, execution) else None
+
+    def _remembered(self, execution_id: str) -> Execution | None:
+        return self._executions.get(execution_id) or self._ended.get(execution_id)
 
     def _now(self) -> int:
         return int(self._wall_clock() * 1000)

@@ -208,8 +208,7 @@ class Surface:
             raise ApiError(400, f"Last-Event-ID is no number: {given[:100]!r}.")
         after = int(given)
         missed = await self._missed(prompt_id, user, after)
-        detail = await self._detail(prompt_id, user)
-        if not missed and detail is not None and detail.status.is_final:
+        if not missed and (detail := await self._detail(prompt_id, user)) is not None and detail.status.is_final:
             return None  # 204: a browser asks no more
         return Response(self._followed(prompt_id, user, after), "text/event-stream", headers=_UNBUFFERED)
 

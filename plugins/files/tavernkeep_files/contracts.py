@@ -9,8 +9,9 @@ import attrs
 from tavernkeep import UserContext
 from tavernkeep_files.paths import LogicalPath, PathError, safe_name
 
-__all__ = ["MAX_READ", "Files", "Located", "LogicalPath", "Mount", "PathError", "Resolver", "safe_name"]
+__all__ = ["MAX_READ", "TEMPORARY", "Files", "Located", "LogicalPath", "Mount", "PathError", "Resolver", "safe_name"]
 
+TEMPORARY: Final = ".writing-"  # begins the name of a file that is not whole yet; what a crash leaves of them is removed at the next start
 MAX_READ: Final = 64 * 1024 * 1024  # bytes; what is read into memory at once
 
 

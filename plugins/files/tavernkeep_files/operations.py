@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import attrs
 
 from tavernkeep import UserContext
-from tavernkeep_files.contracts import Files, Located, LogicalPath, PathError
-from tavernkeep_files.service import TEMPORARY, path_error, sync_folder
+from tavernkeep_files.contracts import TEMPORARY, Files, Located, LogicalPath, PathError
+from tavernkeep_files.service import path_error, sync_folder
 
 T = TypeVar("T")
 

@@ -37,7 +37,8 @@ class FilesPlugin:
     @hookimpl
     async def startup(self, app: App) -> None:
         if app.serving:
-            folders = [app.config.data, app.config.folder("library"), app.config.folder("public"), app.config.folder("logs")]
+            data, others = app.config.data, [app.config.folder("library"), app.config.folder("public"), app.config.folder("logs")]
+            folders = [data, *(folder for folder in others if not folder.is_relative_to(data))]
             self._sweeping = asyncio.create_task(asyncio.to_thread(sweep, folders, time.time()), name="files sweeps")
 
     @hookimpl

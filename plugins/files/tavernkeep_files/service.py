@@ -12,11 +12,10 @@ from typing import Final
 import attrs
 
 from tavernkeep import UserContext
-from tavernkeep_files.contracts import MAX_READ, Located, LogicalPath, PathError, Resolver
+from tavernkeep_files.contracts import MAX_READ, TEMPORARY, Located, LogicalPath, PathError, Resolver
 from tavernkeep_files.paths import check_name
 
 _READABLE_BY_ALL: Final = (("shared", "library"), ("shared", "templates"), ("system", "public"))
-TEMPORARY: Final = ".writing-"  # begins the name of a file that is not whole yet
 
 
 @attrs.frozen

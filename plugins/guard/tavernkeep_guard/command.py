@@ -1,12 +1,12 @@
 """`tavernkeep audit`."""
 
-import asyncio
 import json
 
 import click
 
+from tavernkeep.app import App
 from tavernkeep.auth import AuditLog
-from tavernkeep.cli import loaded_app
+from tavernkeep.cli import run_with_app
 from tavernkeep.wire import unstructure
 
 
@@ -17,15 +17,10 @@ from tavernkeep.wire import unstructure
 @click.pass_context
 def audit(context: click.Context, limit: int, action: str | None, as_json: bool) -> None:
     """Show the audit log: logins, keys, roles, changes of plugins and configuration."""
-    asyncio.run(_audit(context, limit, action, as_json))
 
+    async def work(app: App) -> None:
+        from tavernkeep_guard.audit import Audit
 
-async def _audit(context: click.Context, limit: int, action: str | None, as_json: bool) -> None:
-    from tavernkeep_guard.audit import Audit
-
-    app = loaded_app(context)
-    await app.start(serving=False)
-    try:
         log = app.services.get(AuditLog)
         assert isinstance(log, Audit), "this command is the audit log's own"
         for entry in await log.entries(limit=limit, action=action):
@@ -34,5 +29,5 @@ async def _audit(context: click.Context, limit: int, action: str | None, as_json
             else:
                 details = " ".join(f"{key}={value}" for key, value in entry.details.items())
                 click.echo(f"{entry.at} {entry.action:20} {entry.username or '-':20} {entry.address or '-':15} {entry.target} {details}")
-    finally:
-        await app.stop()
+
+    run_with_app(context, work)

@@ -10,7 +10,7 @@ import structlog
 from tortoise.exceptions import ValidationError
 from tortoise.expressions import Q
 
-from tavernkeep import ApiError, UserContext
+from tavernkeep import ApiError, UserContext, events
 from tavernkeep.events import INTERFACE_OUTPUTS, NODE_BYPASSED, NODE_COMPLETE, NODE_ERROR, NODE_EXECUTING, NODE_SKIPPED, Event
 from tavernkeep.execution import (
     Continuation,
@@ -142,17 +142,17 @@ class Archive:
                 told = message["payload"]
                 exact = told.get("seq") not in inexact
                 match message["type"]:
-                    case "NODE_EXECUTING":
+                    case events.NODE_EXECUTING:
                         chunks[told["nodeId"]] = [] if row.complete else None
                         found.pop(told["nodeId"], None)
-                    case "NODE_RETRYING":
+                    case events.NODE_RETRYING:
                         chunks[told["nodeId"]] = [] if row.complete else None
-                    case "NODE_YIELD" if (kept := chunks.get(told["sourceNodeId"])) is not None:
+                    case events.NODE_YIELD if (kept := chunks.get(told["sourceNodeId"])) is not None:
                         if exact:
                             kept.append(told["yieldedContent"])
                         else:
                             chunks[told["sourceNodeId"]] = None
-                    case "NODE_COMPLETE":
+                    case events.NODE_COMPLETE:
                         kept = chunks.pop(told["nodeId"], None)
                         if exact and kept is not None:
                             found[told["nodeId"]] = Recorded(told["output"], kept, told.get("notTaken", ()))

@@ -120,10 +120,9 @@ class Recorder:
         if info and info.get("type") == SHUTDOWN and self._config.resume:
             del self._open[record.id]  # it stays where it stood, to be gone on with
             return
-        detail = self._scheduler.detail(record.id, record.submission.user)
         record.row |= {"status": status.value, "error_info": info}
-        if detail is not None:
-            record.row |= {"started_at": detail.started_at, "completed_at": detail.completed_at}
+        if (times := self._scheduler.info(record.id)) is not None:
+            record.row |= {"started_at": times.started_at, "completed_at": times.completed_at}
         if status.is_final:
             del self._open[record.id]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import sqlite3
 from collections import Counter
@@ -15,7 +14,7 @@ import click
 
 from tavernkeep.app import App
 from tavernkeep.cli import loaded_app
-from tavernkeep.config import CORE_SECTIONS, ConfigError, ConfigSource, config_schema
+from tavernkeep.config import CORE_SECTIONS, ConfigError, ConfigSource, config_schema, write_config
 from tavernkeep.wire import Invalid, loads
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, ForeignKey
 from tavernkeep_importer.ciphers import looks_sealed, open_sealed
@@ -157,10 +156,7 @@ class Import:
 
     def _config(self) -> None:
         file = self.app.config.file
-        try:
-            mine = json.loads(file.read_bytes()) if file.exists() else {}
-        except ValueError:
-            mine = {}
+        mine = json.loads(file.read_bytes()) if file.exists() else {}  # it has been read before, so it is what it should be
         taken: list[str] = []
         schema = config_schema(self.app.sections)
         merged = _merge(mine, self.source.config, schema, schema["$defs"], "", taken)
@@ -171,9 +167,7 @@ class Import:
             return
         self._say("configuration", ", ".join(taken) or "nothing new")
         if taken and not self.dry_run:
-            temporary = file.with_name(f".writing-{file.name}")
-            temporary.write_text(json.dumps(merged, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            os.replace(temporary, file)
+            write_config(file, merged)
 
     # Database
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from tavernkeep_files.contracts import LogicalPath, PathError
+from tavernkeep_files.contracts import TEMPORARY, LogicalPath, PathError
 
 
 @attrs.define
@@ -42,7 +42,7 @@ def copy_folder(source: Path, target: Path, *, dry_run: bool) -> Copied:
         if dry_run:
             continue
         place.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=place.parent)
+        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=place.parent)
         os.close(handle)
         try:
             shutil.copy2(file, temporary)

@@ -12,6 +12,7 @@ import structlog
 
 from tavernkeep import ApiError, Event, FileResponse, Route, UserContext
 from tavernkeep.app import App
+from tavernkeep.config import write_config
 from tavernkeep.nodes import humanized
 from tavernkeep.plugin_folders import FolderPlugin
 from tavernkeep.plugins import Plugin, PluginStatus
@@ -177,9 +178,7 @@ class AdminRoutes:
         try:
             content = json.loads(file.read_bytes()) if file.exists() else {}
             content.setdefault("plugins", {})["disabled"] = disabled
-            temporary = file.with_name(f".{file.name}.writing")
-            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            temporary.replace(file)
+            write_config(file, content)
         except (OSError, ValueError, AttributeError) as error:
             message = f"The configuration file cannot be written: {error}"
             raise ApiError(409, message, body={"success": False, "message": message}) from None

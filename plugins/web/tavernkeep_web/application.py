@@ -97,7 +97,8 @@ def _view(app: App, route: Route, binding: Binding, proxies: frozenset[str]) -> 
 
     async def view(**path: str) -> QuartResponse:
         user = None if route.own_login else await _authenticate(app)
-        if limiter is not None and (wait_s := limiter.wait_s(user, _origin(proxies)[0])):
+        client, secure = _origin(proxies)
+        if limiter is not None and (wait_s := limiter.wait_s(user, client)):
             raise ApiError(429, "Too many requests; slow down.", headers={"Retry-After": str(math.ceil(wait_s))})
         if route.scope is not None:
             if user is None:
@@ -107,7 +108,7 @@ def _view(app: App, route: Route, binding: Binding, proxies: frozenset[str]) -> 
                 raise ApiError(403, f"You need the scope {route.scope} for this.")
         if route.max_body is not None:
             request.max_content_length = route.max_body
-        result = await binding.call(path, _request(proxies), user)
+        result = await binding.call(path, _request(client, secure), user)
         return await _response(result, route.status)
 
     return view
@@ -124,7 +125,7 @@ def _origin(proxies: frozenset[str]) -> tuple[str | None, bool]:
     return origin_of(request.scope, said, proxies)
 
 
-def _request(proxies: frozenset[str]) -> Request:
+def _request(client: str | None, secure: bool) -> Request:
     meter = meter_of(request.scope)
 
     async def body() -> bytes:
@@ -139,7 +140,6 @@ def _request(proxies: frozenset[str]) -> Request:
             yield chunk
 
     headers = {name.lower(): value for name, value in request.headers.items()}
-    client, secure = _origin(proxies)
     return Request(
         method=request.method,
         path=request.path,
