@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -46,10 +47,16 @@ class Server:
         return "".join(self.stderr)
 
 
+_BYTECODE = tempfile.TemporaryDirectory(prefix="tavernkeep-bytecode-")
+
+
 def environment(**variables: str) -> dict[str, str]:
-    """The environment of a server: this one's, without configuration of its own."""
-    mine = {key: value for key, value in os.environ.items() if not key.startswith("TAVERNKEEP_")}
-    return mine | {"PYTHONUNBUFFERED": "1"} | variables
+    """The environment of a server: this one's, without configuration of its own.
+
+    Compiled modules are kept, as they are where a server is installed: each start would compile three hundred of them otherwise.
+    """
+    mine = {key: value for key, value in os.environ.items() if not key.startswith("TAVERNKEEP_") and key != "PYTHONDONTWRITEBYTECODE"}
+    return mine | {"PYTHONUNBUFFERED": "1", "PYTHONPYCACHEPREFIX": _BYTECODE.name} | variables
 
 
 def write_config(folder: Path, config: Mapping[str, Any] | None) -> Path:
