@@ -442,7 +442,7 @@ async def test_single_user_mode_with_a_password(tmp_path: Path) -> None:
         assert (await server.http.get(f"{url}/api/projects")).status_code == 401
         answers = [(await server.http.post(f"{url}{LOGIN}", json={"password": f"{n}"})).status_code for n in range(12)]
         assert 429 in answers
-    ran = await tavernkeep(tmp_path, "serve", config={"userManagement": {"accessPasswordHash": "$2b$10$abc"}})
+    ran = await tavernkeep(tmp_path, "serve", "--port", "0", config={"userManagement": {"accessPasswordHash": "$2b$10$abc"}})
     assert (ran.code, "tavernkeep access-password" in ran.stderr) == (1, True)
 
 
