@@ -6,12 +6,12 @@ import time
 from collections.abc import Awaitable, Callable
 
 from tavernkeep.app import settle_garbage_collector
-from tavernkeep.auth import UserContext
-from tavernkeep.events import Event, EventBus
-from tavernkeep.execution import Submission
-from tavernkeep.nodes import DataFlowType, NodeDefinition, NodeRegistry, Slot
-from tavernkeep.services import Services
-from tavernkeep.workflow import Edge, PayloadNode, WorkflowPayload
+from tavernkeep.contracts.auth import UserContext
+from tavernkeep.contracts.events import Event, EventBus
+from tavernkeep.contracts.execution import Submission
+from tavernkeep.contracts.nodes import DataFlowType, NodeDefinition, NodeRegistry, Slot
+from tavernkeep.contracts.services import Services
+from tavernkeep.contracts.workflow import Edge, PayloadNode, WorkflowPayload
 from tavernkeep_engine.scheduler import EmbeddedScheduler, EngineConfig
 
 TRIVIAL = NodeDefinition(

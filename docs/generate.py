@@ -12,10 +12,10 @@ import attrs
 import click
 
 from tavernkeep import hookspecs
-from tavernkeep.app import App
+from tavernkeep.app import Application
 from tavernkeep.cli import program
 from tavernkeep.config import CORE_SECTIONS, ConfigSource
-from tavernkeep.nodes import NodeDefinition, Slots
+from tavernkeep.contracts.nodes import NodeDefinition, Slots
 from tavernkeep.schema import attribute_docs, first_line
 from tavernkeep.wire import unstructure, wire_name
 
@@ -24,7 +24,7 @@ def write_reference(folder: Path) -> None:
     """Write every page anew into a folder that holds nothing else."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "nodes").mkdir(parents=True)
-    app = App.load(ConfigSource.read(folder / "config.json", {}))
+    app = Application.load(ConfigSource.read(folder / "config.json", {}))
     app.collect_nodes()
     (folder / "hooks.md").write_text(_hooks(), encoding="utf-8")
     (folder / "configuration.md").write_text(_configuration(app), encoding="utf-8")
@@ -42,7 +42,7 @@ def _hooks() -> str:
     return "\n".join(lines)
 
 
-def _configuration(app: App) -> str:
+def _configuration(app: Application) -> str:
     lines = ["# Configuration", "", "Every key of `config.json` with its default. Each can be set by the variable beside it;", ""]
     lines += ["a secret one also from a file that the variable with `_FILE` at its end names.", ""]
     for path, class_ in sorted({**CORE_SECTIONS, **app.sections}.items()):
@@ -69,7 +69,7 @@ def _keys(class_: type, path: str) -> Iterator[tuple[str, str, str]]:
             yield key, json.dumps(unstructure(value), ensure_ascii=False), documented.get(field.name, "")
 
 
-def _commands(app: App) -> str:
+def _commands(app: Application) -> str:
     lines = ["# Commands", "", "`tavernkeep COMMAND`; `--config FILE` before the command names the configuration.", ""]
     commands: dict[str, click.Command] = dict(program.commands)
     for _, registered in app.plugins.collect("register_commands", click.Command):

@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from support.client import FINAL, Message, viewer
 from support.server import Server, serve, tavernkeep
+from tavernkeep.contracts.workflow import payload_from
 from tavernkeep.wire import unstructure
-from tavernkeep.workflow import payload_from
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 EXPECTED = json.loads((EXAMPLES / "expected.json").read_text(encoding="utf-8"))

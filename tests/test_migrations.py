@@ -8,8 +8,8 @@ import pytest
 from tortoise.models import Model
 
 from tavernkeep.config import PluginsConfig
-from tavernkeep.plugins import Plugins
-from tavernkeep.storage import ModelSet
+from tavernkeep.contracts.storage import ModelSet
+from tavernkeep.plugins.discovery import Plugins
 
 SETS = [entry for _, found in Plugins.discover(PluginsConfig(), []).collect("register_models", ModelSet) for entry in found]
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from support.watchdog import watchdog
-from tavernkeep.nodes import NodeDefinition
+from tavernkeep.contracts.nodes import NodeDefinition
+from tavernkeep.contracts.workflow import PayloadNode, WorkflowPayload, payload_from
 from tavernkeep.testing import Tavern
 from tavernkeep.wire import loads
-from tavernkeep.workflow import PayloadNode, WorkflowPayload, payload_from
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TEXT = "The dragon of the valley sleeps until the first snow. " * 2000  # about 100 kB

@@ -3,19 +3,22 @@
 What a plugin needs stands here; the rest of the kernel is in the modules named after what they hold.
 """
 
-from tavernkeep.auth import AuthError, AuthProvider, Credentials, UserContext
-from tavernkeep.authoring import Config, Node, node
 from tavernkeep.config import ConfigSection, StartError
-from tavernkeep.events import Event
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.auth import AuthError, AuthProvider, Credentials, UserContext
+from tavernkeep.contracts.authoring import Config, Node, node
+from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.http import ApiError, FileResponse, Part, Request, Response, Route, WebSocketMessage
+from tavernkeep.contracts.nodes import NodeDefinition, NodeMode, PassThrough, Policy
+from tavernkeep.contracts.running import Chunk, NodeContext, NodeFailure, Outputs, Routed, Stream, StreamFailed, Subflow
+from tavernkeep.contracts.services import ServiceNotFound, Services
+from tavernkeep.contracts.slots import DataFlowType, Slot
+from tavernkeep.contracts.storage import ModelSet, StorageProvider
 from tavernkeep.hookspecs import hookimpl, hookspec
-from tavernkeep.http import ApiError, FileResponse, Part, Request, Response, Route, WebSocketMessage
-from tavernkeep.nodes import DataFlowType, NodeDefinition, NodeMode, PassThrough, Policy, Slot
-from tavernkeep.running import Chunk, NodeContext, NodeFailure, Outputs, Routed, Stream, StreamFailed, Subflow
-from tavernkeep.services import ServiceNotFound, Services
-from tavernkeep.storage import ModelSet, StorageProvider
 
 __all__ = [
     "ApiError",
+    "App",
     "AuthError",
     "AuthProvider",
     "Chunk",

@@ -9,16 +9,17 @@ import attrs
 import filelock
 import structlog
 
-from tavernkeep.auth import AuthProvider, Revocations
-from tavernkeep.authoring import Node
 from tavernkeep.config import Config, ConfigSection, ConfigSource, ExecutionConfig, PluginsConfig, StartError, StorageConfig
-from tavernkeep.events import EventBus
-from tavernkeep.execution import Scheduler
-from tavernkeep.http import Route, WebSocketMessage
-from tavernkeep.nodes import DuplicateNodeType, NodeDefinition, NodeRegistry
-from tavernkeep.plugins import Plugin, Plugins, PluginStatus
-from tavernkeep.services import Services
-from tavernkeep.storage import ModelSet, StorageProvider
+from tavernkeep.contracts.auth import AuthProvider, Revocations
+from tavernkeep.contracts.authoring import Node
+from tavernkeep.contracts.events import EventBus
+from tavernkeep.contracts.execution import Scheduler
+from tavernkeep.contracts.http import Route, WebSocketMessage
+from tavernkeep.contracts.nodes import DuplicateNodeType, NodeDefinition, NodeRegistry
+from tavernkeep.contracts.plugins import Plugin, PluginStatus
+from tavernkeep.contracts.services import Services
+from tavernkeep.contracts.storage import ModelSet, StorageProvider
+from tavernkeep.plugins.discovery import Plugins
 
 DEFAULT_CONFIG: Final = "config.json"
 _LOCK_FILE: Final = "server.lock"
@@ -27,8 +28,8 @@ _log = structlog.get_logger(__name__)
 
 
 @attrs.define(eq=False)
-class App:
-    """Everything that is there while the server, or one command, runs.
+class Application:
+    """The `App` of the plugins, and how it is started and stopped.
 
     Attributes:
         sections: The configuration sections of the plugins, by path.
@@ -52,13 +53,11 @@ class App:
     serving: bool = False
     asgi: Any = None
     _storage: StorageProvider | None = None
-    _auth: AuthProvider | None = None
-    _scheduler: Scheduler | None = None
     _lock: filelock.BaseFileLock | None = None
     _chosen: dict[str, Plugin] = attrs.field(factory=dict)
 
     @classmethod
-    def load(cls, source: ConfigSource) -> "App":
+    def load(cls, source: ConfigSource) -> "Application":
         """Read the configuration and import the plugins; nothing is opened or started.
 
         Raises:
@@ -74,21 +73,9 @@ class App:
         return cls(config, plugins, sections)
 
     @property
-    def auth(self) -> AuthProvider:
-        """The chosen auth provider."""
-        assert self._auth is not None, "the app is not started"
-        return self._auth
-
-    @property
     def storage(self) -> StorageProvider | None:
         """The chosen storage provider; `None` when no plugin has tables."""
         return self._storage
-
-    @property
-    def scheduler(self) -> Scheduler:
-        """The chosen scheduler."""
-        assert self._scheduler is not None, "the app is not started"
-        return self._scheduler
 
     async def start(self, *, serving: bool, alone: bool = False) -> None:
         """Bring everything up, in the order in which one needs the other.
@@ -112,11 +99,11 @@ class App:
             for _ in self.plugins.call("register_services", app=self, services=self.services):
                 pass
             self.collect_nodes()
-            self._auth = self._choose("auth.provider", self.config.auth_provider, "auth_provider")
-            self._scheduler = self._choose("execution.provider", self.config.section(ExecutionConfig).provider, "scheduler")
+            auth = self._choose("auth.provider", self.config.auth_provider, "auth_provider")
+            scheduler = self._choose("execution.provider", self.config.section(ExecutionConfig).provider, "scheduler")
             self.services.add(NodeRegistry, self.nodes, owner="kernel")
-            self.services.add(AuthProvider, self._auth, owner="kernel")
-            self.services.add(Scheduler, self._scheduler, owner="kernel")
+            self.services.add(AuthProvider, auth, owner="kernel")
+            self.services.add(Scheduler, scheduler, owner="kernel")
             for _, sink in self.plugins.call("event_sink", app=self):
                 self.events.add_sink(sink)
             await self._start_plugins()

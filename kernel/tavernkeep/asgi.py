@@ -10,17 +10,17 @@ from typing import Any
 
 import structlog
 
-from tavernkeep.app import App, config_source
+from tavernkeep.app import Application, config_source
 from tavernkeep.config import LoggingConfig, StartError
 from tavernkeep.logs import configure_logging
 
 _log = structlog.get_logger(__name__)
 
 
-class Application:
-    """Loads, starts and stops an `App` with the lifespan of the ASGI server that runs it."""
+class Lifespan:
+    """Loads, starts and stops an `Application` with the lifespan of the ASGI server that runs it."""
 
-    def __init__(self, app: App | None = None) -> None:
+    def __init__(self, app: Application | None = None) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -46,7 +46,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def load(path: str | None = None) -> App:
+def load(path: str | None = None) -> Application:
     """Load the app of this process, with its logging set up.
 
     Raises:
@@ -55,9 +55,9 @@ def load(path: str | None = None) -> App:
     source = config_source(path, os.environ)
     logging = source.early("logging", LoggingConfig)
     configure_logging(logging)
-    app = App.load(source)
+    app = Application.load(source)
     configure_logging(logging, app.config.secrets())
     return app
 
 
-app = Application()
+app = Lifespan()

@@ -10,11 +10,10 @@ from typing import Any, NoReturn
 
 import click
 
-from tavernkeep.app import App
+from tavernkeep.app import Application
 from tavernkeep.asgi import load
 from tavernkeep.config import ConfigError, StartError, config_schema
-from tavernkeep.http import ApiError
-from tavernkeep.new_pack import new_node_pack
+from tavernkeep.contracts.http import ApiError
 
 
 class _Program(click.Group):
@@ -36,15 +35,15 @@ class _Program(click.Group):
             raise
 
 
-def loaded_app(context: click.Context) -> App:
+def loaded_app(context: click.Context) -> Application:
     """The app of this run of the program: configuration read and plugins imported, nothing started."""
     root = context.find_root()
-    if not isinstance(root.obj, App):
+    if not isinstance(root.obj, Application):
         root.obj = load(root.params.get("config"))
     return root.obj
 
 
-def run_with_app(context: click.Context, work: Callable[[App], Awaitable[None]], *, alone: bool = False) -> None:
+def run_with_app(context: click.Context, work: Callable[[Application], Awaitable[None]], *, alone: bool = False) -> None:
     """Do what a command does with the app started, which is stopped again; an `ApiError` ends the command with its message.
 
     Args:
@@ -113,26 +112,6 @@ def plugins(context: click.Context, as_json: bool) -> None:
         click.echo(f"{'':18} {row['error'] or row['description']}")
 
 
-@program.command()
-@click.argument("type_", metavar="[TYPE]", required=False)
-@click.pass_context
-def nodes(context: click.Context, type_: str | None) -> None:
-    """List the node types, or show one whole."""
-    app = loaded_app(context)
-    app.collect_nodes()
-    if type_ is None:
-        for definition in sorted(app.nodes, key=lambda d: d.full_type):
-            click.echo(f"{definition.full_type:34} {definition.description}")
-        return
-    found = app.nodes.get(type_)
-    if found is None:
-        raise click.ClickException(f"there is no node type {type_!r}; `tavernkeep nodes` lists them")
-    _print_json({"fullType": found.full_type, "from": app.nodes.owner_of(type_)} | found.to_wire())
-
-
-program.add_command(new_node_pack)
-
-
 @program.group()
 def config() -> None:
     """Check and show the configuration."""
@@ -174,7 +153,7 @@ def migrate(context: click.Context, dry_run: bool) -> None:
     asyncio.run(_migrate(loaded_app(context), dry_run))
 
 
-async def _migrate(app: App, dry_run: bool) -> None:
+async def _migrate(app: Application, dry_run: bool) -> None:
     try:
         await app.open_storage()
         if app.storage is None:

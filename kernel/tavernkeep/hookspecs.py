@@ -13,16 +13,16 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from tavernkeep.app import App
-    from tavernkeep.auth import AuthProvider
-    from tavernkeep.authoring import Node
     from tavernkeep.config import ConfigSection
-    from tavernkeep.events import Sink
-    from tavernkeep.execution import Scheduler
-    from tavernkeep.http import Route, WebSocketMessage
-    from tavernkeep.nodes import Execute, NodeDefinition
-    from tavernkeep.services import Services
-    from tavernkeep.storage import ModelSet, StorageProvider
+    from tavernkeep.contracts.app import App
+    from tavernkeep.contracts.auth import AuthProvider
+    from tavernkeep.contracts.authoring import Node
+    from tavernkeep.contracts.events import Sink
+    from tavernkeep.contracts.execution import Scheduler
+    from tavernkeep.contracts.http import Route, WebSocketMessage
+    from tavernkeep.contracts.nodes import Execute, NodeDefinition
+    from tavernkeep.contracts.services import Services
+    from tavernkeep.contracts.storage import ModelSet, StorageProvider
 
 PROJECT: Final = "tavernkeep"
 hookspec = pluggy.HookspecMarker(PROJECT)

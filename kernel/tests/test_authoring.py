@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pytest
 
 from tavernkeep import Chunk, Config, DataFlowType, NodeContext, Outputs, Slot, Stream, node
-from tavernkeep.nodes import Kind, NodeDefinition
+from tavernkeep.contracts.nodes import Kind, NodeDefinition
 
 
 @node("t:Example", category="Test")

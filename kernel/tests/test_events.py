@@ -1,7 +1,7 @@
 """The event bus."""
 
 from tavernkeep import Event
-from tavernkeep.events import EventBus
+from tavernkeep.contracts.events import EventBus
 
 
 def test_who_sees_what() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from support.engine import TYPES, Engine
 from support.reference import Result, interpret
-from tavernkeep.events import Event
-from tavernkeep.execution import ExecutionDetail
+from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.execution import ExecutionDetail
 
 KINDS = sorted(TYPES)
 VALUES = st.one_of(st.integers(-3, 20), st.sampled_from(["", "x", "7"]), st.none(), st.booleans())

@@ -9,11 +9,11 @@ import pytest
 
 from support.engine import REGISTRY, USER, Engine
 from tavernkeep import DataFlowType, NodeContext, NodeFailure, Outputs, Policy, Slot, Stream, node
-from tavernkeep.events import Event
-from tavernkeep.execution import ExecutionDetail, Submission
-from tavernkeep.nodes import NodeRegistry
+from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.execution import ExecutionDetail, Submission
+from tavernkeep.contracts.nodes import NodeRegistry
+from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import structure
-from tavernkeep.workflow import WorkflowPayload
 from tavernkeep_engine.attempts import wait_before
 from tavernkeep_engine.scheduler import EngineConfig
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from support.client import viewer
 from support.users import Town, town
-from tavernkeep.app import App
+from tavernkeep.app import Application
 from tavernkeep.config import Config, ConfigError, ConfigSource
-from tavernkeep.execution import Refused
-from tavernkeep.nodes import NodeRegistry
-from tavernkeep.services import Services
+from tavernkeep.contracts.execution import Refused
+from tavernkeep.contracts.nodes import NodeRegistry
+from tavernkeep.contracts.services import Services
+from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import Invalid, dumps, structure
-from tavernkeep.workflow import WorkflowPayload
 from tavernkeep_characters.cards import CardError, read_card
 from tavernkeep_engine.plan import compile_plan
 
@@ -189,7 +189,7 @@ async def test_websocket(place: Town) -> None:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> NodeRegistry:
     """All node types that are installed."""
-    app = App.load(ConfigSource.read(tmp_path_factory.mktemp("registry") / "config.json", {}))
+    app = Application.load(ConfigSource.read(tmp_path_factory.mktemp("registry") / "config.json", {}))
     for _ in app.plugins.call("register_services", app=app, services=Services()):
         break
     app.collect_nodes()
@@ -264,7 +264,7 @@ def test_pictures() -> None:
 
 def test_configurations(tmp_path: Path) -> None:
     """Any JSON, any variable: a configuration, or errors that name their places."""
-    app = App.load(ConfigSource.read(tmp_path / "config.json", {}))
+    app = Application.load(ConfigSource.read(tmp_path / "config.json", {}))
     paths = [path for path in app.config.to_wire() if isinstance(path, str)]
     keys = st.one_of(st.sampled_from([*paths, "backend", "port", "host", "provider", "disabled", "multiuser", "$schema"]), texts)
     tree = st.recursive(values, lambda inner: st.dictionaries(keys, inner, max_size=5), max_leaves=15)

@@ -14,9 +14,9 @@ import pytest_asyncio
 
 from support.client import viewer
 from support.users import MULTIUSER, Town, town
-from tavernkeep.app import App
+from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
-from tavernkeep.http import Route
+from tavernkeep.contracts.http import Route
 
 # Whoever adds to this list says that everybody in the world may do it.
 PUBLIC = {
@@ -52,7 +52,7 @@ class Surface:
 async def surface(folder: Path) -> Surface:
     """The declared routes, and the scopes of messages."""
     (folder / "config.json").write_text(json.dumps(MULTIUSER))
-    app = App.load(ConfigSource.read(folder / "config.json", {}))
+    app = Application.load(ConfigSource.read(folder / "config.json", {}))
     await app.start(serving=True)
     try:
         return Surface([route for _, route in app.routes], {type_: message.scope for type_, message in app.messages.items()})

@@ -8,12 +8,12 @@ import attrs
 
 from support import reference as ref
 from tavernkeep import Chunk, DataFlowType, NodeDefinition, NodeMode, Outputs, PassThrough, Routed, Slot, StreamFailed, UserContext
-from tavernkeep.events import Event, EventBus
-from tavernkeep.execution import ExecutionDetail, Submission
-from tavernkeep.nodes import NodeRegistry
-from tavernkeep.services import Services
+from tavernkeep.contracts.events import Event, EventBus
+from tavernkeep.contracts.execution import ExecutionDetail, Submission
+from tavernkeep.contracts.nodes import NodeRegistry
+from tavernkeep.contracts.services import Services
+from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import structure
-from tavernkeep.workflow import WorkflowPayload
 from tavernkeep_engine.scheduler import EmbeddedScheduler, EngineConfig
 from tavernkeep_nodes_io.plugin import GROUP_INPUT, GROUP_OUTPUT, NODE_GROUP
 

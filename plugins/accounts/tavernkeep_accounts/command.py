@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from tavernkeep import ApiError
-from tavernkeep.app import App
-from tavernkeep.auth import AuditLog
 from tavernkeep.cli import run_with_app
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.auth import AuditLog
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_secrets.contracts import Secrets
 

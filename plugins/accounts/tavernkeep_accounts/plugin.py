@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
-from tavernkeep.app import App
-from tavernkeep.auth import AuditLog, Revocations
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.auth import AuditLog, Revocations
 from tavernkeep_accounts.command import key
 from tavernkeep_accounts.config import SessionConfig
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions

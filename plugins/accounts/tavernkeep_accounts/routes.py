@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import ApiError, Request, Route, UserContext
-from tavernkeep.auth import AuditLog
+from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.wire import structure
 from tavernkeep_accounts.service import UserAccounts, checked_name
 from tavernkeep_guard.contracts import Pictures

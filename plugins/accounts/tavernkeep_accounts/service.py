@@ -13,7 +13,7 @@ from tortoise.queryset import QuerySet
 from tortoise.transactions import in_transaction
 
 from tavernkeep import ApiError, UserContext
-from tavernkeep.auth import EVERYTHING, KEY_PREFIX, READ_ONLY, Revocations
+from tavernkeep.contracts.auth import EVERYTHING, KEY_PREFIX, READ_ONLY, Revocations
 from tavernkeep.wire import iso
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey, KeyInfo, Role, digest_of
 from tavernkeep_accounts.models import Credential, ServiceKey, SessionRow, User

@@ -9,7 +9,7 @@ from typing import Final
 from tortoise.exceptions import ValidationError
 
 from tavernkeep import UserContext
-from tavernkeep.auth import Revocations
+from tavernkeep.contracts.auth import Revocations
 from tavernkeep_accounts.config import SessionConfig
 from tavernkeep_accounts.contracts import SessionInfo, digest_of
 from tavernkeep_accounts.models import SessionRow

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tavernkeep.auth import Revocations
+from tavernkeep.contracts.auth import Revocations
 from tavernkeep_accounts.plugin import AccountsPlugin
 from tavernkeep_accounts.service import UserAccounts
 from tavernkeep_secrets.box import SecretBox

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from argon2 import PasswordHasher
 
-from tavernkeep.auth import Revocations
+from tavernkeep.contracts.auth import Revocations
 from tavernkeep_accounts.config import SessionConfig
 from tavernkeep_accounts.passwords import Argon2Passwords
 from tavernkeep_accounts.plugin import AccountsPlugin

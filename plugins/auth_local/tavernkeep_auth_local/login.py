@@ -3,7 +3,7 @@
 import attrs
 
 from tavernkeep import ApiError, Request, Response, Route, UserContext
-from tavernkeep.auth import AuditLog
+from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.wire import dumps
 from tavernkeep_accounts.contracts import Passwords, Sessions, session_cookie
 from tavernkeep_auth_local.provider import LocalAuth

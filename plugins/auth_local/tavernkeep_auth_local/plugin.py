@@ -5,10 +5,10 @@ import sys
 import click
 
 from tavernkeep import ConfigSection, Route, StartError, hookimpl
-from tavernkeep.app import App
-from tavernkeep.auth import AuditLog
 from tavernkeep.cli import run_with_app
 from tavernkeep.config import UserManagementConfig
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.auth import AuditLog, AuthProvider
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
 from tavernkeep_auth_local.provider import AuthLocalConfig, LocalAuth
 from tavernkeep_guard.contracts import Throttle
@@ -31,24 +31,31 @@ class AuthLocalPlugin:
     @hookimpl
     def startup(self, app: App) -> None:
         hashed = app.config.section(UserManagementConfig).access_password_hash
-        if isinstance(app.auth, LocalAuth) and hashed and not app.services.get(Passwords).is_hash(hashed):
+        local = isinstance(app.services.get(AuthProvider), LocalAuth)
+        if local and hashed and not app.services.get(Passwords).is_hash(hashed):
             raise StartError(
                 "userManagement.accessPasswordHash is not an argon2 hash, so nobody could log in with it: "
                 "make one with `tavernkeep access-password`"
             )
 
-        if isinstance(app.auth, LocalAuth) and hashed and app.services.find(Throttle) is None:
+        if local and hashed and app.services.find(Throttle) is None:
             raise StartError("userManagement.accessPasswordHash needs the plugin guard, which slows down who guesses: enable it")
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
         hashed, services = app.config.section(UserManagementConfig).access_password_hash, app.services
-        if not isinstance(app.auth, LocalAuth) or not hashed:
+        provider = services.get(AuthProvider)
+        if not isinstance(provider, LocalAuth) or not hashed:
             return []
         from tavernkeep_auth_local.login import AccessRoutes
 
         return AccessRoutes(
-            app.auth, hashed, services.get(Sessions), services.get(Passwords), services.get(Throttle), services.find(AuditLog)
+            provider,
+            hashed,
+            services.get(Sessions),
+            services.get(Passwords),
+            services.get(Throttle),
+            services.find(AuditLog),
         ).routes()
 
     @hookimpl

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
-from tavernkeep.app import App
-from tavernkeep.auth import AuditLog
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.auth import AuditLog, AuthProvider
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
 from tavernkeep_auth_multiuser.command import user
 from tavernkeep_auth_multiuser.config import NAME, MultiuserConfig
@@ -57,7 +57,7 @@ class AuthMultiuserPlugin:
     async def startup(self, app: App) -> None:
         from tavernkeep_auth_multiuser.service import Logins
 
-        if app.serving and app.auth.name == NAME and (token := await app.services.get(Logins).prepare_first()):
+        if app.serving and app.services.get(AuthProvider).name == NAME and (token := await app.services.get(Logins).prepare_first()):
             # On standard error and not in the log, which others may read later.
             print(
                 f"tavernkeep: there is no administrator yet; register the first at /api/auth/register with the token {token}",
@@ -73,7 +73,7 @@ class AuthMultiuserPlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        if app.auth.name != NAME:
+        if app.services.get(AuthProvider).name != NAME:
             return []
         from tavernkeep_auth_multiuser.oidc import Oidc
         from tavernkeep_auth_multiuser.routes import LoginRoutes

@@ -5,7 +5,7 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import ApiError, Request, Response, Route, UserContext
-from tavernkeep.auth import AuditLog
+from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.wire import dumps, unstructure
 from tavernkeep_accounts.contracts import Account, Accounts, Sessions, session_cookie
 from tavernkeep_auth_multiuser.bodies import (

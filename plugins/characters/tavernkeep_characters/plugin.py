@@ -1,7 +1,7 @@
 """The plugin: character cards."""
 
 from tavernkeep import Route, hookimpl
-from tavernkeep.app import App
+from tavernkeep.contracts.app import App
 from tavernkeep_files.contracts import Files
 
 

@@ -1,7 +1,7 @@
 """The plugin: chats."""
 
 from tavernkeep import Route, hookimpl
-from tavernkeep.app import App
+from tavernkeep.contracts.app import App
 from tavernkeep_files.contracts import Files
 from tavernkeep_projects.contracts import Projects
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import Response, Route
-from tavernkeep.app import App
-from tavernkeep.events import NODE_COMPLETE, NODE_ERROR, STATUS_UPDATE, Event
-from tavernkeep.execution import ExecutionStatus
-from tavernkeep.plugins import PluginStatus
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.events import NODE_COMPLETE, NODE_ERROR, STATUS_UPDATE, Event
+from tavernkeep.contracts.execution import ExecutionStatus, Scheduler
+from tavernkeep.contracts.plugins import PluginStatus
 
 _READ: Final = "metrics:read"
 _NODES: Final = {NODE_COMPLETE: "complete", NODE_ERROR: "error"}
@@ -49,7 +49,7 @@ class Metrics:
         """The families; what Prometheus's client asks of a collector."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        stats = self.app.scheduler.stats()
+        stats = self.app.services.get(Scheduler).stats()
         current = GaugeMetricFamily("tavernkeep_executions", "Executions that have not ended.", labels=["state"])
         current.add_metric(["running"], stats.running_executions)
         current.add_metric(["pending"], stats.pending_executions)

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from tavernkeep import Route, hookimpl
-from tavernkeep.app import App
 from tavernkeep.config import SecurityConfig
-from tavernkeep.events import Sink
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.events import Sink
 
 if TYPE_CHECKING:
     from tavernkeep_console.metrics import Metrics

@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import ApiError, FileResponse, Request, Route
-from tavernkeep.app import App
+from tavernkeep.contracts.app import App
 from tavernkeep_console.status import Gatekeeper, status
 
 _WEB: Final = Path(__file__).parent / "web"

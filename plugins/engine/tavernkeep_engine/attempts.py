@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 import attrs
 
-from tavernkeep.nodes import Kind, Policy
-from tavernkeep.running import ExecutionContext, NodeContext, NodeFailure
+from tavernkeep.contracts.nodes import Kind, Policy
+from tavernkeep.contracts.running import ExecutionContext, NodeContext, NodeFailure
 from tavernkeep.wire import describe
 from tavernkeep_engine.plan import PlanNode
 from tavernkeep_engine.processes import run_process

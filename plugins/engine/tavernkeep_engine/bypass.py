@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tavernkeep.nodes import NodeDefinition, NodeMode, PassThrough, Slot, compatible
+from tavernkeep.contracts.nodes import NodeDefinition, NodeMode, PassThrough
+from tavernkeep.contracts.slots import Slot, compatible
 
 
 def pseudo_outputs(definition: NodeDefinition, mode: NodeMode, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from typing import Any, Final
 import attrs
 import click
 
-from tavernkeep import events
-from tavernkeep.app import App
-from tavernkeep.auth import Credentials, UserContext
+from tavernkeep.app import Application
 from tavernkeep.cli import loaded_app
-from tavernkeep.events import Event
-from tavernkeep.execution import ExecutionDetail, ExecutionStatus, Refused, Submission
+from tavernkeep.contracts import events
+from tavernkeep.contracts.auth import AuthProvider, Credentials, UserContext
+from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.execution import ExecutionDetail, ExecutionStatus, Refused, Scheduler, Submission
+from tavernkeep.contracts.workflow import StoredWorkflow, WorkflowPayload, payload_from
 from tavernkeep.wire import Invalid, dumps, loads, structure
-from tavernkeep.workflow import StoredWorkflow, WorkflowPayload, payload_from
 
 _LONGEST_REFERENCE: Final = 200  # characters
 _EXIT_CODES: Final = {ExecutionStatus.COMPLETE: 0, ExecutionStatus.ERROR: 1, ExecutionStatus.INTERRUPTED: 130}
@@ -164,7 +164,7 @@ class _Viewer:
 class _Answers:
     """Answers what nodes ask: from the command line, else from the terminal; where there is neither, the run is ended."""
 
-    def __init__(self, app: App, user: UserContext, given: dict[str, Any]) -> None:
+    def __init__(self, app: Application, user: UserContext, given: dict[str, Any]) -> None:
         self._app = app
         self._user = user
         self._given = given
@@ -185,17 +185,17 @@ class _Answers:
             value = _value(await asyncio.to_thread(input, prompt))
         else:
             print(f"tavernkeep: node {node_id} waits for an answer; give it with --answer {node_id}=VALUE", file=sys.stderr, flush=True)
-            await self._app.scheduler.interrupt(event.execution_id, self._user)
+            await self._app.services.get(Scheduler).interrupt(event.execution_id, self._user)
             return
-        self._app.scheduler.answer(event.execution_id, node_id, value, self._user)
+        self._app.services.get(Scheduler).answer(event.execution_id, node_id, value, self._user)
 
 
-async def _run(app: App, payload: WorkflowPayload, viewer: _Viewer, given: dict[str, Any]) -> int:
+async def _run(app: Application, payload: WorkflowPayload, viewer: _Viewer, given: dict[str, Any]) -> int:
     loop = asyncio.get_running_loop()
     await app.start(serving=False)
     try:
         # The person at the terminal is the person who runs the server.
-        user = await app.auth.authenticate(Credentials({}))
+        user = await app.services.get(AuthProvider).authenticate(Credentials({}))
         if user is None:
             raise click.UsageError("the auth provider knows no user for commands")
         answers = _Answers(app, user, given)
@@ -206,16 +206,18 @@ async def _run(app: App, payload: WorkflowPayload, viewer: _Viewer, given: dict[
 
         submission = Submission(payload, user, accepted)
         try:
-            execution_id = await app.scheduler.submit(submission)
+            execution_id = await app.services.get(Scheduler).submit(submission)
         except Refused as refused:
             problems = "\n".join(f"  {problem}" for problem in refused.problems)
             raise click.UsageError(f"{refused}\n{problems}") from None
         interrupts: set[asyncio.Task[Any]] = set()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, lambda: interrupts.add(loop.create_task(app.scheduler.interrupt(execution_id, user))))
+            loop.add_signal_handler(
+                number, lambda: interrupts.add(loop.create_task(app.services.get(Scheduler).interrupt(execution_id, user)))
+            )
         await viewer.ended.wait()
         await asyncio.gather(*interrupts)
-        detail = app.scheduler.detail(execution_id, user)
+        detail = app.services.get(Scheduler).detail(execution_id, user)
         assert detail is not None, "an execution that has just ended is remembered"
         sys.stdout.buffer.write(json.dumps(loads(dumps(_outputs(detail, payload, viewer))), indent=2, ensure_ascii=False).encode() + b"\n")
         sys.stdout.buffer.flush()

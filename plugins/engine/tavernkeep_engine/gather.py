@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from tavernkeep.running import Chunk
+from tavernkeep.contracts.running import Chunk
 from tavernkeep_engine.plan import Binding, Feed, Plan, PlanNode
 from tavernkeep_engine.streams import StreamNetwork, StreamReader
 

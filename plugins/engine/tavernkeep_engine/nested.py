@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from tavernkeep.execution import ExecutionStatus
-from tavernkeep.running import Chunk, NodeFailure, StreamFailed, Subflow, merged
+from tavernkeep.contracts.execution import ExecutionStatus
+from tavernkeep.contracts.running import Chunk, NodeFailure, StreamFailed, Subflow, merged
 from tavernkeep_engine.outlets import Outlets
 
 
@@ -23,7 +23,7 @@ class Inner(Protocol):
 
 
 class NestedRun:
-    """See `tavernkeep.running.SubRun`.
+    """See `tavernkeep.contracts.running.SubRun`.
 
     Args:
         on_end: Called once, when it has ended.

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tavernkeep import events
+from tavernkeep.contracts import events
+from tavernkeep.contracts.running import Chunk
 from tavernkeep.logs import HIDDEN
-from tavernkeep.running import Chunk
 from tavernkeep_engine.gather import Gatherer
 from tavernkeep_engine.plan import InterfaceOutput, Plan, PlanNode
 from tavernkeep_engine.streams import StreamNetwork, StreamReader

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import attrs
 
-from tavernkeep.execution import PayloadReport, Refused
-from tavernkeep.nodes import POLICY_KEY, Kind, NodeDefinition, NodeMode, NodeRegistry, Policy, Slot, Slots, compatible
+from tavernkeep.contracts.execution import PayloadReport, Refused
+from tavernkeep.contracts.nodes import POLICY_KEY, Kind, NodeDefinition, NodeMode, NodeRegistry, Policy
+from tavernkeep.contracts.slots import Slot, Slots, compatible
+from tavernkeep.contracts.workflow import Edge, PayloadNode, WorkflowPayload
 from tavernkeep.wire import Invalid, Problem, structure
-from tavernkeep.workflow import Edge, PayloadNode, WorkflowPayload
 
 _INDEXED: Final = re.compile(r"((?:(?!__).)+)__([0-9]{1,18})", re.DOTALL)
 _UNINDEXED: Final = 10**18

@@ -3,9 +3,9 @@
 import click
 
 from tavernkeep import ConfigSection, Route, WebSocketMessage, hookimpl
-from tavernkeep.app import App
 from tavernkeep.config import ExecutionConfig
-from tavernkeep.execution import ExecutionArchive
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.execution import ExecutionArchive, Scheduler
 from tavernkeep_engine.command import run
 from tavernkeep_engine.scheduler import EmbeddedScheduler, EngineConfig
 from tavernkeep_engine.surface import Surface
@@ -36,7 +36,7 @@ class EnginePlugin:
         return self._surface(app).messages()
 
     def _surface(self, app: App) -> Surface:
-        return Surface(app.scheduler, app.nodes, app.events, app.services.find(ExecutionArchive))
+        return Surface(app.services.get(Scheduler), app.nodes, app.events, app.services.find(ExecutionArchive))
 
     @hookimpl
     def register_commands(self) -> list[click.Command]:

@@ -6,13 +6,14 @@ from typing import Final
 
 import attrs
 
-from tavernkeep.auth import UserContext
-from tavernkeep.execution import Refused
-from tavernkeep.nodes import NodeMode, NodeRegistry
-from tavernkeep.running import ConfigValues, NodeFailure, Subflow
-from tavernkeep.services import Services
+from tavernkeep.contracts.auth import UserContext
+from tavernkeep.contracts.execution import Refused
+from tavernkeep.contracts.nodes import NodeMode, NodeRegistry
+from tavernkeep.contracts.running import NodeFailure, Subflow
+from tavernkeep.contracts.services import Services
+from tavernkeep.contracts.slots import ConfigValues
+from tavernkeep.contracts.workflow import InterfaceSlot, StoredWorkflow, WorkflowPayload, WorkflowSource
 from tavernkeep.wire import Invalid
-from tavernkeep.workflow import InterfaceSlot, StoredWorkflow, WorkflowPayload, WorkflowSource
 from tavernkeep_engine.plan import Plan, compile_plan
 
 _LARGE: Final = 500  # nodes and edges; what takes longer to compile than the event loop should wait goes to a thread
@@ -121,7 +122,7 @@ class Preparer:
 
 @attrs.frozen(eq=False)
 class _Resolution:
-    """See `tavernkeep.nodes.Resolution`."""
+    """See `tavernkeep.contracts.nodes.Resolution`."""
 
     config: ConfigValues
     interface_inputs: Mapping[str, InterfaceSlot]

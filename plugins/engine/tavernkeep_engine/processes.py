@@ -5,8 +5,8 @@ from typing import Any
 
 import anyio.to_process
 
-from tavernkeep.authoring import Node
-from tavernkeep.running import ExecutionContext, NodeContext
+from tavernkeep.contracts.authoring import Node
+from tavernkeep.contracts.running import ExecutionContext, NodeContext
 
 
 async def run_process(name: str, inputs: dict[str, Any], config: dict[str, Any], limiter: anyio.CapacityLimiter) -> Any:

@@ -14,12 +14,12 @@ import anyio
 import attrs
 import structlog
 
-from tavernkeep import events
-from tavernkeep.execution import ExecutionStatus, NodeStatus, Recorded
+from tavernkeep.contracts import events
+from tavernkeep.contracts.execution import ExecutionStatus, NodeStatus, Recorded
+from tavernkeep.contracts.nodes import Kind
+from tavernkeep.contracts.running import Chunk, ExecutionContext, NodeContext, NodeFailure, Outputs, Routed, Subflow
+from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.logs import HIDDEN, hide
-from tavernkeep.nodes import Kind
-from tavernkeep.running import Chunk, ExecutionContext, NodeContext, NodeFailure, Outputs, Routed, Subflow
-from tavernkeep.workflow import WorkflowPayload
 from tavernkeep_engine.attempts import Performer, as_outputs, may_retry, wait_before, within
 from tavernkeep_engine.bypass import pseudo_outputs
 from tavernkeep_engine.cache import OutputCache
@@ -594,7 +594,7 @@ class Run:
             if streams or slot not in node.shape.stream_outputs
         }
 
-    # What nodes may ask of it; see `tavernkeep.running.Host`
+    # What nodes may ask of it; see `tavernkeep.contracts.running.Host`
 
     def progress(self, node_id: str, value: float, max_: float) -> None:
         """Tell how far a node is; may be called from a node's thread."""

@@ -12,10 +12,10 @@ import anyio
 import attrs
 import structlog
 
-from tavernkeep import events
-from tavernkeep.auth import UserContext
-from tavernkeep.events import Event, EventBus
-from tavernkeep.execution import (
+from tavernkeep.contracts import events
+from tavernkeep.contracts.auth import UserContext
+from tavernkeep.contracts.events import Event, EventBus
+from tavernkeep.contracts.execution import (
     SHUTDOWN,
     EventsLost,
     ExecutionDetail,
@@ -28,12 +28,12 @@ from tavernkeep.execution import (
     Submission,
     SystemStats,
 )
+from tavernkeep.contracts.nodes import NodeRegistry
+from tavernkeep.contracts.running import ExecutionContext
+from tavernkeep.contracts.services import Services
+from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.ids import nanoid
-from tavernkeep.nodes import NodeRegistry
-from tavernkeep.running import ExecutionContext
-from tavernkeep.services import Services
 from tavernkeep.wire import Problem
-from tavernkeep.workflow import WorkflowPayload
 from tavernkeep_engine.cache import OutputCache
 from tavernkeep_engine.fair import FairQueue
 from tavernkeep_engine.plan import Plan
@@ -192,7 +192,7 @@ class EmbeddedScheduler:
     # The contract
 
     async def submit(self, submission: Submission) -> str:
-        """See `tavernkeep.execution.Scheduler`."""
+        """See `tavernkeep.contracts.execution.Scheduler`."""
         preparer = self._preparer(submission.payload, submission.user)
         self._check_size(submission.payload)
         plan = await preparer.prepare()
@@ -231,7 +231,7 @@ class EmbeddedScheduler:
         return execution.id
 
     async def check(self, payload: WorkflowPayload, user: UserContext) -> PayloadReport:
-        """See `tavernkeep.execution.Scheduler`."""
+        """See `tavernkeep.contracts.execution.Scheduler`."""
         try:
             self._check_size(payload)
             return (await self._preparer(payload, user).prepare()).report()
@@ -239,7 +239,7 @@ class EmbeddedScheduler:
             return PayloadReport(False, refused.problems, [], [])
 
     async def interrupt(self, execution_id: str, user: UserContext) -> Interrupted:
-        """See `tavernkeep.execution.Scheduler`."""
+        """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._find(execution_id, user)
         if execution is None:
             return Interrupted.UNKNOWN
@@ -250,28 +250,28 @@ class EmbeddedScheduler:
         return Interrupted.DONE
 
     def answer(self, execution_id: str, node_id: str, value: Any, user: UserContext) -> bool | None:
-        """See `tavernkeep.execution.Scheduler`."""
+        """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._find(execution_id, user)
         if execution is None:
             return None
         return execution.run is not None and execution.run.answer(node_id, value)
 
     def executions(self, user: UserContext) -> list[ExecutionInfo]:
-        """See `tavernkeep.execution.Scheduler`."""
+        """See `tavernkeep.contracts.execution.Scheduler`."""
         return [execution.info() for execution in self._executions.values() if _may_see(user, execution)]
 
     def recent(self, user: UserContext) -> list[ExecutionInfo]:
-        """See `tavernkeep.execution.Scheduler`."""
+        """See `tavernkeep.contracts.execution.Scheduler`."""
         ended = (execution.info() for execution in reversed(self._ended.values()) if _may_see(user, execution))
         return list(itertools.islice(ended, _RECENT))
 
     def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
-        """See `tavernkeep.execution.Scheduler`."""
+        """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._find(execution_id, user)
         return execution.detail() if execution else None
 
     def events_after(self, execution_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
-        """See `tavernkeep.execution.Scheduler`."""
+        """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._find(execution_id, user)
         if execution is None:
             return None
@@ -283,17 +283,17 @@ class EmbeddedScheduler:
         return [event for event in execution.log if event.seq > seq]
 
     def submission(self, execution_id: str) -> Submission | None:
-        """See `tavernkeep.execution.Scheduler`."""
+        """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._remembered(execution_id)
         return Submission(execution.payload, execution.user, recorded=execution.recorded) if execution else None
 
     def info(self, execution_id: str) -> ExecutionInfo | None:
-        """See `tavernkeep.execution.Scheduler`."""
+        """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._remembered(execution_id)
         return execution.info() if execution else None
 
     def stats(self) -> SystemStats:
-        """See `tavernkeep.execution.Scheduler`."""
+        """See `tavernkeep.contracts.execution.Scheduler`."""
         return SystemStats(self._max_concurrent, self._running, self._pending)
 
     # The life of an execution

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from tavernkeep.running import Chunk, StreamFailed
+from tavernkeep.contracts.running import Chunk, StreamFailed
 
 DEFAULT_ROOM: Final = 64
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 import attrs
 import structlog
 
-from tavernkeep.auth import UserContext
-from tavernkeep.events import STATUS_UPDATE, Event, EventBus
-from tavernkeep.execution import (
+from tavernkeep.contracts.auth import UserContext
+from tavernkeep.contracts.events import STATUS_UPDATE, Event, EventBus
+from tavernkeep.contracts.execution import (
     EventsLost,
     ExecutionArchive,
     ExecutionDetail,
@@ -22,10 +22,10 @@ from tavernkeep.execution import (
     Submission,
     SystemStats,
 )
-from tavernkeep.http import ApiError, Client, Request, Response, Route, WebSocketMessage
-from tavernkeep.nodes import NodeRegistry
+from tavernkeep.contracts.http import ApiError, Client, Request, Response, Route, WebSocketMessage
+from tavernkeep.contracts.nodes import NodeRegistry
+from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import Invalid, Problem, dumps, structure, unstructure
-from tavernkeep.workflow import WorkflowPayload
 
 _log = structlog.get_logger(__name__)
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tavernkeep import DataFlowType, NodeDefinition, NodeMode, Slot
-from tavernkeep.execution import Refused
-from tavernkeep.nodes import NodeRegistry, Slots
-from tavernkeep.workflow import Edge, PayloadNode, WorkflowPayload
+from tavernkeep.contracts.execution import Refused
+from tavernkeep.contracts.nodes import NodeRegistry, Slots
+from tavernkeep.contracts.workflow import Edge, PayloadNode, WorkflowPayload
 from tavernkeep_engine.plan import Feed, Plan, compile_plan
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from tavernkeep import ConfigSection, Route, Services, hookimpl
-from tavernkeep.app import App
+from tavernkeep.contracts.app import App
 from tavernkeep_files.contracts import Files
 from tavernkeep_files.service import FileStore, merge_folder, sweep
 

@@ -21,7 +21,7 @@ def _now() -> datetime:
 
 
 class Audit:
-    """See `tavernkeep.auth.AuditLog`.
+    """See `tavernkeep.contracts.auth.AuditLog`.
 
     Args:
         clock: The time, in UTC.

@@ -4,9 +4,9 @@ import json
 
 import click
 
-from tavernkeep.app import App
-from tavernkeep.auth import AuditLog
 from tavernkeep.cli import run_with_app
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.wire import unstructure
 
 

@@ -7,8 +7,8 @@ import attrs
 import click
 
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
-from tavernkeep.app import App
-from tavernkeep.auth import AuditLog, RequestLimiter
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.auth import AuditLog, RequestLimiter
 from tavernkeep_guard.command import audit
 from tavernkeep_guard.contracts import OutgoingHttp, Pictures, Throttle
 

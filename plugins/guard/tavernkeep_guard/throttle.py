@@ -40,7 +40,7 @@ _ACCOUNT: Final = Rule(20, 60.0)  # from places that are new to it alone, and ne
 class RequestRate:
     """So many requests a minute of each user, and of each address without a login; half a minute's may come at once.
 
-    See `tavernkeep.auth.RequestLimiter`. A token bucket for each, filled as time passes.
+    See `tavernkeep.contracts.auth.RequestLimiter`. A token bucket for each, filled as time passes.
 
     Args:
         clock: Seconds, monotonic.

@@ -10,9 +10,10 @@ import structlog
 from tortoise.exceptions import ValidationError
 from tortoise.expressions import Q
 
-from tavernkeep import ApiError, UserContext, events
-from tavernkeep.events import INTERFACE_OUTPUTS, NODE_BYPASSED, NODE_COMPLETE, NODE_ERROR, NODE_EXECUTING, NODE_SKIPPED, Event
-from tavernkeep.execution import (
+from tavernkeep import ApiError, UserContext
+from tavernkeep.contracts import events
+from tavernkeep.contracts.events import INTERFACE_OUTPUTS, NODE_BYPASSED, NODE_COMPLETE, NODE_ERROR, NODE_EXECUTING, NODE_SKIPPED, Event
+from tavernkeep.contracts.execution import (
     Continuation,
     EventsLost,
     ExecutionDetail,
@@ -23,7 +24,7 @@ from tavernkeep.execution import (
     Scheduler,
     Submission,
 )
-from tavernkeep.workflow import WorkflowPayload
+from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_history.recorder import Recorder, messages_of, user_of
 from tavernkeep_secrets.contracts import Secrets
@@ -43,7 +44,7 @@ _STATES: Final = {
 
 @attrs.frozen
 class Archive:
-    """See `tavernkeep.execution.ExecutionArchive`."""
+    """See `tavernkeep.contracts.execution.ExecutionArchive`."""
 
     recorder: Recorder
     secrets: Secrets

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tavernkeep import ConfigSection, ModelSet, Route, hookimpl
-from tavernkeep.app import App
-from tavernkeep.events import Sink
-from tavernkeep.execution import ExecutionArchive
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.events import Sink
+from tavernkeep.contracts.execution import ExecutionArchive, Scheduler
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_secrets.contracts import Secrets, reseal_rows
 
@@ -43,8 +43,8 @@ class HistoryPlugin:
         from tavernkeep_history.recorder import Recorder
 
         secrets = app.services.get(Secrets)
-        self._recorder = Recorder(app.scheduler, secrets, app.config.section(HistoryConfig))
-        self._archive = Archive(self._recorder, secrets, app.scheduler)
+        self._recorder = Recorder(app.services.get(Scheduler), secrets, app.config.section(HistoryConfig))
+        self._archive = Archive(self._recorder, secrets, app.services.get(Scheduler))
         app.services.add(ExecutionArchive, self._archive, owner="history")
         return self._recorder.note
 

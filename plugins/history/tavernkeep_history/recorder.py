@@ -15,8 +15,8 @@ from tortoise.exceptions import BaseORMException
 from tortoise.transactions import in_transaction
 
 from tavernkeep import UserContext
-from tavernkeep.events import INTERFACE_YIELD, NODE_COMPLETE, NODE_PROGRESS, NODE_YIELD, STATUS_UPDATE, Event
-from tavernkeep.execution import SHUTDOWN, ExecutionStatus, Scheduler, Submission
+from tavernkeep.contracts.events import INTERFACE_YIELD, NODE_COMPLETE, NODE_PROGRESS, NODE_YIELD, STATUS_UPDATE, Event
+from tavernkeep.contracts.execution import SHUTDOWN, ExecutionStatus, Scheduler, Submission
 from tavernkeep.logs import HIDDEN
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_history.models import EventBlock, ExecutionRow

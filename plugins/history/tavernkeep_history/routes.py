@@ -6,7 +6,7 @@ import attrs
 from tortoise.expressions import Q
 
 from tavernkeep import ApiError, Route, UserContext
-from tavernkeep.execution import ExecutionDetail, ExecutionStatus
+from tavernkeep.contracts.execution import ExecutionDetail, ExecutionStatus
 from tavernkeep_history.archive import Archive
 from tavernkeep_history.models import ExecutionRow
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 import click
 
-from tavernkeep.app import App
+from tavernkeep.app import Application
 from tavernkeep.cli import loaded_app
 from tavernkeep.config import CORE_SECTIONS, ConfigError, ConfigSource, config_schema, write_config
 from tavernkeep.wire import Invalid, loads
@@ -129,7 +129,7 @@ def _first_folder(folder: Path, names: tuple[str, ...]) -> Path | None:
 class Import:
     """One import. It says each thing that it does, or would do."""
 
-    app: App
+    app: Application
     source: Source
     dry_run: bool
 

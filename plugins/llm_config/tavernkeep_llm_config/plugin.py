@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tavernkeep import ModelSet, Route, Services, hookimpl
-from tavernkeep.app import App
+from tavernkeep.contracts.app import App
 from tavernkeep_llm_config.contracts import LlmImport
 from tavernkeep_nodes_llm.contracts import Llm
 from tavernkeep_secrets.contracts import Secrets, reseal_rows

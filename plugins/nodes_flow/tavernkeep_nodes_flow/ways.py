@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeMode, Routed, Slot
-from tavernkeep.nodes import Resolution
+from tavernkeep.contracts.nodes import Resolution
 
 CATEGORY: Final = "Flow"
 _T = DataFlowType

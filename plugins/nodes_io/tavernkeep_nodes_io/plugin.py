@@ -7,9 +7,9 @@ from typing import Any
 import attrs
 
 from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeMode, Outputs, Slot, Subflow, hookimpl
-from tavernkeep.nodes import Resolution
-from tavernkeep.running import merged
-from tavernkeep.workflow import InterfaceSlot
+from tavernkeep.contracts.nodes import Resolution
+from tavernkeep.contracts.running import merged
+from tavernkeep.contracts.workflow import InterfaceSlot
 
 
 def as_slots(interface: Mapping[str, InterfaceSlot]) -> dict[str, Slot]:

@@ -8,9 +8,10 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot, Subflow
-from tavernkeep.nodes import NodeRegistry, Slots
+from tavernkeep.contracts.nodes import NodeRegistry
+from tavernkeep.contracts.slots import Slots
+from tavernkeep.contracts.workflow import Edge, InterfaceSlot, OutputMapping, PayloadNode, WorkflowPayload
 from tavernkeep.wire import Invalid, structure
-from tavernkeep.workflow import Edge, InterfaceSlot, OutputMapping, PayloadNode, WorkflowPayload
 from tavernkeep_nodes_llm.adapters.parts import arguments_of
 from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmAdapter, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from tavernkeep import hookspec
-from tavernkeep.app import App
+from tavernkeep.contracts.app import App
 from tavernkeep_nodes_llm.contracts import LlmAdapter
 
 

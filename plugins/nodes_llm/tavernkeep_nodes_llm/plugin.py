@@ -6,7 +6,7 @@ import httpx2
 import structlog
 
 from tavernkeep import ConfigSection, NodeDefinition, Services, hookimpl
-from tavernkeep.app import App
+from tavernkeep.contracts.app import App
 from tavernkeep_guard.contracts import OutgoingHttp
 from tavernkeep_nodes_llm import direct, hookspecs
 from tavernkeep_nodes_llm.adapters.anthropic import AnthropicAdapter

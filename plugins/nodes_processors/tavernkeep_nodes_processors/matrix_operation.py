@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeMode, Slot
-from tavernkeep.nodes import Execute
+from tavernkeep.contracts.nodes import Execute
 from tavernkeep_nodes_processors.modes import choice_of
 
 _MODE_KEY: Final = "operationMode"

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import click
+
 from tavernkeep import ModelSet, Route, hookimpl
-from tavernkeep.app import App
+from tavernkeep.contracts.app import App
 
 
 class PluginAdmin:
@@ -20,6 +22,12 @@ class PluginAdmin:
         known = {row.plugin for row in await PluginSettings.filter(user_id=target)}
         await PluginSettings.filter(user_id=source).exclude(plugin__in=known).update(user_id=target)
         return [f"settings of {row.plugin} stay: there are some" for row in await PluginSettings.filter(user_id=source)]
+
+    @hookimpl
+    def register_commands(self) -> list[click.Command]:
+        from tavernkeep_plugin_admin.command import nodes
+
+        return [nodes]
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

@@ -11,13 +11,13 @@ import attrs
 import structlog
 
 from tavernkeep import ApiError, Event, FileResponse, Route, UserContext
-from tavernkeep.app import App
 from tavernkeep.config import write_config
-from tavernkeep.nodes import humanized
-from tavernkeep.plugin_folders import FolderPlugin
-from tavernkeep.plugins import Plugin, PluginStatus
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.plugins import Plugin, PluginStatus
+from tavernkeep.plugins.folders import FolderPlugin
 from tavernkeep.wire import Invalid, loads
 from tavernkeep_plugin_admin.models import PluginSettings
+from tavernkeep_plugin_admin.shown import humanized, shown_node
 
 _log = structlog.get_logger(__name__)
 
@@ -97,7 +97,7 @@ class AdminRoutes:
 
     async def nodes(self) -> list[dict[str, Any]]:
         """Every node type, as editors need it."""
-        return [definition.to_wire() for definition in self.app.nodes]
+        return [shown_node(definition) for definition in self.app.nodes]
 
     async def reload_nodes(self) -> Outcome:
         """Tell every client to look at the node types again; packages that were installed since need a restart."""

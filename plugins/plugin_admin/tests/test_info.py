@@ -1,6 +1,6 @@
 """How a plugin is shown."""
 
-from tavernkeep.app import App
+from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
 from tavernkeep_plugin_admin.plugin import PluginAdmin
 from tavernkeep_plugin_admin.routes import PluginInfo
@@ -8,7 +8,7 @@ from tavernkeep_plugin_admin.routes import PluginInfo
 
 async def test_each_plugin_is_shown_with_what_became_of_it(tmp_path: object) -> None:
     """A disabled one with the reason, an active one with its nodes."""
-    app = App.load(ConfigSource.read(tmp_path / "config.json", {"TAVERNKEEP_PLUGINS__DISABLED": "nodes_io"}))  # type: ignore[operator]
+    app = Application.load(ConfigSource.read(tmp_path / "config.json", {"TAVERNKEEP_PLUGINS__DISABLED": "nodes_io"}))  # type: ignore[operator]
     app.collect_nodes()
     routes = {route.path: route for route in PluginAdmin().register_routes(app)}
     plugins: dict[str, PluginInfo] = {plugin.name: plugin for plugin in await routes["/api/plugins"].handler()}

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tavernkeep import ModelSet, Route, Services, hookimpl
-from tavernkeep.app import App
-from tavernkeep.auth import AuditLog
-from tavernkeep.workflow import WorkflowSource
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.auth import AuditLog
+from tavernkeep.contracts.execution import Scheduler
+from tavernkeep.contracts.workflow import WorkflowSource
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_files.contracts import Files
 from tavernkeep_projects.contracts import Projects
@@ -67,4 +68,4 @@ class ProjectsPlugin:
         assert self._store is not None, "services are registered before routes"
         assert self._shares is not None, "services are registered before routes"
         shares = ShareRoutes(self._store, self._shares, app.services.get(Accounts), app.services.find(AuditLog))
-        return [*ProjectRoutes(self._store, app.scheduler, self._shares).routes(), *shares.routes()]
+        return [*ProjectRoutes(self._store, app.services.get(Scheduler), self._shares).routes(), *shares.routes()]

@@ -6,9 +6,9 @@ from typing import Any, Final, Literal
 import attrs
 
 from tavernkeep import ApiError, Request, Response, Route, UserContext
-from tavernkeep.execution import Refused, Scheduler, Submission
+from tavernkeep.contracts.execution import Refused, Scheduler, Submission
+from tavernkeep.contracts.workflow import StoredWorkflow
 from tavernkeep.wire import Invalid, Problem, dumps, loads, structure, unstructure
-from tavernkeep.workflow import StoredWorkflow
 from tavernkeep_projects.sharing import Shares
 from tavernkeep_projects.store import Json, ProjectStore
 

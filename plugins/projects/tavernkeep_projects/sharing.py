@@ -11,7 +11,7 @@ from typing import Final, Literal
 import attrs
 
 from tavernkeep import ApiError, Route, UserContext
-from tavernkeep.auth import AuditLog
+from tavernkeep.contracts.auth import AuditLog
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_files.contracts import Files, LogicalPath, Mount
 from tavernkeep_projects.models import ProjectShare

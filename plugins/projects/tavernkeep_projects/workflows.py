@@ -6,15 +6,15 @@ from pathlib import Path
 import attrs
 
 from tavernkeep import UserContext
+from tavernkeep.contracts.workflow import StoredWorkflow
 from tavernkeep.wire import structure
-from tavernkeep.workflow import StoredWorkflow
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
 from tavernkeep_projects.store import Json, workflow_files
 
 
 @attrs.frozen
 class StoredWorkflows:
-    """See `tavernkeep.workflow.WorkflowSource`."""
+    """See `tavernkeep.contracts.workflow.WorkflowSource`."""
 
     files: Files
 

@@ -3,8 +3,8 @@
 import attrs
 
 from tavernkeep import ConfigSection, Services, hookimpl
-from tavernkeep.app import App
 from tavernkeep.config import SecurityConfig
+from tavernkeep.contracts.app import App
 from tavernkeep_secrets import hookspecs
 from tavernkeep_secrets.contracts import Secrets
 

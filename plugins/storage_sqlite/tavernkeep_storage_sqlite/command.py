@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from tavernkeep.app import App
+from tavernkeep.app import Application
 from tavernkeep.cli import loaded_app
 from tavernkeep_storage_sqlite.provider import SqliteStorage
 
@@ -19,7 +19,7 @@ def new_migration(context: click.Context, app_label: str, name: str) -> None:
     click.echo(f"wrote {written}" if written else f"the tables of {app_label} have not changed")
 
 
-async def _write(app: App, label: str, name: str) -> str | None:
+async def _write(app: Application, label: str, name: str) -> str | None:
     await app.open_storage()
     try:
         if not isinstance(app.storage, SqliteStorage):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tavernkeep import ConfigSection, hookimpl
-from tavernkeep.app import App
 from tavernkeep.config import StorageConfig
+from tavernkeep.contracts.app import App
 
 if TYPE_CHECKING:
     from tavernkeep_storage_sqlite.provider import SqliteStorage

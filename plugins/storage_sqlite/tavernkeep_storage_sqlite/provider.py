@@ -12,7 +12,7 @@ from tortoise import Tortoise
 from tortoise.exceptions import BaseORMException
 
 from tavernkeep import ModelSet, StartError
-from tavernkeep.storage import Migration
+from tavernkeep.contracts.storage import Migration
 from tavernkeep_storage_sqlite.aerich_alone import Command, Migrate
 
 DIALECT: Final = "sqlite"

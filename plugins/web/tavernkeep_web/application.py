@@ -16,9 +16,9 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import parse_range_header
 from werkzeug.routing import PathConverter
 
-from tavernkeep.app import App
-from tavernkeep.auth import KEY_PREFIX, AuthError, RequestLimiter, UserContext
-from tavernkeep.http import ApiError, FileResponse, Request, Response, Route
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.auth import KEY_PREFIX, AuthError, AuthProvider, RequestLimiter, UserContext
+from tavernkeep.contracts.http import ApiError, FileResponse, Request, Response, Route
 from tavernkeep.ids import nanoid
 from tavernkeep.wire import Invalid, camel, dumps, unstructure
 from tavernkeep_web.binding import Binding
@@ -116,7 +116,7 @@ def _view(app: App, route: Route, binding: Binding, proxies: frozenset[str]) -> 
 
 async def _authenticate(app: App) -> UserContext | None:
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return await app.auth.authenticate(credentials_of(request.scope, headers))
+    return await app.services.get(AuthProvider).authenticate(credentials_of(request.scope, headers))
 
 
 def _origin(proxies: frozenset[str]) -> tuple[str | None, bool]:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import attrs
 
-from tavernkeep.auth import UserContext
-from tavernkeep.http import ApiError, Request, Route
+from tavernkeep.contracts.auth import UserContext
+from tavernkeep.contracts.http import ApiError, Request, Route
 from tavernkeep.wire import Invalid, Problem, loads, structure, wire_name
 
 _RESERVED: Final = ("body", "query", "user", "request")

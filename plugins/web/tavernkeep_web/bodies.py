@@ -9,7 +9,7 @@ import attrs
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from tavernkeep.http import ApiError, Part
+from tavernkeep.contracts.http import ApiError, Part
 
 _METER: Final = "tavernkeep.body"
 _AHEAD: Final = 1024 * 1024  # bytes that may wait unread

@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from tavernkeep.app import App
+from tavernkeep.contracts.app import App
 
 _HYPERCORN_WATCH: Final = "raise_shutdown"
 

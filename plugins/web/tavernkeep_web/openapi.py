@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from tavernkeep.http import FileResponse, Response, Route
+from tavernkeep.contracts.http import FileResponse, Response, Route
 from tavernkeep.schema import Schema, SchemaBuilder, first_line
 from tavernkeep.wire import wire_name
 from tavernkeep_web.binding import Binding

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import attrs
 
-from tavernkeep import events
-from tavernkeep.events import Event
+from tavernkeep.contracts import events
+from tavernkeep.contracts.events import Event
 from tavernkeep.wire import dumps
 
 _MERGE_FROM: Final = 16  # with so few waiting the viewer keeps up, and gets each chunk as it was

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tavernkeep import ConfigSection, Route, hookimpl
-from tavernkeep.app import App
 from tavernkeep.cli import loaded_app
 from tavernkeep.config import SecurityConfig, ServerConfig, UserManagementConfig
-from tavernkeep.plugins import PluginStatus
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.plugins import PluginStatus
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.drain import Drain
 

@@ -13,8 +13,9 @@ import click
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config as HypercornConfig
 
-from tavernkeep.app import App
+from tavernkeep.app import Application
 from tavernkeep.config import ServerConfig, StartError
+from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.drain import Drain
 
@@ -22,7 +23,7 @@ _EXAMPLE: Final = "examples/chat.json"
 _DRAIN_S: Final = 3.0  # for requests that are being answered when the server is told to stop
 
 
-async def run_server(app: App, host: str | None, port: int | None) -> bool:
+async def run_server(app: Application, host: str | None, port: int | None) -> bool:
     """Serve until SIGINT or SIGTERM; tells whether the server is to begin anew.
 
     Args:
@@ -40,7 +41,7 @@ async def run_server(app: App, host: str | None, port: int | None) -> bool:
         listener.close()
 
 
-async def _serve(app: App, listener: socket.socket) -> bool:
+async def _serve(app: Application, listener: socket.socket) -> bool:
     host, port = listener.getsockname()[:2]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -56,7 +57,7 @@ async def _serve(app: App, listener: socket.socket) -> bool:
         loop.add_signal_handler(number, stop.set)
     await app.start(serving=True)
     try:
-        app.auth.check_listening(host)
+        app.services.get(AuthProvider).check_listening(host)
         click.echo(_banner(host, port), err=True)
         config = HypercornConfig()
         config.bind = [f"fd://{listener.detach()}"]  # from here on the socket is Hypercorn's, to close as well
@@ -72,12 +73,12 @@ async def _serve(app: App, listener: socket.socket) -> bool:
     return again
 
 
-async def _told_to_stop(app: App, stop: asyncio.Event) -> None:
+async def _told_to_stop(app: Application, stop: asyncio.Event) -> None:
     await stop.wait()
     await app.services.get(Drain).run()
 
 
-def _started(app: App) -> Any:
+def _started(app: Application) -> Any:
     """The app as an ASGI application that is up already: what is to be said of its start was said before Hypercorn had a part in it."""
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
@@ -112,7 +113,7 @@ def _banner(host: str, port: int) -> str:
     return f"tavernkeep is ready at {url}\n  the API: {url}/docs\n  try:     {tries}\n  stop:    Ctrl-C"
 
 
-def run(app: App, host: str | None, port: int | None) -> None:
+def run(app: Application, host: str | None, port: int | None) -> None:
     """Run the server on the fastest event loop that is installed."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         again = runner.run(run_server(app, host, port))

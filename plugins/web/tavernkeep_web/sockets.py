@@ -8,11 +8,11 @@ from typing import Any, Final
 import attrs
 import structlog
 
-from tavernkeep.app import App
-from tavernkeep.auth import BEARER, KEY_PREFIX, AuthError, Credentials, UserContext
-from tavernkeep.events import STATUS_UPDATE, Event
-from tavernkeep.execution import ExecutionStatus
-from tavernkeep.http import ApiError, WebSocketMessage
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.auth import BEARER, KEY_PREFIX, AuthError, AuthProvider, Credentials, UserContext
+from tavernkeep.contracts.events import STATUS_UPDATE, Event
+from tavernkeep.contracts.execution import ExecutionStatus
+from tavernkeep.contracts.http import ApiError, WebSocketMessage
 from tavernkeep.wire import Invalid, describe, dumps, loads, structure, unstructure
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.gate import Denied, Gate
@@ -49,7 +49,7 @@ class SocketEndpoint:
                 raise Denied("there is an API key in the address, where logs keep it: revoke it, and use the subprotocols `bearer, KEY`")
             self.gate.check("CONNECT", headers.get("host"), [headers["origin"]] if "origin" in headers else [])
             credentials = credentials_of(scope, headers)
-            user = await self.app.auth.authenticate(credentials)
+            user = await self.app.services.get(AuthProvider).authenticate(credentials)
             if user is None:
                 raise AuthError("Log in first.")
         except (Denied, AuthError) as refusal:
@@ -156,7 +156,7 @@ class _Connection:
         while not self._revoked.is_set():
             await asyncio.sleep(self._config.socket_recheck_s)
             try:
-                user = await self._app.auth.authenticate(self._credentials)
+                user = await self._app.services.get(AuthProvider).authenticate(self._credentials)
             except AuthError:
                 user = None
             if user is None or user.uid != self.user.uid:
@@ -241,7 +241,7 @@ class _Connection:
     def _error(self, message: str, details: Any = None) -> None:
         self.send("error", {"message": message} | ({} if details is None else {"details": details}))
 
-    # What handlers may do; see `tavernkeep.http.Client`
+    # What handlers may do; see `tavernkeep.contracts.http.Client`
 
     def send(self, type_: str, payload: Mapping[str, Any]) -> None:
         """Queue a message."""

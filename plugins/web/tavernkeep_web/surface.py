@@ -9,9 +9,9 @@ from typing import Any, Final
 import attrs
 from jinja2 import Environment, PackageLoader
 
-from tavernkeep.app import App
-from tavernkeep.auth import UserContext
-from tavernkeep.http import ApiError, FileResponse, Response, Route
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.auth import AuthProvider, UserContext
+from tavernkeep.contracts.http import ApiError, FileResponse, Response, Route
 
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -62,7 +62,7 @@ class Surface:
 
     async def current_user(self, user: UserContext | None) -> dict[str, Any]:
         """Who the caller is, and how one logs in here."""
-        return await self.app.auth.describe(user)
+        return await self.app.services.get(AuthProvider).describe(user)
 
     async def openapi(self) -> dict[str, Any]:
         """This description of the API, for programs."""
@@ -86,7 +86,7 @@ class Surface:
     async def readyz(self) -> Ready:
         """Whether every part of the server can do its work."""
         problems = {}
-        async for plugin, error in self.app.plugins.acall("health", app=self.app):
+        async for plugin, error, _ in self.app.plugins.agather("health", app=self.app):
             if error is not None:
                 problems[plugin.name] = str(error)
         if problems:

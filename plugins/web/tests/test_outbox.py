@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from tavernkeep import Event
-from tavernkeep.events import NODE_COMPLETE, NODE_YIELD
+from tavernkeep.contracts.events import NODE_COMPLETE, NODE_YIELD
 from tavernkeep_web.outbox import Outbox
 
 

@@ -11,9 +11,9 @@ import attrs
 import structlog
 import yaml
 
-from tavernkeep.authoring import Node
+from tavernkeep.contracts.authoring import Node
+from tavernkeep.contracts.nodes import NodeDefinition
 from tavernkeep.hookspecs import hookimpl
-from tavernkeep.nodes import NodeDefinition
 from tavernkeep.wire import Invalid, structure
 
 MANIFEST: Final = "plugin.yaml"

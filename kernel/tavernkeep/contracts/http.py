@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from tavernkeep.auth import UserContext
+from tavernkeep.contracts.auth import UserContext
 
 Handler = Callable[..., Awaitable[Any]]
 

@@ -6,10 +6,10 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from tavernkeep.auth import UserContext
-from tavernkeep.events import Event
+from tavernkeep.contracts.auth import UserContext
+from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import Problem
-from tavernkeep.workflow import WorkflowPayload
 
 SHUTDOWN: Final = "Shutdown"  # the `type` in `errorInfo` of an execution that was interrupted because the server stops
 

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 import attrs
 
-from tavernkeep.auth import UserContext
-from tavernkeep.nodes import DataFlowType
+from tavernkeep.contracts.auth import UserContext
+from tavernkeep.contracts.slots import DataFlowType
 from tavernkeep.wire import structure
 
 

@@ -3,20 +3,17 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import attrs
 import structlog
 
-from tavernkeep.auth import UserContext
-from tavernkeep.services import Services
-
-if TYPE_CHECKING:
-    from tavernkeep.workflow import InterfaceSlot, WorkflowPayload
+from tavernkeep.contracts.auth import UserContext
+from tavernkeep.contracts.services import Services
+from tavernkeep.contracts.slots import ConfigValues
+from tavernkeep.contracts.workflow import InterfaceSlot, WorkflowPayload
 
 T = TypeVar("T")
-
-ConfigValues = Mapping[str, Any]
 
 
 @attrs.frozen
@@ -148,8 +145,8 @@ class Subflow:
 
     reference: str
     name: str
-    inputs: Mapping[str, "InterfaceSlot"]
-    outputs: Mapping[str, "InterfaceSlot"]
+    inputs: Mapping[str, InterfaceSlot]
+    outputs: Mapping[str, InterfaceSlot]
     plan: Any = attrs.field(repr=False)
 
 
@@ -183,7 +180,7 @@ class Host(Protocol):
         """
         ...
 
-    async def build(self, payload: "WorkflowPayload", name: str) -> Subflow:
+    async def build(self, payload: WorkflowPayload, name: str) -> Subflow:
         """A workflow that is given as it is, ready to run.
 
         Raises:
@@ -272,7 +269,7 @@ class NodeContext:
         """
         return await self.execution.host.load(reference)
 
-    async def build(self, payload: "WorkflowPayload", name: str) -> Subflow:
+    async def build(self, payload: WorkflowPayload, name: str) -> Subflow:
         """A workflow of the node's own making, ready to run.
 
         Raises:

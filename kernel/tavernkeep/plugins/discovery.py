@@ -1,6 +1,5 @@
 """Finding plugins, putting them in order, and calling them so that one that breaks harms no other."""
 
-import enum
 import traceback
 from collections.abc import AsyncIterator, Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
@@ -13,52 +12,12 @@ import structlog
 
 from tavernkeep import hookspecs
 from tavernkeep.config import PluginsConfig, StartError
-from tavernkeep.plugin_folders import FolderEntryPoint, find_folders
-from tavernkeep.schema import first_line
+from tavernkeep.contracts.plugins import Plugin, PluginStatus
+from tavernkeep.plugins.folders import FolderEntryPoint, find_folders
 
 ENTRY_POINT_GROUP: Final = "tavernkeep.plugins"
 
 _log = structlog.get_logger(__name__)
-
-
-class PluginStatus(enum.StrEnum):
-    """Where a plugin stands."""
-
-    ACTIVE = "active"
-    DISABLED = "disabled"  # the operator said so
-    FAILED = "failed"  # it raised
-    UNAVAILABLE = "unavailable"  # something that it needs is not there
-
-
-@attrs.define(eq=False)
-class Plugin:
-    """A plugin that is installed.
-
-    Attributes:
-        name: Its entry point's name.
-        distribution: The installed package that it comes from.
-        error: Why it is not active, for people.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    implementation: Any = attrs.field(default=None, repr=False)
-    status: PluginStatus = PluginStatus.ACTIVE
-    error: str | None = None
-
-    def __str__(self) -> str:
-        return f"plugin {self.name!r} of {self.distribution} {self.version}".rstrip()
-
-    @property
-    def requires(self) -> tuple[str, ...]:
-        """The names of plugins without which this one cannot work: the attribute `requires` of its implementation."""
-        return tuple(getattr(self.implementation, "requires", ()))
-
-    @property
-    def description(self) -> str:
-        """The first line of its docstring."""
-        return first_line(self.implementation) if self.implementation is not None else ""
 
 
 @attrs.define

@@ -1,134 +1,20 @@
-"""What a node is: its slots, its modes, and how it runs. What it has to do with while it runs is in `tavernkeep.running`.
+"""What a node is: its slots, its modes, and how it runs. What it has to do with while it runs is in `tavernkeep.contracts.running`.
 
-Most authors need only the `node` decorator of `tavernkeep.authoring`; it makes the `NodeDefinition` described here.
+Most authors need only the `node` decorator of `tavernkeep.contracts.authoring`; it makes the `NodeDefinition` described here.
 """
 
 import enum
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
-from tavernkeep.auth import UserContext
-from tavernkeep.running import ConfigValues, NodeContext, Subflow
-from tavernkeep.wire import named, unstructure
-
-if TYPE_CHECKING:
-    from tavernkeep.workflow import InterfaceSlot
-
-
-class DataFlowType(enum.StrEnum):
-    """What kind of value flows through a slot."""
-
-    STRING = "STRING"
-    INTEGER = "INTEGER"
-    FLOAT = "FLOAT"
-    BOOLEAN = "BOOLEAN"
-    OBJECT = "OBJECT"
-    ARRAY = "ARRAY"
-    BINARY = "BINARY"
-    WILDCARD = "WILDCARD"
-    CONVERTIBLE_ANY = "CONVERTIBLE_ANY"
-
-    @property
-    def empty(self) -> Any:
-        """The value that stands for nothing of this type; a new one each time."""
-        return _EMPTY.get(self, lambda: None)()
-
-
-_EMPTY: Final[Mapping[str, Callable[[], Any]]] = {
-    "STRING": str,
-    "INTEGER": int,
-    "FLOAT": int,  # 0, not 0.0: that is how the protocol writes it
-    "BOOLEAN": bool,
-    "ARRAY": list,
-    "OBJECT": dict,
-}
-_ANY: Final = (DataFlowType.WILDCARD, DataFlowType.CONVERTIBLE_ANY)
-_TO_STRING: Final = (DataFlowType.INTEGER, DataFlowType.FLOAT, DataFlowType.BOOLEAN)
-
-
-@attrs.frozen
-class Slot:
-    """An input, an output or a configuration value of a node.
-
-    Attributes:
-        config: What an editor needs to show it (`multiline`, `min`, `max`, `suggestions`, …); `default` is the value it has when
-            nothing else gives one.
-        required: Whether the node can run without a value; or a function of the node's configuration values that says so.
-        multi: Takes several edges, and hands the node a list.
-        is_stream: Carries chunks while its source is still running.
-        secret: The value never appears in a message, a log line, a history row or an error.
-    """
-
-    data_flow_type: DataFlowType = DataFlowType.WILDCARD
-    display_name: str | None = None
-    description: str | None = None
-    required: bool | Callable[[ConfigValues], bool] = False
-    config: Mapping[str, Any] = attrs.field(factory=dict)
-    match_categories: tuple[str, ...] = ()
-    multi: bool = False
-    is_stream: bool = False
-    secret: bool = False
-    allow_dynamic_type: bool = False
-    hide_handle: bool = False
-    min: float | None = None
-    max: float | None = None
-    actions: tuple[Mapping[str, Any], ...] = ()
-
-    def is_required(self, config_values: ConfigValues) -> bool:
-        """Whether a node with these configuration values needs a value here."""
-        return self.required(config_values) if callable(self.required) else self.required
-
-    def to_wire(self, key: str, config_values: ConfigValues) -> dict[str, Any]:
-        """The slot as `GET /api/nodes` shows it."""
-        wire: dict[str, Any] = {
-            "key": key,
-            "dataFlowType": self.data_flow_type.value,
-            "displayName": self.display_name or humanized(key),
-            "required": self.is_required(config_values),
-        }
-        optional = {
-            "description": self.description,
-            "config": dict(self.config),
-            "matchCategories": list(self.match_categories),
-            "multi": self.multi,
-            "isStream": self.is_stream,
-            "secret": self.secret,
-            "allowDynamicType": self.allow_dynamic_type,
-            "hideHandle": self.hide_handle,
-            "min": self.min,
-            "max": self.max,
-            "actions": list(self.actions),
-        }
-        wire.update((name, value) for name, value in optional.items() if value not in (None, False, {}, []))
-        return wire
-
-
-Slots = Mapping[str, Slot]
-
-
-def _all_slots(_: object, attribute: "attrs.Attribute[Slots]", slots: Slots) -> None:
-    for key, slot in slots.items():
-        if not isinstance(slot, Slot):
-            raise TypeError(f"{attribute.name}[{key!r}] is {slot!r}, expected a Slot")
-
-
-def compatible(source: Slot, target: Slot) -> bool:
-    """Whether an output of this kind may feed an input of that kind (the rule of the protocol's section on types)."""
-    if source.is_stream != target.is_stream:
-        return False
-    given, wanted = source.data_flow_type, target.data_flow_type
-    if given == wanted or given in _ANY or wanted in _ANY:
-        return True
-    if given is DataFlowType.INTEGER and wanted is DataFlowType.FLOAT:
-        return True
-    if given in _TO_STRING and wanted is DataFlowType.STRING:
-        return True
-    ours, theirs = source.match_categories, target.match_categories
-    return "BehaviorWildcard" in ours or "BehaviorWildcard" in theirs or not set(ours).isdisjoint(theirs)
-
+from tavernkeep.contracts.auth import UserContext
+from tavernkeep.contracts.running import NodeContext, Subflow
+from tavernkeep.contracts.slots import ConfigValues, Slots, all_slots
+from tavernkeep.contracts.workflow import InterfaceSlot
+from tavernkeep.wire import named
 
 Execute = Callable[[dict[str, Any], NodeContext], Any]
 
@@ -157,8 +43,8 @@ class NodeMode:
     """One of the ways a node with modes can work: its own slots and function."""
 
     id: str
-    inputs: Slots = attrs.field(validator=_all_slots)
-    outputs: Slots = attrs.field(validator=_all_slots)
+    inputs: Slots = attrs.field(validator=all_slots)
+    outputs: Slots = attrs.field(validator=all_slots)
     execute: Execute | None = None
     display_name: str | None = None
 
@@ -172,7 +58,7 @@ class Resolution(Protocol):
         ...
 
     @property
-    def interface_inputs(self) -> Mapping[str, "InterfaceSlot"]:
+    def interface_inputs(self) -> Mapping[str, InterfaceSlot]:
         """The inputs of the workflow itself."""
         ...
 
@@ -243,8 +129,8 @@ class NodeDefinition:
     category: str = ""
     display_name: str = ""
     description: str = ""
-    inputs: Slots = attrs.field(factory=dict, validator=_all_slots)
-    outputs: Slots = attrs.field(factory=dict, validator=_all_slots)
+    inputs: Slots = attrs.field(factory=dict, validator=all_slots)
+    outputs: Slots = attrs.field(factory=dict, validator=all_slots)
     execute: Execute | None = None
     inline: bool = False
     config_schema: Slots | None = None
@@ -291,48 +177,6 @@ class NodeDefinition:
         if mode is None:
             return NodeMode("", self.inputs, self.outputs, self.execute)
         return mode if mode.execute else attrs.evolve(mode, execute=self.execute)
-
-    def to_wire(self) -> dict[str, Any]:
-        """The definition as `GET /api/nodes` shows it: no function, no path of the server."""
-
-        def slots(of: Slots) -> dict[str, Any]:
-            return {key: slot.to_wire(key, self.config_values) for key, slot in of.items()}
-
-        wire: dict[str, Any] = {
-            "type": self.type,
-            "namespace": self.namespace,
-            "category": self.category,
-            "displayName": self.display_name or humanized(self.type),
-            "description": self.description,
-            "inputs": slots(self.inputs),
-            "outputs": slots(self.outputs),
-        }
-        optional: dict[str, Any] = {
-            "width": self.width,
-            "configSchema": None if self.config_schema is None else slots(self.config_schema),
-            "configValues": dict(self.config_values) or None,
-            "modes": {key: _mode_to_wire(mode, slots) for key, mode in self.modes.items()} or None,
-            "defaultModeId": self.default_mode_id,
-            "modeConfigKey": self.mode_config_key,
-            "dynamicSlots": self.dynamic_slots or None,
-            "bypassBehavior": unstructure(self.bypass_behavior),
-            "clientScriptUrl": self.client_script_url,
-            "isUiNode": self.is_ui_node or None,
-            "deprecated": self.deprecated or None,
-            "experimental": self.experimental or None,
-            "isPreviewUnsafe": self.is_preview_unsafe or None,
-        }
-        wire.update((name, value) for name, value in optional.items() if value is not None)
-        return wire
-
-
-def _mode_to_wire(mode: NodeMode, slots: Callable[[Slots], dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "id": mode.id,
-        "displayName": mode.display_name or humanized(mode.id),
-        "inputs": slots(mode.inputs),
-        "outputs": slots(mode.outputs),
-    }
 
 
 class DuplicateNodeType(ValueError):
@@ -385,14 +229,3 @@ class NodeRegistry:
 
     def __len__(self) -> int:
         return len(self._by_type)
-
-
-def humanized(name: str) -> str:
-    """A name for people, made of an identifier.
-
-    >>> humanized("text_inputs"), humanized("GenericLlmRequest")
-    ('Text inputs', 'Generic Llm Request')
-    """
-    words = "".join(f" {char}" if char.isupper() and name[index - 1 : index].islower() else char for index, char in enumerate(name))
-    text = words.replace("_", " ").strip()
-    return text[:1].upper() + text[1:]

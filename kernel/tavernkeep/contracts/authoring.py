@@ -24,8 +24,9 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from tavernkeep.nodes import DataFlowType, Kind, NodeDefinition, Slot, Slots
-from tavernkeep.running import Chunk, NodeContext, Outputs, Stream
+from tavernkeep.contracts.nodes import Kind, NodeDefinition
+from tavernkeep.contracts.running import Chunk, NodeContext, Outputs, Stream
+from tavernkeep.contracts.slots import DataFlowType, Slot, Slots
 from tavernkeep.schema import first_line
 
 F = TypeVar("F", bound=Callable[..., Any])

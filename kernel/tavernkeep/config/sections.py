@@ -1,0 +1,206 @@
+"""What a section of the configuration is, the kernel's own sections, and what is raised when something stands in the way of starting."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import attrs
+
+from tavernkeep.wire import Problem, named
+
+PLUGIN_PATHS: Final = "customPluginsPaths"
+_SECRET: Final = {"secret": True}
+
+
+class StartError(Exception):
+    """Something stands in the way of starting; the message is for the operator and says what to do."""
+
+
+class ConfigError(StartError):
+    """The configuration is wrong; `problems` lists everything, `source` is the file."""
+
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        super().__init__(f"{source}: " + "; ".join(map(str, problems)))
+        self.source = source
+        self.problems = problems
+
+
+@attrs.frozen
+class ConfigSection:
+    """A plugin's part of the configuration.
+
+    Attributes:
+        path: Where it stands: `engine`, or `auth.local` within another section.
+        type: An attrs class, every attribute with a default.
+    """
+
+    path: str
+    type: type
+
+
+@attrs.frozen
+class BackendAddress:
+    """Where the server listens.
+
+    Attributes:
+        host: Address to bind.
+        port: TCP port.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = attrs.field(default=3233, validator=[attrs.validators.ge(0), attrs.validators.le(65535)])
+
+
+@attrs.frozen
+class FrontendAddress:
+    """Where the browser application is served from: its origin may call this server.
+
+    Attributes:
+        port: Its port on localhost.
+        base_url: Its address, when it is not on localhost.
+    """
+
+    port: int = 5573
+    base_url: str | None = None
+
+
+@attrs.frozen
+class ServerConfig:
+    """Addresses."""
+
+    backend: BackendAddress = attrs.field(factory=BackendAddress)
+    frontend: FrontendAddress = attrs.field(factory=FrontendAddress)
+
+
+@attrs.frozen
+class ExecutionConfig:
+    """How workflows run.
+
+    Attributes:
+        max_concurrent_workflows: How many run at once; the others wait.
+        log_dir: Where executions write their logs.
+        provider: The scheduler to use.
+    """
+
+    max_concurrent_workflows: int = attrs.field(default=5, validator=attrs.validators.ge(1), metadata=named("max_concurrent_workflows"))
+    log_dir: str | None = None
+    provider: str = "embedded"
+
+
+@attrs.frozen
+class UserManagementConfig:
+    """Who uses the server.
+
+    Attributes:
+        multi_user_mode: Chooses the multi-user auth provider, where `auth.provider` does not say otherwise.
+        access_password_hash: Guards the single user's server.
+    """
+
+    multi_user_mode: bool = False
+    access_password_hash: str | None = attrs.field(default=None, metadata=_SECRET, repr=False)
+
+
+@attrs.frozen
+class BackendPanelConfig:
+    """The login of the server's own page."""
+
+    enable_auth: bool = False
+    username: str | None = None
+    password: str | None = attrs.field(default=None, metadata=_SECRET, repr=False)
+
+
+@attrs.frozen
+class SecurityConfig:
+    """What guards the server.
+
+    Attributes:
+        cors_allowed_origins: Origins of web pages, besides the front end's, that may call this server.
+        panel_dev_origins: Origins of development servers of panels.
+    """
+
+    enable_credential_encryption: bool = True
+    master_encryption_key_value: str | None = attrs.field(default=None, metadata=_SECRET, repr=False)
+    cors_allowed_origins: list[str] = attrs.field(factory=list)
+    panel_dev_origins: list[str] = attrs.field(factory=list)
+    backend_panel: BackendPanelConfig = attrs.field(factory=BackendPanelConfig)
+
+
+@attrs.frozen
+class AuthConfig:
+    """Who may do what.
+
+    Attributes:
+        provider: The auth provider; `local` or, with `userManagement.multiUserMode`, `multiuser` when it is not set.
+    """
+
+    provider: str | None = None
+
+
+@attrs.frozen
+class StorageConfig:
+    """Where data is kept.
+
+    Attributes:
+        provider: The storage provider.
+        url: The database; the provider's own default, in the data folder, when it is not set.
+    """
+
+    provider: str = "sqlite"
+    url: str | None = attrs.field(default=None, metadata=_SECRET, repr=False)
+
+
+@attrs.frozen
+class PluginsConfig:
+    """Which plugins run.
+
+    Attributes:
+        disabled: Plugins that are installed and must not run.
+        required: Plugins without which the server must not start.
+        only: When set, no other plugins run; for finding the one that breaks something.
+    """
+
+    disabled: list[str] = attrs.field(factory=list)
+    required: list[str] = attrs.field(factory=list)
+    only: list[str] | None = None
+
+
+@attrs.frozen
+class PathsConfig:
+    """Folders; relative ones are relative to the config file's.
+
+    Attributes:
+        data: Everything that the server writes.
+        public: Files that are served as they are; `public` in the data folder when not set.
+        library: The shared library; `library` in the data folder when not set.
+        logs: Log files; `logs` in the data folder when not set.
+    """
+
+    data: str = "data"
+    public: str | None = None
+    library: str | None = None
+    logs: str | None = None
+
+
+@attrs.frozen
+class LoggingConfig:
+    """What is logged, and how. Logs go to standard error.
+
+    Attributes:
+        level: The least level that is logged.
+        format: `console` for people, `json` for machines; `auto` is console on a terminal.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+CORE_SECTIONS: Final[Mapping[str, type]] = {
+    "server": ServerConfig,
+    "execution": ExecutionConfig,
+    "userManagement": UserManagementConfig,
+    "security": SecurityConfig,
+    "auth": AuthConfig,
+    "storage": StorageConfig,
+    "plugins": PluginsConfig,
+    "paths": PathsConfig,
+    "logging": LoggingConfig,
+}

@@ -1,0 +1,104 @@
+"""The configuration as it is read by the rest: section by section, its folders, and shown without its secrets."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import attrs
+
+from tavernkeep.config.sections import PLUGIN_PATHS, AuthConfig, PathsConfig, UserManagementConfig
+from tavernkeep.wire import Problem, unstructure, wire_name
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Config:
+    """The configuration, read and checked.
+
+    Attributes:
+        file: The file that it came from, whether it exists or not.
+        custom_plugins_paths: Folders with plugin folders in them.
+        warnings: Keys that nobody knows.
+    """
+
+    file: Path
+    custom_plugins_paths: tuple[Path, ...]
+    warnings: tuple[Problem, ...]
+    _sections: Mapping[str, Any]
+
+    def section(self, type_: type[T]) -> T:
+        """The section of a class, each key at its configured value or its default."""
+        for section in self._sections.values():
+            if type(section) is type_:
+                return section
+        raise LookupError(f"no plugin registered a configuration section of type {type_.__qualname__}")
+
+    @property
+    def data(self) -> Path:
+        """The folder of everything that the server writes."""
+        return self._path(self.section(PathsConfig).data)
+
+    def folder(self, name: Literal["public", "library", "logs"]) -> Path:
+        """One of the other folders."""
+        configured = getattr(self.section(PathsConfig), name)
+        return self._path(configured) if configured else self.data / name
+
+    def _path(self, text: str) -> Path:
+        return beside(self.file, text)
+
+    @property
+    def auth_provider(self) -> str:
+        """The name of the auth provider to use."""
+        multi = self.section(UserManagementConfig).multi_user_mode
+        return self.section(AuthConfig).provider or ("multiuser" if multi else "local")
+
+    def secrets(self) -> set[str]:
+        """Every secret that the configuration holds."""
+        return {secret for section in self._sections.values() for secret in _secrets(section)}
+
+    def to_wire(self) -> dict[str, Any]:
+        """Every key with its value; secrets are shown as `***`."""
+        shown: dict[str, Any] = {PLUGIN_PATHS: [str(path) for path in self.custom_plugins_paths]}
+        for path, section in sorted(self._sections.items()):
+            *parents, last = path.split(".")
+            holder = shown
+            for key in parents:
+                holder = holder.setdefault(key, {})
+            holder.setdefault(last, {}).update(_shown(section))
+        return shown
+
+
+def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
+    if attrs.has(type(value)):
+        for field in attrs.fields(type(value)):
+            yield from _secrets(getattr(value, field.name), secret=field.metadata.get("secret", False))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(item, secret=secret)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _secrets(item, secret=secret)
+    elif secret and isinstance(value, str) and value:
+        yield value
+
+
+def _shown(section: Any) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for field in attrs.fields(type(section)):
+        value = getattr(section, field.name)
+        if field.metadata.get("secret") and value is not None:
+            value = "***"
+        elif attrs.has(type(value)):
+            value = _shown(value)
+        elif isinstance(value, list) and any(attrs.has(type(item)) for item in value):
+            value = [_shown(item) for item in value]
+        else:
+            value = unstructure(value)
+        shown[wire_name(field)] = value
+    return shown
+
+
+def beside(file: Path, text: str) -> Path:
+    """A path that a configuration file names: from where the file is, or from the user's home."""
+    return (file.parent / Path(text).expanduser()).resolve()

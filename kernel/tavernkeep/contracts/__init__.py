@@ -1,0 +1,1 @@
+"""What plugins and the kernel agree on; `tavernkeep` itself exports what most plugins need of it."""

@@ -1,0 +1,1 @@
+"""The machine that finds plugins, puts them in order and calls them."""

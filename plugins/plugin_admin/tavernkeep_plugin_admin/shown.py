@@ -1,0 +1,87 @@
+"""Node definitions as `GET /api/nodes` shows them: no function, no path of the server."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tavernkeep.contracts.nodes import NodeDefinition, NodeMode
+from tavernkeep.contracts.slots import ConfigValues, Slot, Slots
+from tavernkeep.wire import unstructure
+
+
+def shown_node(definition: NodeDefinition) -> dict[str, Any]:
+    """A definition as editors read it."""
+
+    def slots(of: Slots) -> dict[str, Any]:
+        return {key: shown_slot(slot, key, definition.config_values) for key, slot in of.items()}
+
+    wire: dict[str, Any] = {
+        "type": definition.type,
+        "namespace": definition.namespace,
+        "category": definition.category,
+        "displayName": definition.display_name or humanized(definition.type),
+        "description": definition.description,
+        "inputs": slots(definition.inputs),
+        "outputs": slots(definition.outputs),
+    }
+    optional: dict[str, Any] = {
+        "width": definition.width,
+        "configSchema": None if definition.config_schema is None else slots(definition.config_schema),
+        "configValues": dict(definition.config_values) or None,
+        "modes": {key: _shown_mode(mode, slots) for key, mode in definition.modes.items()} or None,
+        "defaultModeId": definition.default_mode_id,
+        "modeConfigKey": definition.mode_config_key,
+        "dynamicSlots": definition.dynamic_slots or None,
+        "bypassBehavior": unstructure(definition.bypass_behavior),
+        "clientScriptUrl": definition.client_script_url,
+        "isUiNode": definition.is_ui_node or None,
+        "deprecated": definition.deprecated or None,
+        "experimental": definition.experimental or None,
+        "isPreviewUnsafe": definition.is_preview_unsafe or None,
+    }
+    wire.update((name, value) for name, value in optional.items() if value is not None)
+    return wire
+
+
+def _shown_mode(mode: NodeMode, slots: Callable[[Slots], dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": mode.id,
+        "displayName": mode.display_name or humanized(mode.id),
+        "inputs": slots(mode.inputs),
+        "outputs": slots(mode.outputs),
+    }
+
+
+def shown_slot(slot: Slot, key: str, config_values: ConfigValues) -> dict[str, Any]:
+    """A slot as editors read it; whether it is required depends on the configuration values."""
+    wire: dict[str, Any] = {
+        "key": key,
+        "dataFlowType": slot.data_flow_type.value,
+        "displayName": slot.display_name or humanized(key),
+        "required": slot.is_required(config_values),
+    }
+    optional = {
+        "description": slot.description,
+        "config": dict(slot.config),
+        "matchCategories": list(slot.match_categories),
+        "multi": slot.multi,
+        "isStream": slot.is_stream,
+        "secret": slot.secret,
+        "allowDynamicType": slot.allow_dynamic_type,
+        "hideHandle": slot.hide_handle,
+        "min": slot.min,
+        "max": slot.max,
+        "actions": list(slot.actions),
+    }
+    wire.update((name, value) for name, value in optional.items() if value not in (None, False, {}, []))
+    return wire
+
+
+def humanized(name: str) -> str:
+    """A name for people, made of an identifier.
+
+    >>> humanized("text_inputs"), humanized("GenericLlmRequest")
+    ('Text inputs', 'Generic Llm Request')
+    """
+    words = "".join(f" {char}" if char.isupper() and name[index - 1 : index].islower() else char for index, char in enumerate(name))
+    text = words.replace("_", " ").strip()
+    return text[:1].upper() + text[1:]
