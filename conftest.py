@@ -15,7 +15,7 @@ import httpx2
 from sybil import Example, Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
-pytest_plugins = ["tavernkeep.testing"]
+pytest_plugins = ["tavernkeep.testing", "support.fixtures"]
 
 ROOT = Path(__file__).parent
 CHECKER = doctest.OutputChecker()

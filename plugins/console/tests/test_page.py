@@ -13,7 +13,7 @@ from playwright.async_api import Page, async_playwright, expect
 from support.server import Server, serve
 from support.users import PASSWORD, town
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

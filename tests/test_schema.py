@@ -16,7 +16,7 @@ from support.server import Server, serve
 from support.users import town
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 RESTART = "/api/server/restart"  # it would end the server under test
 FEWEST = 80  # operations; fewer would mean that the document has lost some
 

@@ -1,4 +1,4 @@
-"""Fixtures for the tests across plugins."""
+"""Fixtures on a running server, for the tests of plugins and of what crosses them."""
 
 from collections.abc import AsyncIterator
 
