@@ -18,6 +18,8 @@ from tavernkeep.config.sections import (
     StartError,
     StorageConfig,
     UserManagementConfig,
+    check_section,
+    clashes,
 )
 from tavernkeep.config.shown import Config
 from tavernkeep.config.source import ENV_PREFIX, ConfigSource, write_config
@@ -42,6 +44,8 @@ __all__ = [
     "StartError",
     "StorageConfig",
     "UserManagementConfig",
+    "check_section",
+    "clashes",
     "config_schema",
     "write_config",
 ]

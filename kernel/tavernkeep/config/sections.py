@@ -1,14 +1,17 @@
 """What a section of the configuration is, the kernel's own sections, and what is raised when something stands in the way of starting."""
 
-from collections.abc import Mapping
-from typing import Final, Literal
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
 
 import attrs
 
-from tavernkeep.wire import Problem, named
+from tavernkeep.wire import Problem, named, wire_name
 
 PLUGIN_PATHS: Final = "customPluginsPaths"
 _SECRET: Final = {"secret": True}
+_PATH: Final = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*", re.ASCII)
 
 
 class StartError(Exception):
@@ -35,6 +38,70 @@ class ConfigSection:
 
     path: str
     type: type
+
+    def leaves(self) -> Iterator[tuple[str, Any]]:
+        """Every key of it, by its whole path, with its type; those of attrs classes within it one by one."""
+        hints = typing.get_type_hints(self.type)
+        for field in attrs.fields(self.type):
+            path, type_ = f"{self.path}.{wire_name(field)}", hints[field.name]
+            if attrs.has(type_):
+                yield from ConfigSection(path, type_).leaves()
+            elif field.init:
+                yield path, type_
+
+
+def check_section(section: ConfigSection) -> None:
+    """See that a section can be read at all, and that it needs nothing in the file.
+
+    Raises:
+        TypeError: Its class is no attrs class, or a type in it cannot be found.
+        ValueError: Its path is none, it has one key twice, or a key without a default, or its defaults do not pass its own validators.
+    """
+    if not isinstance(section.path, str) or not _PATH.fullmatch(section.path):
+        raise ValueError(f"{section.path!r} is no path of a configuration section; it is names with dots between them, as `auth.local`")
+    _check_class(section.path, section.type)
+    paths = [normal(path) for path, _ in section.leaves()]
+    if twice := sorted({path for path in paths if paths.count(path) > 1}):
+        raise ValueError(f"the configuration section {section.path!r} has the key {twice[0]!r} twice")
+    try:
+        section.type()
+    except Exception as error:
+        raise ValueError(f"the defaults of the configuration section {section.path!r} are refused by its own class: {error}") from error
+
+
+def _check_class(path: str, class_: object) -> None:
+    if not isinstance(class_, type) or not attrs.has(class_):
+        raise TypeError(f"the configuration section {path!r} must be an attrs class, not {class_!r}")
+    try:
+        hints = typing.get_type_hints(class_)
+    except Exception as error:
+        raise TypeError(f"the configuration section {path!r} has a type that cannot be found: {error}") from error
+    for field in attrs.fields(class_):
+        key = f"{path}.{wire_name(field)}"
+        if field.default is attrs.NOTHING:
+            raise ValueError(f"the configuration key {key!r} has no default; every key needs one")
+        if attrs.has(hints[field.name]):
+            _check_class(key, hints[field.name])
+
+
+def clashes(section: ConfigSection, other: ConfigSection) -> list[str]:
+    """The keys of a section that are another one's too, or stand where it has a key. Several classes may share a section but no key.
+
+    A class can be only one section: it is by its class that a section is asked for.
+    """
+    if section.type is other.type:
+        return [section.path]
+    theirs = [normal(path) for path, _ in other.leaves()]
+    return [path for path, _ in section.leaves() if any(_within(normal(path), taken) for taken in theirs)]
+
+
+def _within(path: str, taken: str) -> bool:
+    return path == taken or path.startswith(f"{taken}.") or taken.startswith(f"{path}.")
+
+
+def normal(path: str) -> str:
+    """A key's path as an environment variable can say it: without capitals and underscores."""
+    return path.replace("_", "").lower()
 
 
 @attrs.frozen

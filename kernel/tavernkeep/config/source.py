@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import attrs
 
-from tavernkeep.config.sections import CORE_SECTIONS, PLUGIN_PATHS, ConfigError, PathsConfig
+from tavernkeep.config.sections import CORE_SECTIONS, PLUGIN_PATHS, ConfigError, PathsConfig, normal
 from tavernkeep.config.shown import Config, beside
 from tavernkeep.wire import Invalid, Problem, describe, loads, structure, wire_name
 
@@ -98,15 +98,15 @@ class ConfigSource:
         return Config(self.file, tuple(beside(self.file, path) for path in plugin_paths), tuple(warnings), made)
 
     def _apply_environment(self, values: dict[str, Any], sections: Mapping[str, type], problems: list[Problem]) -> list[Problem]:
-        known = {_normal(path): (path, type_) for path, type_ in _leaves(sections)} | {_normal(PLUGIN_PATHS): (PLUGIN_PATHS, list[str])}
+        known = {normal(path): (path, type_) for path, type_ in _leaves(sections)} | {normal(PLUGIN_PATHS): (PLUGIN_PATHS, list[str])}
         warnings = []
         for variable, text in sorted(self._environment.items()):
             if not variable.startswith(ENV_PREFIX) or variable == f"{ENV_PREFIX}CONFIG":
                 continue
             name = variable.removeprefix(ENV_PREFIX)
-            entry = known.get(_normal(name.replace("__", ".")))
+            entry = known.get(normal(name.replace("__", ".")))
             if entry is None and name.endswith("_FILE"):
-                entry = known.get(_normal(name.removesuffix("_FILE").replace("__", ".")))
+                entry = known.get(normal(name.removesuffix("_FILE").replace("__", ".")))
                 if entry is not None:
                     try:
                         text = Path(text).read_text(encoding="utf-8").strip()
@@ -141,10 +141,6 @@ def _located(data: bytes, problems: list[Problem]) -> list[Problem]:
     except (UnicodeError, RecursionError):
         pass
     return problems
-
-
-def _normal(path: str) -> str:
-    return path.replace("_", "").lower()
 
 
 def _lookup(values: Any, path: str) -> Any:
