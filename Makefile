@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := pyproject.toml kernel/pyproject.toml $(wildcard plugins/*/pyproject.toml)
-PYTEST := $(BIN)/python -m pytest
+# Over one worker for each processor; a module stays whole, with the servers that it has started.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 .PHONY: help serve test test-slow check format bench docs clean
 

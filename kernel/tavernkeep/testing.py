@@ -1,5 +1,4 @@
-"""The name under which tests of plugins find the fixtures of the plugin `devkit`: `pytest_plugins = ["tavernkeep.testing"]`."""
+"""The name under which tests of plugins find what the plugin `devkit` has for them: `pytest_plugins = ["tavernkeep.testing"]`."""
 
-from tavernkeep_devkit.testing import Ran, RunNode, RunWorkflow, Tavern, WorkflowFailed, run_node, run_workflow, tavern
-
-__all__ = ["Ran", "RunNode", "RunWorkflow", "Tavern", "WorkflowFailed", "run_node", "run_workflow", "tavern"]
+from tavernkeep_devkit.testing import *  # noqa: F403
+from tavernkeep_devkit.testing import __all__ as __all__
