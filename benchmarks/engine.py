@@ -12,7 +12,8 @@ from tavernkeep.contracts.execution import Submission
 from tavernkeep.contracts.nodes import DataFlowType, NodeDefinition, NodeRegistry, Slot
 from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.workflow import Edge, PayloadNode, WorkflowPayload
-from tavernkeep_engine.scheduler import EmbeddedScheduler, EngineConfig
+from tavernkeep_engine.config import EngineConfig
+from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
 
 TRIVIAL = NodeDefinition(
     type="Trivial",

@@ -14,8 +14,8 @@ from tavernkeep.contracts.execution import ExecutionDetail, Submission
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import structure
-from tavernkeep_engine.attempts import wait_before
-from tavernkeep_engine.scheduler import EngineConfig
+from tavernkeep_engine.config import EngineConfig
+from tavernkeep_engine.run.attempts import wait_before
 
 CALLS: dict[str, int] = {}
 

@@ -23,7 +23,7 @@ from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import Invalid, dumps, structure
 from tavernkeep_characters.cards import CardError, read_card
-from tavernkeep_engine.plan import compile_plan
+from tavernkeep_engine.plan.compile import compile_plan
 
 BATCH: Final = 100
 CASES: Final = 10_000

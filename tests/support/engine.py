@@ -14,7 +14,8 @@ from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import structure
-from tavernkeep_engine.scheduler import EmbeddedScheduler, EngineConfig
+from tavernkeep_engine.config import EngineConfig
+from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
 from tavernkeep_nodes_io.plugin import GROUP_INPUT, GROUP_OUTPUT, NODE_GROUP
 
 USER = UserContext("u", "u", is_admin=True)

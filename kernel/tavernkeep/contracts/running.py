@@ -200,6 +200,7 @@ class ExecutionContext:
     Attributes:
         metadata: What the client sent along: `workflowName`, `projectId` and whatever else.
         interface_inputs: The values of the workflow's own inputs for this run.
+        host: What the engine does for them.
         secrets: Strings that must not leave the engine in any message; nodes add to it with `NodeContext.hide`.
     """
 
@@ -208,7 +209,7 @@ class ExecutionContext:
     services: Services
     metadata: Mapping[str, Any]
     interface_inputs: Mapping[str, Any]
-    host: Host = attrs.field(default=None, repr=False)  # set by what runs the execution, before any node
+    host: Host = attrs.field(repr=False)
     secrets: set[str] = attrs.field(factory=set, repr=False)
     cancelled: threading.Event = attrs.field(factory=threading.Event, repr=False)
 

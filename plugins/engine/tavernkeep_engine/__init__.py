@@ -1,4 +1,4 @@
-"""The engine: a payload is compiled to a `Plan` (`plan`), a `Run` executes it (`run`, `streams`, `bypass`), a scheduler runs the runs.
+"""The engine: a payload is compiled to a `Plan` (`plan`), a `Run` executes it (`run`), a scheduler says when (`schedule`).
 
-The core knows no socket, no database and no clock; each of those is handed in.
+Around them is how clients reach the scheduler: `routes`, `messages`, `following`.
 """

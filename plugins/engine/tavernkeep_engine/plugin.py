@@ -7,8 +7,11 @@ from tavernkeep.config import ExecutionConfig
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.execution import ExecutionArchive, Scheduler
 from tavernkeep_engine.command import run
-from tavernkeep_engine.scheduler import EmbeddedScheduler, EngineConfig
-from tavernkeep_engine.surface import Surface
+from tavernkeep_engine.config import EngineConfig
+from tavernkeep_engine.following import Following
+from tavernkeep_engine.messages import ExecutionMessages
+from tavernkeep_engine.routes import ExecutionRoutes
+from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
 
 
 class EnginePlugin:
@@ -29,14 +32,11 @@ class EnginePlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        return self._surface(app).routes()
+        return ExecutionRoutes(app.services.get(Scheduler), _following(app)).routes()
 
     @hookimpl
     def register_websocket_messages(self, app: App) -> list[WebSocketMessage]:
-        return self._surface(app).messages()
-
-    def _surface(self, app: App) -> Surface:
-        return Surface(app.services.get(Scheduler), app.nodes, app.events, app.services.find(ExecutionArchive))
+        return ExecutionMessages(app.services.get(Scheduler), app.nodes, _following(app)).messages()
 
     @hookimpl
     def register_commands(self) -> list[click.Command]:
@@ -51,3 +51,7 @@ class EnginePlugin:
     async def shutdown(self) -> None:
         if self._scheduler is not None:
             await self._scheduler.close()
+
+
+def _following(app: App) -> Following:
+    return Following(app.services.get(Scheduler), app.events, app.services.find(ExecutionArchive))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tavernkeep import DataFlowType, NodeDefinition, PassThrough, Slot
-from tavernkeep_engine.bypass import pseudo_outputs
+from tavernkeep_engine.run.bypass import pseudo_outputs
 
 T = DataFlowType
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tavernkeep_engine.fair import FairQueue
+from tavernkeep_engine.schedule.fair import FairQueue
 
 
 def test_who_submits_much_waits_behind_themselves() -> None:

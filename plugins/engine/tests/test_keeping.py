@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tavernkeep_engine.keeping import size_of, trimmed
+from tavernkeep_engine.run.keeping import size_of, trimmed
 
 
 @pytest.mark.parametrize("large", ["x" * 5000, b"x" * 5000, ["x" * 100] * 50, {"x" * 100 + str(n): n for n in range(50)}, [[["x" * 5000]]]])

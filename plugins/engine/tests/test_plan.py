@@ -8,7 +8,8 @@ from tavernkeep import DataFlowType, NodeDefinition, NodeMode, Slot
 from tavernkeep.contracts.execution import Refused
 from tavernkeep.contracts.nodes import NodeRegistry, Slots
 from tavernkeep.contracts.workflow import Edge, PayloadNode, WorkflowPayload
-from tavernkeep_engine.plan import Feed, Plan, compile_plan
+from tavernkeep_engine.plan.compile import compile_plan
+from tavernkeep_engine.plan.types import Feed, Plan
 
 
 def definition(name: str, inputs: Slots | None = None, outputs: Slots | None = None, **more: Any) -> NodeDefinition:

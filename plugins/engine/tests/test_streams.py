@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tavernkeep import Chunk, StreamFailed
-from tavernkeep_engine.streams import StreamNetwork
+from tavernkeep_engine.run.streams import StreamNetwork
 
 
 def network(room: int = 2, waits: dict[int, list[int]] | None = None) -> StreamNetwork:

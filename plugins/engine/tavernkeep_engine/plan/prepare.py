@@ -14,7 +14,8 @@ from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.slots import ConfigValues
 from tavernkeep.contracts.workflow import InterfaceSlot, StoredWorkflow, WorkflowPayload, WorkflowSource
 from tavernkeep.wire import Invalid
-from tavernkeep_engine.plan import Plan, compile_plan
+from tavernkeep_engine.plan.compile import compile_plan
+from tavernkeep_engine.plan.types import Plan
 
 _LARGE: Final = 500  # nodes and edges; what takes longer to compile than the event loop should wait goes to a thread
 _DEEPEST: Final = 50  # workflows within workflows

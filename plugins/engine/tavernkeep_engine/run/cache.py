@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tavernkeep_engine.plan import PlanNode
+from tavernkeep_engine.plan.types import PlanNode
 
 _ENTRY = 200  # bytes that an entry takes besides its outputs, roughly
 _encoder = msgspec.msgpack.Encoder(order="deterministic")

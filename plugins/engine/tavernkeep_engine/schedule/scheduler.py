@@ -4,12 +4,11 @@ import asyncio
 import itertools
 import os
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import anyio
-import attrs
 import structlog
 
 from tavernkeep.contracts import events
@@ -23,128 +22,29 @@ from tavernkeep.contracts.execution import (
     ExecutionStatus,
     Interrupted,
     PayloadReport,
-    Recorded,
     Refused,
     Submission,
     SystemStats,
 )
 from tavernkeep.contracts.nodes import NodeRegistry
-from tavernkeep.contracts.running import ExecutionContext
 from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.ids import nanoid
 from tavernkeep.wire import Problem
-from tavernkeep_engine.cache import OutputCache
-from tavernkeep_engine.fair import FairQueue
-from tavernkeep_engine.plan import Plan
-from tavernkeep_engine.prepare import Preparer
-from tavernkeep_engine.run import FAILED_MESSAGE, Limits, Run, Setting
+from tavernkeep_engine.config import EngineConfig
+from tavernkeep_engine.plan.prepare import Preparer
+from tavernkeep_engine.run.cache import OutputCache
+from tavernkeep_engine.run.loop import Run
+from tavernkeep_engine.run.setting import Limits, Setting
+from tavernkeep_engine.run.telling import Teller
+from tavernkeep_engine.schedule.execution import Execution
+from tavernkeep_engine.schedule.fair import FairQueue
+from tavernkeep_engine.schedule.memory import Memory
 
 _log = structlog.get_logger(__name__)
 
 _RECENT: Final = 20
-_REMEMBERED_NODES: Final = 200_000  # over all ended executions; a node with its results is about a kilobyte
-
-
-@attrs.frozen
-class EngineConfig:
-    """The embedded engine.
-
-    Attributes:
-        max_concurrent_nodes: How many nodes of one execution may be at work at once.
-        stream_buffer: How many chunks a stream holds for a consumer before its producer waits.
-        max_nodes: How many nodes a workflow may have.
-        max_queued: How many executions may wait; more are refused.
-        max_queued_per_user: How many of one user's may wait; more are refused.
-        max_running_per_user: How many of one user's may run at once; as many as run at all when not set.
-        execution_timeout_s: After so many seconds an execution is stopped and ends in `error`; never when not set.
-        max_concurrent_processes: How many nodes may compute in processes of their own at once; half the processors when not set.
-        cache_bytes: How much is kept of the outputs of deterministic nodes, in bytes; 0 keeps none.
-        remembered_executions: How many ended executions can still be asked for.
-        kept_output_bytes: How much of a node's output is kept once its execution has ended, in bytes; larger values are left out.
-        remembered_events: How many of its last events are kept of each execution, for viewers that come late or come back.
-        shutdown_grace_s: How long running executions may go on when the server stops, in seconds.
-    """
-
-    max_concurrent_nodes: int = attrs.field(default=64, validator=attrs.validators.ge(1))
-    max_concurrent_processes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
-    cache_bytes: int = attrs.field(default=64 * 1024 * 1024, validator=attrs.validators.ge(0))
-    stream_buffer: int = attrs.field(default=64, validator=attrs.validators.ge(1))
-    max_nodes: int = attrs.field(default=200_000, validator=attrs.validators.ge(1))
-    max_queued: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
-    max_queued_per_user: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
-    max_running_per_user: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
-    execution_timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "executionTimeoutS"})
-    remembered_executions: int = attrs.field(default=200, validator=attrs.validators.ge(1))
-    kept_output_bytes: int = attrs.field(default=8 * 1024 * 1024, validator=attrs.validators.ge(1024))
-    remembered_events: int = attrs.field(default=2000, validator=attrs.validators.ge(0))
-    shutdown_grace_s: float = attrs.field(default=5.0, metadata={"wire_name": "shutdownGraceS"})
-
-
-@attrs.define(eq=False)
-class Execution:
-    """One execution, from its submission until it is forgotten. Times are milliseconds since 1970, UTC."""
-
-    id: str
-    plan: Plan
-    preparer: Preparer
-    payload: WorkflowPayload
-    user: UserContext
-    submitted_at: int
-    log: deque[Event]
-    publish: Callable[[Event], None]
-    status: ExecutionStatus = ExecutionStatus.QUEUED
-    started_at: int | None = None
-    completed_at: int | None = None
-    error_info: dict[str, Any] | None = None
-    recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
-    run: Run | None = None
-    timed_out: bool = False
-    last_seq: int = 0
-    ended: asyncio.Event = attrs.field(factory=asyncio.Event)
-
-    def emit(self, type_: str, payload: dict[str, Any]) -> None:
-        """Number an event, keep it, and publish it. The payload becomes the event's own."""
-        self.last_seq += 1
-        payload["promptId"] = self.id
-        payload["seq"] = self.last_seq
-        event = Event(type_, payload, self.id, self.last_seq)
-        self.log.append(event)
-        self.publish(event)
-
-    def set_status(self, status: ExecutionStatus, now: int) -> None:
-        """Change the status and tell of it."""
-        self.status = status
-        if status is ExecutionStatus.RUNNING:
-            self.started_at = now
-        elif status.is_final:
-            self.completed_at = now
-        payload: dict[str, Any] = {"status": status.value}
-        if self.error_info is not None:
-            payload["errorInfo"] = self.error_info
-        self.emit(events.STATUS_UPDATE, payload)
-
-    def info(self) -> ExecutionInfo:
-        """The execution as lists show it."""
-        return ExecutionInfo(self.id, self.status, self.submitted_at, self.payload.name, self.started_at, self.completed_at)
-
-    def detail(self) -> ExecutionDetail:
-        """The execution with its results so far."""
-        run = self.run
-        return ExecutionDetail(
-            prompt_id=self.id,
-            status=self.status,
-            submitted_at=self.submitted_at,
-            node_status={node.id: run.status_of(node.index) for node in self.plan.nodes} if run else {},
-            outputs=run.outcome if run else {},
-            warnings=[str(warning) for warning in self.plan.warnings],
-            metadata=self.payload.metadata,
-            workflow_name=self.payload.name,
-            started_at=self.started_at,
-            completed_at=self.completed_at,
-            duration_ms=None if self.started_at is None or self.completed_at is None else self.completed_at - self.started_at,
-            error_info=self.error_info,
-        )
+_FAILED: Final = "One or more nodes failed during execution."
 
 
 class EmbeddedScheduler:
@@ -178,8 +78,7 @@ class EmbeddedScheduler:
         self._clock = clock
         self._wall_clock = wall_clock
         self._executions: dict[str, Execution] = {}
-        self._ended: OrderedDict[str, Execution] = OrderedDict()
-        self._ended_nodes = 0
+        self._memory = Memory(config.remembered_executions)
         self._queue: FairQueue[Execution] = FairQueue(config.max_running_per_user or max_concurrent)
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0
@@ -258,11 +157,11 @@ class EmbeddedScheduler:
 
     def executions(self, user: UserContext) -> list[ExecutionInfo]:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        return [execution.info() for execution in self._executions.values() if _may_see(user, execution)]
+        return [execution.info() for execution in self._executions.values() if execution.may_be_seen_by(user)]
 
     def recent(self, user: UserContext) -> list[ExecutionInfo]:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        ended = (execution.info() for execution in reversed(self._ended.values()) if _may_see(user, execution))
+        ended = (execution.info() for execution in self._memory.latest_first() if execution.may_be_seen_by(user))
         return list(itertools.islice(ended, _RECENT))
 
     def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
@@ -323,10 +222,10 @@ class EmbeddedScheduler:
 
     def _find(self, execution_id: str, user: UserContext) -> Execution | None:
         execution = self._remembered(execution_id)
-        return execution if execution and _may_see(user, execution) else None
+        return execution if execution and execution.may_be_seen_by(user) else None
 
     def _remembered(self, execution_id: str) -> Execution | None:
-        return self._executions.get(execution_id) or self._ended.get(execution_id)
+        return self._executions.get(execution_id) or self._memory.get(execution_id)
 
     def _now(self) -> int:
         return int(self._wall_clock() * 1000)
@@ -365,15 +264,20 @@ class EmbeddedScheduler:
 
     async def _run(self, execution: Execution) -> ExecutionStatus:
         limits = Limits(self._config.max_concurrent_nodes, self._config.stream_buffer, self._type_limits(), self._processes)
-        setting = Setting(self._clock, limits, execution.preparer, self._cache, execution.payload.preview, execution.recorded)
-        context = ExecutionContext(
+        setting = Setting(
             execution_id=execution.id,
             user=execution.user,
             services=self._services,
             metadata=execution.payload.metadata,
-            interface_inputs=execution.plan.interface_inputs,
+            clock=self._clock,
+            limits=limits,
+            preparer=execution.preparer,
+            cache=self._cache,
+            preview=execution.payload.preview,
+            recorded=execution.recorded,
         )
-        run = execution.run = Run(execution.plan, context, execution.emit, setting, execution.preparer.chain)
+        teller = Teller(execution.emit, setting.secrets)
+        run = execution.run = Run(execution.plan, execution.plan.interface_inputs, setting, teller, execution.preparer.chain)
         timeout_s = execution.payload.timeout_s or self._config.execution_timeout_s
         timer = asyncio.get_running_loop().call_later(timeout_s, self._time_out, execution) if timeout_s else None
         try:
@@ -385,7 +289,7 @@ class EmbeddedScheduler:
             execution.error_info = {"message": f"The execution took longer than {timeout_s:g} s and was stopped."}
             return ExecutionStatus.ERROR
         if status is ExecutionStatus.ERROR:
-            execution.error_info = {"message": FAILED_MESSAGE, "nodes": run.failures}
+            execution.error_info = {"message": _FAILED, "nodes": run.failures}
         return status
 
     def _type_limits(self) -> dict[str, asyncio.Semaphore]:
@@ -415,14 +319,6 @@ class EmbeddedScheduler:
         execution.set_status(status, self._now())
         execution.ended.set()
         del self._executions[execution.id]
-        self._ended[execution.id] = execution
-        self._ended_nodes += len(execution.plan.nodes)
+        self._memory.add(execution)
         if execution.run is not None:
             asyncio.get_running_loop().run_in_executor(None, execution.run.trim, self._config.kept_output_bytes)
-        while self._ended and (len(self._ended) > self._config.remembered_executions or self._ended_nodes > _REMEMBERED_NODES):
-            _, forgotten = self._ended.popitem(last=False)
-            self._ended_nodes -= len(forgotten.plan.nodes)
-
-
-def _may_see(user: UserContext, execution: Execution) -> bool:
-    return user.is_admin or user.uid == execution.user.uid

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import Any
 
 from tavernkeep.contracts.running import Chunk
-from tavernkeep_engine.plan import Binding, Feed, Plan, PlanNode
-from tavernkeep_engine.streams import StreamNetwork, StreamReader
+from tavernkeep_engine.plan.types import Binding, Feed, Plan, PlanNode
+from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
 
 
 class Gatherer:

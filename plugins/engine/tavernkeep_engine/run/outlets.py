@@ -3,17 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tavernkeep.contracts import events
 from tavernkeep.contracts.running import Chunk
 from tavernkeep.logs import HIDDEN
-from tavernkeep_engine.gather import Gatherer
-from tavernkeep_engine.plan import InterfaceOutput, Plan, PlanNode
-from tavernkeep_engine.streams import StreamNetwork, StreamReader
+from tavernkeep_engine.plan.types import InterfaceOutput, Plan, PlanNode
+from tavernkeep_engine.run.gather import Gatherer
+from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
+from tavernkeep_engine.run.telling import STREAM_ENDED, Teller
 
-STREAM_ENDED: Final = {"type": "finish_reason_chunk", "content": "Stream ended"}
 OUTSIDE: Final = -1  # the consumer of a nested run's streamed outputs: no node of its own
-
-Emit = Callable[[str, dict[str, Any]], None]
 
 
 class Outlets:
@@ -23,10 +20,10 @@ class Outlets:
         nested: The streamed outputs are read by another run, through `readers`, at its own pace; else viewers are told of each chunk.
     """
 
-    def __init__(self, plan: Plan, network: StreamNetwork, gatherer: Gatherer, emit: Emit, *, nested: bool) -> None:
+    def __init__(self, plan: Plan, network: StreamNetwork, gatherer: Gatherer, teller: Teller, *, nested: bool) -> None:
         self._plan = plan
         self._gatherer = gatherer
-        self._emit = emit
+        self._teller = teller
         self.nested = nested
         self._by_node: dict[int, list[InterfaceOutput]] = {}
         self._ended: set[str] = set()  # the streamed outputs whose viewers were told that they ended
@@ -45,7 +42,7 @@ class Outlets:
         if not self.nested:
             for output in self._by_node.get(node.index, ()):
                 if chunk.slot == output.slot or (chunk.slot is None and output.slot in node.shape.stream_outputs):
-                    self._tell(output, wire, last=False)
+                    self._teller.interface_chunk(output, wire, last=False)
 
     def lift(self, node: PlanNode, outputs: Mapping[str, Any]) -> None:
         """A node gave plain values; one where a stream is expected goes as one chunk."""
@@ -54,7 +51,7 @@ class Outlets:
                 continue
             chunk = Chunk.of(outputs[output.slot])
             if not self.nested:
-                self._tell(output, chunk.to_wire(), last=False)
+                self._teller.interface_chunk(output, chunk.to_wire(), last=False)
             elif output.slot not in node.shape.stream_outputs:  # else it has come as a stream already
                 self.readers[output.key].push(chunk)
 
@@ -64,18 +61,12 @@ class Outlets:
             if output.slot in node.shape.stream_outputs or output.slot in self._gatherer.outputs[node.index]:
                 self._ended.add(output.key)
                 if not self.nested:
-                    self._tell(output, STREAM_ENDED, last=True)
+                    self._teller.interface_chunk(output, STREAM_ENDED, last=True)
 
     def close(self) -> None:
         """The run has ended: nothing more comes out of it."""
         for reader in self.readers.values():
             reader.end()
-
-    def _tell(self, output: InterfaceOutput, wire: dict[str, Any], *, last: bool) -> None:
-        payload: dict[str, Any] = {"interfaceOutputKey": output.key}
-        if output.display_name is not None:
-            payload["interfaceOutputDisplayName"] = output.display_name
-        self._emit(events.INTERFACE_YIELD, payload | {"yieldedContent": wire, "isLastChunk": last})
 
     def outcome(self, failed: Callable[[int], bool]) -> dict[str, Any]:
         """The value of each output that has one, as it was given; a streamed one is a placeholder, or with a nested run left out."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from tavernkeep.contracts.execution import ExecutionStatus
 from tavernkeep.contracts.running import Chunk, NodeFailure, StreamFailed, Subflow, merged
-from tavernkeep_engine.outlets import Outlets
+from tavernkeep_engine.run.outlets import Outlets
 
 
 class Inner(Protocol):
@@ -19,6 +19,10 @@ class Inner(Protocol):
 
     async def execute(self) -> ExecutionStatus:
         """Run to the end."""
+        ...
+
+    def answer(self, node_id: str, value: Any) -> bool:
+        """Give a node the answer that it waits for; tells whether any such node waits."""
         ...
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import inspect
+import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import anyio
@@ -12,9 +13,12 @@ import attrs
 from tavernkeep.contracts.nodes import Kind, Policy
 from tavernkeep.contracts.running import ExecutionContext, NodeContext, NodeFailure
 from tavernkeep.wire import describe
-from tavernkeep_engine.plan import PlanNode
-from tavernkeep_engine.processes import run_process
-from tavernkeep_engine.threads import run_blocking
+from tavernkeep_engine.plan.types import PlanNode
+from tavernkeep_engine.run.failures import details_of
+from tavernkeep_engine.run.processes import run_process
+from tavernkeep_engine.run.state import State
+from tavernkeep_engine.run.telling import Teller
+from tavernkeep_engine.run.threads import run_blocking
 
 
 class TimedOut(NodeFailure):
@@ -63,6 +67,34 @@ class Performer:
             name = f"{self.execution.execution_id}/{node.id}"
             result = await run_blocking(lambda: execute(inputs, context), name, stop)
         return as_outputs(await result if inspect.isawaitable(result) else result)
+
+
+@attrs.frozen
+class Attempts:
+    """Makes further attempts at the nodes of one run, as their policies say."""
+
+    state: State
+    teller: Teller
+
+    async def at(
+        self, node: PlanNode, attempt: Callable[[], Coroutine[Any, Any, dict[str, Any]]], repeatable: Callable[[], bool]
+    ) -> dict[str, Any]:
+        """Make attempts until one succeeds or there is no use in another."""
+        policy = node.policy
+        if policy is None:
+            return await attempt()
+        number = 1
+        while True:
+            try:
+                outputs: dict[str, Any] = await within(policy, attempt())
+                return outputs
+            except Exception as error:
+                if self.state.stopping or not repeatable() or not may_retry(policy, error, number):
+                    raise
+                wait_s = wait_before(policy, number, random.random)
+                number += 1
+                self.teller.retrying(node, self.teller.hidden(details_of(node, error)), number, policy.attempts, wait_s)
+                await asyncio.sleep(wait_s)
 
 
 async def within(policy: Policy | None, work: Any) -> Any:

@@ -1,0 +1,38 @@
+"""The section `engine` of the configuration."""
+
+import attrs
+
+
+@attrs.frozen
+class EngineConfig:
+    """The embedded engine.
+
+    Attributes:
+        max_concurrent_nodes: How many nodes of one execution may be at work at once.
+        stream_buffer: How many chunks a stream holds for a consumer before its producer waits.
+        max_nodes: How many nodes a workflow may have.
+        max_queued: How many executions may wait; more are refused.
+        max_queued_per_user: How many of one user's may wait; more are refused.
+        max_running_per_user: How many of one user's may run at once; as many as run at all when not set.
+        execution_timeout_s: After so many seconds an execution is stopped and ends in `error`; never when not set.
+        max_concurrent_processes: How many nodes may compute in processes of their own at once; half the processors when not set.
+        cache_bytes: How much is kept of the outputs of deterministic nodes, in bytes; 0 keeps none.
+        remembered_executions: How many ended executions can still be asked for.
+        kept_output_bytes: How much of a node's output is kept once its execution has ended, in bytes; larger values are left out.
+        remembered_events: How many of its last events are kept of each execution, for viewers that come late or come back.
+        shutdown_grace_s: How long running executions may go on when the server stops, in seconds.
+    """
+
+    max_concurrent_nodes: int = attrs.field(default=64, validator=attrs.validators.ge(1))
+    max_concurrent_processes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
+    cache_bytes: int = attrs.field(default=64 * 1024 * 1024, validator=attrs.validators.ge(0))
+    stream_buffer: int = attrs.field(default=64, validator=attrs.validators.ge(1))
+    max_nodes: int = attrs.field(default=200_000, validator=attrs.validators.ge(1))
+    max_queued: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
+    max_queued_per_user: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
+    max_running_per_user: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
+    execution_timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "executionTimeoutS"})
+    remembered_executions: int = attrs.field(default=200, validator=attrs.validators.ge(1))
+    kept_output_bytes: int = attrs.field(default=8 * 1024 * 1024, validator=attrs.validators.ge(1024))
+    remembered_events: int = attrs.field(default=2000, validator=attrs.validators.ge(0))
+    shutdown_grace_s: float = attrs.field(default=5.0, metadata={"wire_name": "shutdownGraceS"})

@@ -1,0 +1,106 @@
+"""The WebSocket messages of executions."""
+
+import asyncio
+from typing import Final
+
+import attrs
+import structlog
+
+from tavernkeep.contracts.execution import Interrupted, Refused, Scheduler, Submission
+from tavernkeep.contracts.http import Client, WebSocketMessage
+from tavernkeep.contracts.nodes import NodeRegistry
+from tavernkeep.contracts.workflow import WorkflowPayload
+from tavernkeep.wire import Invalid, structure, unstructure
+from tavernkeep_engine.bodies import ButtonClick, Hello, InterruptRequest, NodeInput, Subscription
+from tavernkeep_engine.following import Following
+from tavernkeep_engine.routes import EXECUTE, answer
+
+_log = structlog.get_logger(__name__)
+
+_LARGE: Final = 500  # nodes and edges; reading more of them takes longer than the event loop should wait
+
+
+async def read_payload(data: object) -> WorkflowPayload:
+    """Make a payload of what a client sent; a large one in a thread.
+
+    Raises:
+        Invalid: With every problem and its path.
+    """
+    size = sum(len(part) for key in ("nodes", "edges") if isinstance(data, dict) and isinstance(part := data.get(key), list))
+    return structure(data, WorkflowPayload) if size < _LARGE else await asyncio.to_thread(structure, data, WorkflowPayload)
+
+
+@attrs.frozen
+class ExecutionMessages:
+    """The handlers; each does what its message says."""
+
+    scheduler: Scheduler
+    nodes: NodeRegistry
+    following: Following
+
+    def messages(self) -> list[WebSocketMessage]:
+        """The WebSocket messages of executions."""
+        return [
+            WebSocketMessage("PROMPT_REQUEST", self.on_prompt, scope=EXECUTE),
+            WebSocketMessage("INTERRUPT_REQUEST", self.on_interrupt, InterruptRequest, EXECUTE),
+            WebSocketMessage("NODE_INPUT", self.on_node_input, NodeInput, EXECUTE),
+            WebSocketMessage("SUBSCRIBE", self.on_subscribe, Subscription, EXECUTE),
+            WebSocketMessage("UNSUBSCRIBE", self.on_unsubscribe, Subscription),
+            WebSocketMessage("HELLO", self.on_hello, Hello),
+            WebSocketMessage("button_click", self.on_button_click, ButtonClick, EXECUTE),
+        ]
+
+    async def on_prompt(self, payload: object, client: Client) -> None:
+        """Run a workflow and let its sender watch it."""
+        echo = {}
+        if isinstance(payload, dict) and isinstance(payload.get("requestId"), str):
+            echo = {"requestId": payload["requestId"]}
+
+        def accepted(execution_id: str) -> None:
+            client.send("PROMPT_ACCEPTED_RESPONSE", {"promptId": execution_id, **echo})
+            client.watch(execution_id)
+
+        try:
+            workflow = await read_payload(payload)
+            if workflow.dry_run:
+                client.send("PROMPT_VALIDATED_RESPONSE", {**unstructure(await self.scheduler.check(workflow, client.user)), **echo})
+            else:
+                await self.scheduler.submit(Submission(workflow, client.user, accepted))
+        except Invalid as invalid:
+            client.send("error", {"message": "The payload is malformed.", "details": unstructure(invalid.problems), **echo})
+        except Refused as refused:
+            client.send("error", {"message": str(refused), "details": unstructure(refused.problems), **echo})
+
+    async def on_interrupt(self, request: InterruptRequest, client: Client) -> None:
+        """Stop an execution; its watchers see the status `interrupted`."""
+        outcome = await self.scheduler.interrupt(request.prompt_id, client.user)
+        if outcome is Interrupted.FINISHED:
+            client.send("error", {"message": f"Execution {request.prompt_id} had already ended."})
+        elif outcome is Interrupted.UNKNOWN:
+            client.send("error", {"message": f"There is no execution {request.prompt_id!r}."})
+
+    async def on_node_input(self, request: NodeInput, client: Client) -> None:
+        """Answer a node that waits for a person."""
+        answer(self.scheduler, request.prompt_id, request.node_id, request.value, client.user)
+
+    async def on_subscribe(self, request: Subscription, client: Client) -> None:
+        """Watch an execution, from now on or from after an event that was seen before."""
+        client.resume(await self.following.missed(request.prompt_id, client.user, request.after))
+        client.watch(request.prompt_id)
+
+    async def on_unsubscribe(self, request: Subscription, client: Client) -> None:
+        """Stop watching an execution."""
+        client.unwatch(request.prompt_id)
+
+    async def on_hello(self, request: Hello, client: Client) -> None:
+        """Let the server send several messages in one frame."""
+        if request.batch:
+            client.allow_batches()
+
+    async def on_button_click(self, click: ButtonClick, client: Client) -> None:
+        """Tell the node type, where it wants to know."""
+        definition = self.nodes.get(click.node_type) if click.node_type else None
+        if definition is not None and definition.on_click is not None:
+            definition.on_click(click.button_name, client.user)
+        else:
+            _log.info("button clicked", node=click.node_id, button=click.button_name, node_type=click.node_type)

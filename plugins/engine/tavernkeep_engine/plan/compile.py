@@ -1,0 +1,180 @@
+"""The plan compiler: a submitted graph becomes nodes by number, with everything that can be known before the run worked out.
+
+What the payload leaves to tolerate (edges to nowhere, several edges into one slot, types that do not fit) is settled here, each with a
+warning; what will fail one node is noted on that node; what stops the execution is in `Plan.fatal`.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from tavernkeep.contracts.execution import Refused
+from tavernkeep.contracts.nodes import POLICY_KEY, NodeDefinition, NodeMode, NodeRegistry, Policy
+from tavernkeep.contracts.workflow import PayloadNode, WorkflowPayload
+from tavernkeep.wire import Invalid, Problem, structure
+from tavernkeep_engine.plan.binding import Binder
+from tavernkeep_engine.plan.links import find_cycle, link
+from tavernkeep_engine.plan.types import NO_SHAPE, InterfaceOutput, Plan, PlanNode, Shape
+
+Resolved = Mapping[str, NodeMode | str]
+
+
+def compile_plan(payload: WorkflowPayload, registry: NodeRegistry, resolved: Resolved | None = None) -> Plan:
+    """Compile a payload.
+
+    Args:
+        resolved: For nodes with dynamic slots, by id: their mode, or why they have none.
+
+    Raises:
+        Refused: Two different nodes share an id, or a target is not among the nodes; with every such problem.
+    """
+    return _Compiler(payload, registry, resolved or {}).compile()
+
+
+class _Compiler:
+    def __init__(self, payload: WorkflowPayload, registry: NodeRegistry, resolved: Resolved) -> None:
+        self._payload = payload
+        self._registry = registry
+        self._resolved = resolved
+        self._warnings: list[Problem] = []
+        self._shapes: dict[tuple[str, str], Shape] = {}
+
+    def compile(self) -> Plan:
+        payload = self._payload
+        kept = self._settle_duplicates()
+        if payload.target_node_ids is not None:
+            kept = self._only_needed(kept, payload.target_node_ids)
+        nodes = [self._node(index, node) for index, node in enumerate(kept)]
+        by_id = {node.id: node for node in nodes}
+        Binder({node.id for node in payload.nodes}, self._warnings).bind(nodes, by_id, kept, payload.edges)
+        link(nodes)
+        outputs = self._outputs(nodes, by_id)
+        return Plan(
+            nodes=tuple(nodes),
+            outputs=outputs,
+            has_outputs=bool(payload.output_interface_mappings),
+            interface_inputs={key: slot.config["default"] for key, slot in payload.interface_inputs.items() if "default" in slot.config},
+            warnings=tuple(self._warnings),
+            fatal=find_cycle(nodes),
+        )
+
+    def _warn(self, path: str, message: str) -> None:
+        self._warnings.append(Problem(path, message))
+
+    def _settle_duplicates(self) -> list[PayloadNode]:
+        first: dict[str, int] = {}
+        problems = []
+        for position, node in enumerate(self._payload.nodes):
+            there = first.setdefault(node.id, position)
+            if there == position:
+                continue
+            if self._payload.nodes[there] == node:
+                self._warn(f"nodes[{position}]", f"is the same as nodes[{there}] (id {node.id!r}) and counts once")
+            else:
+                problems.append(
+                    Problem(f"nodes[{position}].id", f"{node.id!r} is also the id of nodes[{there}], which is a different node")
+                )
+        if problems:
+            raise Refused("The workflow cannot be run.", problems)
+        return [self._payload.nodes[position] for position in first.values()]
+
+    def _only_needed(self, nodes: list[PayloadNode], targets: Sequence[str]) -> list[PayloadNode]:
+        ids = {node.id for node in nodes}
+        problems = [
+            Problem(f"targetNodeIds[{position}]", f"there is no node {target!r}")
+            for position, target in enumerate(targets)
+            if target not in ids
+        ]
+        if problems:
+            raise Refused("The workflow cannot be run.", problems)
+        sources: dict[str, list[str]] = {}
+        for edge in self._payload.edges:
+            if edge.source_handle and edge.target_handle:
+                sources.setdefault(edge.target_node_id, []).append(edge.source_node_id)
+        needed: set[str] = set()
+        waiting = list(targets)
+        while waiting:
+            here = waiting.pop()
+            if here not in needed:
+                needed.add(here)
+                waiting += sources.get(here, ())
+        return [node for node in nodes if node.id in needed]
+
+    def _node(self, index: int, node: PayloadNode) -> PlanNode:
+        definition = self._registry.get(node.full_type)
+        problem = None
+        config: Mapping[str, Any] = node.config_values
+        shape = NO_SHAPE
+        if definition is None:
+            problem = f"Unknown node type '{node.full_type}'"
+        else:
+            config = definition.config_of(node.config_values)
+            shape, problem = self._shape(definition, config, node)
+        required = shape.required
+        if shape.conditional:
+            try:
+                required = tuple(key for key, slot in shape.mode.inputs.items() if slot.is_required(config))
+            except Exception as error:
+                problem = f"Node type '{node.full_type}' cannot tell which inputs it needs: {type(error).__name__}: {error}"
+        policy = definition.policy if definition else None
+        if POLICY_KEY in config:
+            try:
+                policy = structure(config[POLICY_KEY], Policy, f"configValues.{POLICY_KEY}")
+            except Invalid as invalid:
+                problem = str(invalid)
+        return PlanNode(
+            index,
+            node.id,
+            node.full_type,
+            node.bypassed,
+            config,
+            _static_inputs(shape, node),
+            definition,
+            shape,
+            None if node.bypassed else shape.kind,
+            required,
+            problem,
+            policy,
+        )
+
+    def _shape(self, definition: NodeDefinition, config: Mapping[str, Any], node: PayloadNode) -> tuple[Shape, str | None]:
+        resolved = self._resolved.get(node.id)
+        if isinstance(resolved, str):
+            return Shape.of(definition, definition.mode_for(config)), resolved
+        if resolved is not None:
+            mode = resolved if resolved.execute else attrs.evolve(resolved, execute=definition.execute)
+            shape = Shape.of(definition, mode)
+        else:
+            mode = definition.mode_for(config)
+            shape = self._shapes.get((node.full_type, mode.id)) or Shape.of(definition, mode)
+            self._shapes[node.full_type, mode.id] = shape
+        nothing = shape.kind is None and not node.bypassed
+        return shape, f"Node type '{node.full_type}' has nothing to run" if nothing else None
+
+    def _outputs(self, nodes: list[PlanNode], by_id: Mapping[str, PlanNode]) -> tuple[InterfaceOutput, ...]:
+        outputs = []
+        for key, mapping in self._payload.output_interface_mappings.items():
+            node = by_id.get(mapping.source_node_id)
+            if node is None:
+                self._warn(f"outputInterfaceMappings.{key}", f"is left out: there is no node {mapping.source_node_id!r}")
+                continue
+            slot = self._payload.interface_outputs.get(key)
+            is_stream = slot is not None and slot.is_stream
+            if not is_stream and mapping.source_slot_key in node.shape.stream_outputs:
+                node.joined |= {mapping.source_slot_key}
+            name = slot.display_name if slot else None
+            outputs.append(InterfaceOutput(key, name, node.index, mapping.source_slot_key, is_stream))
+        return tuple(outputs)
+
+
+def _static_inputs(shape: Shape, node: PayloadNode) -> dict[str, Any]:
+    static = {**shape.defaults, **node.inputs}
+    for key in shape.mutable_defaults:
+        if key not in node.inputs:
+            static[key] = copy.deepcopy(static[key])  # a node that changes its input must not change the definition's default
+    for key in shape.multi:
+        if key in static and not isinstance(static[key], list):
+            static[key] = [static[key]]
+    return static

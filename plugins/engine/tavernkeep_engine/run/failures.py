@@ -1,0 +1,42 @@
+"""What a failed node failed of, in words for the person who runs the workflow."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from tavernkeep.contracts.running import Chunk, NodeFailure
+from tavernkeep_engine.plan.types import PlanNode
+
+
+class ErrorChunk(Exception):
+    """The node yielded an `error_chunk`: that is its failure, and viewers have seen it already."""
+
+    @classmethod
+    def of(cls, chunk: Chunk) -> "ErrorChunk":
+        """The failure that a chunk says."""
+        content = chunk.content
+        message = content.get("message", content) if isinstance(content, Mapping) else content
+        return cls(message if isinstance(message, str) else str(message))
+
+
+def details_of(node: PlanNode, error: BaseException) -> dict[str, Any]:
+    """The `errorDetails` of a failure."""
+    details: dict[str, Any] = {
+        "message": _message_of(error),
+        "type": "NodeFailure" if isinstance(error, ErrorChunk) else type(error).__name__,
+        "nodeId": node.id,
+        "nodeType": node.full_type,
+    }
+    if isinstance(error, NodeFailure):
+        details["retryable"] = error.retryable
+        if error.slot is not None:
+            details["slot"] = error.slot
+    return details
+
+
+def _message_of(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):  # from a relay's task group: the one stream that failed
+        return _message_of(error.exceptions[0])
+    if isinstance(error, asyncio.CancelledError):
+        return "The node cancelled itself"
+    return str(error) or type(error).__name__

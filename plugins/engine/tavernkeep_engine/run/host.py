@@ -1,0 +1,73 @@
+"""What running nodes may ask of the engine."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tavernkeep.contracts.running import Subflow
+from tavernkeep.contracts.workflow import WorkflowPayload
+from tavernkeep_engine.plan.prepare import Chain, Preparer
+from tavernkeep_engine.run.nested import Inner, NestedRun
+from tavernkeep_engine.run.telling import Teller
+
+Nest = Callable[[Subflow, Mapping[str, Any], str], Inner]
+
+
+class NodeHost:
+    """See `tavernkeep.contracts.running.Host`: answers the nodes of one run.
+
+    Args:
+        chain: What the workflow, and those that contain it, are called.
+        nest: Makes a run of a subflow, with its inputs, and what the ids of its nodes begin with.
+    """
+
+    def __init__(self, teller: Teller, preparer: Preparer, chain: Chain, nest: Nest) -> None:
+        self._teller = teller
+        self._preparer = preparer
+        self._chain = chain
+        self._nest = nest
+        self._questions: dict[str, asyncio.Future[Any]] = {}
+        self._nested: dict[str, Inner] = {}  # by what the ids of their nodes begin with
+        self._thread = threading.get_ident()
+        self._loop = asyncio.get_running_loop()
+
+    def progress(self, node_id: str, value: float, max_: float) -> None:
+        """Tell how far a node is; may be called from a node's thread."""
+        if threading.get_ident() == self._thread:
+            self._teller.progress(node_id, value, max_)
+        else:
+            self._loop.call_soon_threadsafe(self._teller.progress, node_id, value, max_)
+
+    async def ask(self, node_id: str, question: Mapping[str, Any]) -> Any:
+        """Wait for a person's answer."""
+        answer = self._questions[node_id] = self._loop.create_future()
+        self._teller.waiting(node_id, question)
+        try:
+            return await answer
+        finally:
+            del self._questions[node_id]
+
+    def answer(self, node_id: str, value: Any) -> bool:
+        """Give a node the answer that it waits for; tells whether any such node waits."""
+        question = self._questions.get(node_id)
+        if question is not None and not question.done():
+            question.set_result(value)
+            return True
+        return any(run.answer(node_id.removeprefix(prefix), value) for prefix, run in self._nested.items() if node_id.startswith(prefix))
+
+    async def load(self, reference: str) -> Subflow:
+        """A workflow, ready to run."""
+        return await self._preparer.load(reference, self._chain)
+
+    async def build(self, payload: WorkflowPayload, name: str) -> Subflow:
+        """A workflow that is given as it is, ready to run."""
+        return await self._preparer.build(payload, name, self._chain)
+
+    def launch(self, node_id: str, subflow: Subflow, inputs: Mapping[str, Any], name: str) -> NestedRun:
+        """Run a subflow on behalf of a node."""
+        prefix = f"{node_id}/{name}/" if name else f"{node_id}/"
+        if prefix in self._nested:
+            raise ValueError(f"{prefix} is running already; give each of several its own name")
+        inner = self._nested[prefix] = self._nest(subflow, {**subflow.plan.interface_inputs, **inputs}, prefix)
+        return NestedRun(inner, subflow, lambda: self._nested.pop(prefix, None))

@@ -1,0 +1,403 @@
+"""One execution of a plan, as dataflow: a node starts the moment its inputs are there."""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any, Final
+
+import structlog
+
+from tavernkeep.contracts.execution import ExecutionStatus, NodeStatus, Recorded
+from tavernkeep.contracts.nodes import Kind
+from tavernkeep.contracts.running import NodeContext, NodeFailure, Routed, Subflow
+from tavernkeep_engine.plan.prepare import Chain
+from tavernkeep_engine.plan.types import Plan, PlanNode, missing_input
+from tavernkeep_engine.run.attempts import Attempts, Performer, as_outputs
+from tavernkeep_engine.run.bypass import pseudo_outputs
+from tavernkeep_engine.run.failures import details_of
+from tavernkeep_engine.run.gather import Gatherer
+from tavernkeep_engine.run.host import NodeHost
+from tavernkeep_engine.run.keeping import trimmed
+from tavernkeep_engine.run.outlets import Outlets
+from tavernkeep_engine.run.setting import Setting
+from tavernkeep_engine.run.state import NodeState, State
+from tavernkeep_engine.run.streaming import SLICE_S, Streaming
+from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
+from tavernkeep_engine.run.telling import Teller, shown
+
+_log = structlog.get_logger(__name__)
+
+_CANCEL_ROUNDS: Final = 3  # how often a node that ignores its cancellation is cancelled again
+_CANCEL_WAIT_S: Final = 2.0
+
+
+class Run:
+    """Executes one plan once.
+
+    Args:
+        interface_inputs: The values of the workflow's own inputs.
+        teller: Tells viewers of it. Where its prefix is not empty the run is on behalf of a node: its streamed outputs are read through
+            `outlets.readers`.
+        chain: What the workflow, and those that contain it, are called.
+    """
+
+    def __init__(self, plan: Plan, interface_inputs: Mapping[str, Any], setting: Setting, teller: Teller, chain: Chain = ()) -> None:
+        self.plan = plan
+        self.outcome: dict[str, Any] = {}
+        self._state = State.of(len(plan.nodes))
+        self.failures = self._state.failures
+        self._setting = setting
+        self._clock = setting.clock
+        self._limits = setting.limits
+        self._teller = teller
+        self._chain = chain
+        self._waits = [len(node.sources) for node in plan.nodes]
+        self._ready: deque[int] = deque()
+        self._held: deque[int] = deque()
+        self._tasks: dict[asyncio.Task[None], int] = {}
+        self._busy = 0  # tasks that take one of the places
+        self._wake = asyncio.Event()
+        self._host = NodeHost(teller, setting.preparer, chain, self._nest)
+        self._context = setting.context(interface_inputs, self._host)
+        self._network = StreamNetwork(self._waits_for, setting.limits.room)
+        self._gatherer = Gatherer(plan, self._network, setting.secrets)
+        self.outlets = Outlets(plan, self._network, self._gatherer, teller, nested=bool(teller.prefix))
+        self._performer = Performer(self._context, setting.limits.processes)
+        self._attempts = Attempts(self._state, teller)
+        self._streaming = Streaming(setting.clock, self._context, self._network, self._gatherer, self.outlets, teller, self._attempts)
+
+    def _nest(self, subflow: Subflow, inputs: Mapping[str, Any], prefix: str) -> "Run":
+        return Run(subflow.plan, inputs, self._setting, self._teller.inside(prefix), (*self._chain, subflow.reference))
+
+    def answer(self, node_id: str, value: Any) -> bool:
+        """Give a node the answer that it waits for; tells whether any such node waits."""
+        return self._host.answer(node_id, value)
+
+    # The whole of it
+
+    async def execute(self) -> ExecutionStatus:
+        """Run to the end; gives the final status. `outcome` then holds the workflow's own outputs, `failures` what went wrong."""
+        self._ready.extend(node.index for node in self.plan.nodes if not node.sources)
+        slice_end = self._clock() + SLICE_S
+        try:
+            while self._state.open and not self._state.stopping:
+                index = self._next()
+                if index is None:
+                    assert self._tasks, "open nodes, none ready and none at work: the plan's waits do not add up"
+                    self._wake.clear()
+                    await self._wake.wait()
+                    slice_end = self._clock() + SLICE_S
+                    continue
+                self._start(self.plan.nodes[index])
+                if self._clock() > slice_end:
+                    await asyncio.sleep(0)
+                    slice_end = self._clock() + SLICE_S
+        except asyncio.CancelledError:
+            self._state.stopping = True
+            raise
+        finally:
+            await self._end_tasks()
+            self.outlets.close()
+        if self._state.stopping:
+            self._teller.close()
+            return ExecutionStatus.INTERRUPTED
+        if self.plan.has_outputs:
+            self.outcome = self.outlets.outcome(lambda index: self._state.nodes[index] is NodeState.ERROR)
+            if not self.outlets.nested:
+                self._teller.outcome(self.outcome)
+        self._teller.close()
+        return ExecutionStatus.ERROR if self._state.failures else ExecutionStatus.COMPLETE
+
+    def _next(self) -> int | None:
+        if self._held and self._busy < self._limits.nodes:
+            return self._held.popleft()
+        return self._ready.popleft() if self._ready else None
+
+    def stop(self) -> None:
+        """Cancel what is at work and start nothing more; `execute` returns when it has all stopped."""
+        self._state.stopping = True
+        self._setting.cancelled.set()
+        self._wake.set()
+
+    async def _end_tasks(self) -> None:
+        for _ in range(_CANCEL_ROUNDS):
+            if not self._tasks:
+                return
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=_CANCEL_WAIT_S)
+        for index in self._tasks.values():
+            _log.error(
+                "a node ignores that it is cancelled and is left behind",
+                execution=self._setting.execution_id,
+                node=self.plan.nodes[index].id,
+            )
+
+    def status_of(self, index: int) -> NodeStatus:
+        """What became of a node so far."""
+        state = self._state.nodes[index]
+        output = None
+        if state in (NodeState.COMPLETE, NodeState.BYPASSED):
+            output = shown(self.plan.nodes[index], self._gatherer.outputs[index], streams=state is NodeState.BYPASSED)
+        return NodeStatus(state.value, self._teller.hidden(output), self._state.errors.get(index))
+
+    def trim(self, most: int) -> None:
+        """Keep no more of each output than so many bytes; for a run that has ended, from any thread."""
+        for index, output in enumerate(self._gatherer.outputs):
+            if output:
+                self._gatherer.outputs[index] = trimmed(output, most)
+        self.outcome = trimmed(self.outcome, most)
+
+    # Starting
+
+    def _start(self, node: PlanNode) -> None:
+        if self._state.nodes[node.index] is not NodeState.PENDING:
+            return
+        if self._gatherer.is_left_out(node):
+            self._leave_out(node, "depends on a way that is not taken")
+            return
+        if node.problem is not None:
+            self._fail(node, NodeFailure(node.problem))
+            return
+        kind = node.kind
+        if self._setting.preview and kind is not None and node.definition is not None and node.definition.is_preview_unsafe:
+            self._leave_out(node, "does not run in a preview")
+            return
+        if (kind is Kind.INLINE and node.policy is None) or kind is None:
+            self._start_inline(node, kind)
+        elif node.streamed_by:
+            self._spawn(node, takes_place=False)
+        elif self._busy >= self._limits.nodes:
+            self._held.append(node.index)
+            self._network.relieve()
+        else:
+            self._busy += 1
+            self._spawn(node, takes_place=True)
+
+    def _start_inline(self, node: PlanNode, kind: Kind | None) -> None:
+        inputs = self._gatherer.inputs(node)
+        if kind is None:
+            self._bypass(node, inputs)
+            return
+        if not self._complete_inputs(node, inputs):
+            return
+        self._state.nodes[node.index] = NodeState.EXECUTING
+        self._teller.executing(node)
+        if self._finish_from_memory(node, key := self._setting.cache.key_of(node, inputs)):
+            return
+        context = NodeContext(self._context, node.id, node.full_type, node.config)
+        try:
+            result = node.shape.mode.execute(inputs, context)  # type: ignore[misc]
+            if type(result) is not dict and inspect.isawaitable(result):
+                self._busy += 1
+                self._track(asyncio.ensure_future(self._finish_awaitable(node, result)), node, takes_place=True)
+                return
+            outputs = as_outputs(result)
+        except BaseException as error:
+            self._fail(node, error)
+        else:
+            self._finish(node, outputs, key)
+
+    def _spawn(self, node: PlanNode, *, takes_place: bool) -> None:
+        # What waits for its start may start once the task exists: whatever it sends before they read is kept for them.
+        task = asyncio.get_running_loop().create_task(self._work(node), name=f"node {node.id}")
+        self._track(task, node, takes_place=takes_place)
+
+    def _track(self, task: "asyncio.Task[None]", node: PlanNode, *, takes_place: bool) -> None:
+        self._tasks[task] = node.index
+
+        def done(task: "asyncio.Task[None]") -> None:
+            del self._tasks[task]
+            self._busy -= takes_place
+            if not task.cancelled():
+                task.exception()  # a node's failure is told already; asyncio would report it as forgotten
+            self._wake.set()
+
+        task.add_done_callback(done)
+
+    async def _work(self, node: PlanNode) -> None:
+        limiter = self._limits.by_type.get(node.full_type)
+        if limiter is not None and not node.bypassed:
+            async with limiter:
+                await self._execute(node)
+        else:
+            await self._execute(node)
+
+    async def _execute(self, node: PlanNode) -> None:
+        if self._state.nodes[node.index] is not NodeState.PENDING:
+            return  # skipped while it waited for its turn
+        inputs = self._gatherer.inputs(node)
+        key = None
+        try:
+            if node.bypassed:
+                await self._relay(node, inputs)
+                return
+            if not self._complete_inputs(node, inputs):
+                return
+            self._state.nodes[node.index] = NodeState.EXECUTING
+            self._teller.executing(node)
+            if node.kind is Kind.STREAM:
+                outputs = await self._stream(node, inputs)
+            else:
+                if self._finish_from_memory(node, key := self._setting.cache.key_of(node, inputs)):
+                    return
+                outputs = await self._attempts.at(node, lambda: self._performer.perform(node, inputs), lambda: not node.shape.stream_inputs)
+        except BaseException as error:
+            if self._state.stopping:
+                raise
+            self._fail(node, error)
+        else:
+            self._finish(node, outputs, key, cached=node.kind is Kind.STREAM and self._recorded(node) is not None)
+
+    async def _finish_awaitable(self, node: PlanNode, awaitable: Awaitable[Any]) -> None:
+        try:
+            outputs = as_outputs(await awaitable)
+        except BaseException as error:
+            if self._state.stopping:
+                raise
+            self._fail(node, error)
+        else:
+            self._finish(node, outputs)
+
+    def _complete_inputs(self, node: PlanNode, inputs: dict[str, Any]) -> bool:
+        for slot in node.required:
+            if slot not in inputs:
+                self._fail(node, NodeFailure(missing_input(slot, node), slot=slot))
+                return False
+        return True
+
+    def _finish_from_memory(self, node: PlanNode, key: bytes | None) -> bool:
+        outputs = self._setting.cache.get(key) if key is not None else None
+        if (recorded := self._recorded(node)) is not None:
+            outputs = Routed(recorded.outputs, recorded.not_taken) if recorded.not_taken else dict(recorded.outputs)
+        if outputs is None:
+            return False
+        self._finish(node, outputs, cached=True)
+        return True
+
+    def _recorded(self, node: PlanNode) -> Recorded | None:
+        recorded = self._setting.recorded
+        return recorded.get(self._teller.prefix + node.id) if recorded else None
+
+    # Streams
+
+    async def _stream(self, node: PlanNode, inputs: dict[str, Any]) -> dict[str, Any]:
+        self._released(node.after_start)
+        if (recorded := self._recorded(node)) is not None:
+            return await self._streaming.replay(node, recorded)
+        return await self._streaming.run(node, inputs)
+
+    def _waits_for(self, index: int) -> Iterable[int]:
+        """For the deadlock rule: whom a node that is not at work waits for."""
+        if index < 0 or self._state.nodes[index] is not NodeState.PENDING:
+            return ()
+        if index in self._held:
+            return self._tasks.values()
+        node, states = self.plan.nodes[index], self._state.nodes
+        return [
+            source
+            for source in node.sources
+            if states[source] is NodeState.PENDING or (states[source] is NodeState.EXECUTING and source not in node.streamed_by)
+        ]
+
+    # Bypassing
+
+    def _bypass(self, node: PlanNode, inputs: dict[str, Any]) -> None:
+        try:
+            assert node.definition is not None, "an unknown type is noted as a problem"
+            outputs = pseudo_outputs(node.definition, node.shape.mode, inputs)
+        except Exception as error:
+            self._fail(node, error)
+            return
+        self._gatherer.outputs[node.index] = outputs
+        self._state.end(node.index, NodeState.BYPASSED)
+        self._teller.bypassed(node, shown(node, outputs, streams=True))
+        self._end_bypass(node, outputs)
+
+    async def _relay(self, node: PlanNode, inputs: dict[str, Any]) -> None:
+        """A bypassed node with a stream going in: what fits goes out again, chunk by chunk."""
+        assert node.definition is not None, "an unknown type is noted as a problem"
+        outputs = pseudo_outputs(node.definition, node.shape.mode, inputs)
+        streams = {slot: value for slot, value in outputs.items() if isinstance(value, StreamReader)}
+        plain = {slot: value for slot, value in outputs.items() if slot not in streams}
+        self._gatherer.outputs[node.index] = plain
+        self._state.nodes[node.index] = NodeState.EXECUTING
+        self._teller.bypassed(node, shown(node, plain, streams=True))
+        self._streaming.lift(node, plain)
+        self._released(node.after_start)
+        await self._streaming.relay(node, streams)
+        self._state.end(node.index, NodeState.BYPASSED)
+        self._end_bypass(node, {})
+
+    def _end_bypass(self, node: PlanNode, outputs: dict[str, Any]) -> None:
+        self._streaming.lift(node, outputs)
+        self._streaming.end(node)
+        self.outlets.end(node)
+        self._released(node.after_finish)
+
+    # Ending
+
+    def _finish(self, node: PlanNode, outputs: dict[str, Any], key: bytes | None = None, *, cached: bool = False) -> None:
+        index = node.index
+        self._gatherer.outputs[index] = outputs
+        told, not_taken = shown(node, outputs), None
+        if type(outputs) is not dict and isinstance(outputs, Routed):
+            not_taken = outputs.not_taken
+            self._gatherer.turn_off(index, not_taken)
+        self._state.end(node.index, NodeState.COMPLETE)
+        if key is not None and not cached:
+            self._setting.cache.put(key, outputs)
+        self._teller.complete(node, told, not_taken, cached=cached)
+        if node.shape.stream_outputs or node.shape.stream_inputs or index in self.outlets:
+            self._streaming.lift(node, outputs)
+            self._streaming.end(node)
+            self.outlets.end(node)
+        self._released(node.after_finish)
+
+    def _released(self, followers: Iterable[int]) -> None:
+        waits = self._waits
+        for index in followers:
+            waits[index] -= 1
+            if not waits[index]:
+                self._ready.append(index)
+        self._wake.set()
+
+    def _leave_out(self, node: PlanNode, reason: str) -> None:
+        """A node that is not to run, which is no failure; what only depends on it is left out as well when its turn comes."""
+        self._gatherer.turn_off(node.index, None)
+        self._state.end(node.index, NodeState.SKIPPED)
+        self._teller.skipped(node, reason)
+        self._network.end(node.index)
+        self._network.leave(node.index)
+        self._released(node.after_start)
+        self._released(node.after_finish)
+
+    def _fail(self, node: PlanNode, error: BaseException) -> None:
+        if not isinstance(error, NodeFailure):
+            self._teller.log_failure(self._setting.execution_id, node, error)
+        details = self._teller.hidden(details_of(node, error))
+        began = self._state.nodes[node.index] is NodeState.EXECUTING
+        self._state.errors[node.index] = details
+        self._gatherer.outputs[node.index] = {}  # a bypassed node has had some before its stream broke
+        self._state.failures.append(details)
+        self._state.end(node.index, NodeState.ERROR)
+        self._teller.error(node, details)
+        self._streaming.end(node, details["message"])
+        if began:
+            self.outlets.end(node)
+        self._skip_below(node)
+        self._wake.set()
+
+    def _skip_below(self, failed: PlanNode) -> None:
+        """What depends on a failed node and has not started never does."""
+        reason = f"depends on node {failed.id}, which failed"
+        # Who only waited for its start is reading already, or as good as: it gets the failure from the stream.
+        waiting = [*(index for index in failed.after_start if self._waits[index]), *failed.after_finish]
+        while waiting:
+            node = self.plan.nodes[waiting.pop()]
+            if self._state.nodes[node.index] is NodeState.PENDING:
+                self._state.end(node.index, NodeState.SKIPPED)
+                self._teller.skipped(node, reason)
+                self._network.leave(node.index)
+                waiting += [*node.after_start, *node.after_finish]

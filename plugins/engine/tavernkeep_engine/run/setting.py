@@ -1,0 +1,66 @@
+"""What the runs of one execution share: the submitted one, and all that are nested in it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+import attrs
+
+from tavernkeep.contracts.auth import UserContext
+from tavernkeep.contracts.execution import Recorded
+from tavernkeep.contracts.running import ExecutionContext, Host
+from tavernkeep.contracts.services import Services
+from tavernkeep_engine.plan.prepare import Preparer
+from tavernkeep_engine.run.cache import OutputCache
+
+
+@attrs.frozen
+class Limits:
+    """What bounds a run.
+
+    Attributes:
+        nodes: How many nodes of one run may be at work at once, apart from those in line.
+        room: How many chunks a stream holds unread before its producer waits.
+        by_type: Shared by all executions: how many of a type may run at once.
+        processes: Shared by all executions: how many may compute in processes of their own at once.
+    """
+
+    nodes: int = 64
+    room: int = 64
+    by_type: Mapping[str, asyncio.Semaphore] = attrs.field(factory=dict)
+    processes: anyio.CapacityLimiter = attrs.field(factory=lambda: anyio.CapacityLimiter(2))
+
+
+@attrs.frozen(eq=False)
+class Setting:
+    """What an execution is given from outside.
+
+    Attributes:
+        metadata: What the client sent along.
+        clock: Seconds, monotonic; only for taking turns on the event loop.
+        preview: What must not run in a preview is skipped.
+        recorded: What nodes gave that need not run again, by id, with that of the groups around them.
+        secrets: Strings that must not leave the engine in any message.
+        cancelled: Set when the execution is to end.
+    """
+
+    execution_id: str
+    user: UserContext
+    services: Services
+    metadata: Mapping[str, Any]
+    clock: Callable[[], float]
+    limits: Limits
+    preparer: Preparer
+    cache: OutputCache
+    preview: bool = False
+    recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
+    secrets: set[str] = attrs.field(factory=set, repr=False)
+    cancelled: threading.Event = attrs.field(factory=threading.Event, repr=False)
+
+    def context(self, interface_inputs: Mapping[str, Any], host: Host) -> ExecutionContext:
+        """What the nodes of one run are handed."""
+        return ExecutionContext(
+            self.execution_id, self.user, self.services, self.metadata, interface_inputs, host, self.secrets, self.cancelled
+        )

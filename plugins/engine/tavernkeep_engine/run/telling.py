@@ -1,0 +1,129 @@
+"""What viewers are told of a run."""
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import structlog
+
+from tavernkeep.contracts import events
+from tavernkeep.contracts.running import Chunk
+from tavernkeep.logs import HIDDEN, hide
+from tavernkeep_engine.plan.types import InterfaceOutput, PlanNode
+
+_log = structlog.get_logger(__name__)
+
+STREAM_ENDED: Final = {"type": "finish_reason_chunk", "content": "Stream ended"}
+
+Emit = Callable[[str, dict[str, Any]], None]
+
+
+class Teller:
+    """Makes the events of one run, without any secret.
+
+    Args:
+        emit: Called with each event's type and payload, in order.
+        secrets: What must be in no message; may grow.
+        prefix: What the ids of the run's nodes begin with in messages; not empty where it runs on behalf of a node.
+    """
+
+    def __init__(self, emit: Emit, secrets: set[str], prefix: str = "") -> None:
+        self.prefix = prefix
+        self._emit = emit
+        self._secrets = secrets
+        self._closed = False
+
+    def inside(self, prefix: str) -> "Teller":
+        """Of a run on behalf of a node of this one."""
+        return Teller(self.tell, self._secrets, self.prefix + prefix)
+
+    def close(self) -> None:
+        """The run has ended: a node that was left behind tells nothing more."""
+        self._closed = True
+
+    def tell(self, type_: str, payload: dict[str, Any]) -> None:
+        """Tell of anything."""
+        if not self._closed:
+            if self._secrets:
+                payload = hide(payload, self._secrets)
+            self._emit(type_, payload)
+
+    def executing(self, node: PlanNode) -> None:
+        """A node has started."""
+        self.tell(events.NODE_EXECUTING, {"nodeId": self.prefix + node.id})
+
+    def progress(self, node_id: str, value: float, max_: float) -> None:
+        """How far a node is."""
+        self.tell(events.NODE_PROGRESS, {"nodeId": self.prefix + node_id, "value": value, "max": max_})
+
+    def waiting(self, node_id: str, question: Mapping[str, Any]) -> None:
+        """A node asks a person."""
+        self.tell(events.NODE_WAITING, {**question, "nodeId": self.prefix + node_id})
+
+    def chunk(self, node: PlanNode, chunk: Chunk, wire: dict[str, Any]) -> None:
+        """A node gave a chunk."""
+        self.tell(events.NODE_YIELD, {"sourceNodeId": self.prefix + node.id, "yieldedContent": wire, "isLastChunk": chunk.is_last})
+
+    def interface_chunk(self, output: InterfaceOutput, wire: dict[str, Any], *, last: bool) -> None:
+        """A streamed output of the workflow gave a chunk."""
+        payload: dict[str, Any] = {"interfaceOutputKey": output.key}
+        if output.display_name is not None:
+            payload["interfaceOutputDisplayName"] = output.display_name
+        self.tell(events.INTERFACE_YIELD, payload | {"yieldedContent": wire, "isLastChunk": last})
+
+    def complete(self, node: PlanNode, outputs: Mapping[str, Any], not_taken: frozenset[str] | None, *, cached: bool) -> None:
+        """A node has completed; a client closes its view of one that streams nothing."""
+        payload: dict[str, Any] = {"nodeId": self.prefix + node.id, "output": outputs}
+        if not_taken is not None:
+            payload["notTaken"] = sorted(not_taken)
+        if cached:
+            payload["cached"] = True
+        self.tell(events.NODE_COMPLETE, payload)
+        if not node.shape.stream_outputs:
+            self.tell(events.NODE_YIELD, {"sourceNodeId": self.prefix + node.id, "yieldedContent": STREAM_ENDED, "isLastChunk": True})
+
+    def outcome(self, outputs: Mapping[str, Any]) -> None:
+        """The workflow's own outputs."""
+        self.tell(events.NODE_COMPLETE, {"nodeId": events.INTERFACE_OUTPUTS, "output": outputs})
+
+    def bypassed(self, node: PlanNode, outputs: Mapping[str, Any]) -> None:
+        """A node was bypassed, and gives this instead of its outputs."""
+        self.tell(events.NODE_BYPASSED, {"nodeId": self.prefix + node.id, "pseudoOutputs": outputs})
+
+    def skipped(self, node: PlanNode, reason: str) -> None:
+        """A node does not run."""
+        self.tell(events.NODE_SKIPPED, {"nodeId": self.prefix + node.id, "reason": reason})
+
+    def retrying(self, node: PlanNode, details: dict[str, Any], attempt: int, attempts: int, wait_s: float) -> None:
+        """An attempt failed, and another is to follow."""
+        node_id = self.prefix + node.id
+        told = {"nodeId": node_id, "attempt": attempt, "attempts": attempts, "waitS": wait_s, "errorDetails": self._own(details, node_id)}
+        self.tell(events.NODE_RETRYING, told)
+
+    def error(self, node: PlanNode, details: dict[str, Any]) -> None:
+        """A node has failed."""
+        node_id = self.prefix + node.id
+        self.tell(events.NODE_ERROR, {"nodeId": node_id, "errorDetails": self._own(details, node_id)})
+
+    def _own(self, details: dict[str, Any], node_id: str) -> dict[str, Any]:
+        return {**details, "nodeId": node_id} if self.prefix else details
+
+    def hidden(self, value: Any) -> Any:
+        """A value without secrets."""
+        return hide(value, self._secrets)
+
+    def log_failure(self, execution_id: str, node: PlanNode, error: BaseException) -> None:
+        """Note the whole trace, which viewers are not shown."""
+        trace = self.hidden("".join(traceback.format_exception(error)))
+        _log.info("node failed", execution=execution_id, node=node.id, node_type=node.full_type, exception=trace)
+
+
+def shown(node: PlanNode, outputs: dict[str, Any], *, streams: bool = False) -> dict[str, Any]:
+    """Outputs as viewers may see them: secret ones hidden, streams left out unless a bypassed node has a plain value there."""
+    if not node.shape.secret_outputs and (streams or not node.shape.stream_outputs):
+        return outputs
+    return {
+        slot: HIDDEN if slot in node.shape.secret_outputs else value
+        for slot, value in outputs.items()
+        if streams or slot not in node.shape.stream_outputs
+    }
