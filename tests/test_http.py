@@ -51,7 +51,12 @@ async def test_the_openapi_document_describes_every_route(server: Server) -> Non
     document = (await server.http.get("/api/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
     prompt = document["paths"]["/api/prompt"]["post"]
-    assert prompt["x-scope"] == "workflow:execute"
+    assert (prompt["x-scope"], "x-resource" in prompt) == ("workflow:execute", False)
+    assert document["paths"]["/api/chat/sessions"]["post"]["x-resource"] == ["projectId"]
+    assert document["paths"]["/api/projects/{project_id}/workflows/{workflow_id}/run"]["post"]["x-resource"] == [
+        "project_id",
+        "workflow_id",
+    ]
     assert {"200", "401", "403", "413", "415", "422", "503"} <= set(prompt["responses"])
     assert prompt["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/WorkflowPayload")
     page = await server.http.get("/docs")

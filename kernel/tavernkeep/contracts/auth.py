@@ -32,20 +32,37 @@ class UserContext:
     credential: str = ""
     valid_until: float | None = None
 
-    def may(self, scope: str, resource: str | None = None) -> bool:
-        """Whether the caller has a scope, or has it for one resource (as `project:read:ID`).
+    def may(self, scope: str, *resource: str) -> bool:
+        """Whether the caller has a scope, or has it for one resource.
 
         Scopes that end with `admin` are for administrators alone.
+
+        Args:
+            scope: `AREA:ACTION`, as `project:read`.
+            resource: What it is for: an id, after the ids of what that is in, outermost first. `project:read:inn` is for the project `inn`;
+                `workflow:execute:inn/w1` for the workflow `w1` of that project, `workflow:execute:w1` for `w1` in whichever it stands.
         """
         if scope.rpartition(":")[2] == "admin" and not self.is_admin:
             return False
-        return _within(self.role, scope, None) and _within(self.scopes, scope, resource)
+        if not _holds(self.role, scope):
+            return False
+        return _holds(self.scopes, scope) or any(f"{scope}:{'/'.join(resource[n:])}" in self.scopes for n in range(len(resource)))
+
+    def may_for_some(self, scope: str) -> bool:
+        """Whether the caller has a scope for something at least: what it is for decides then."""
+        return self.may(scope) or (_holds(self.role, scope) and any(held.startswith(f"{scope}:") for held in self.scopes))
+
+    def may_give(self, scope: str) -> bool:
+        """Whether the caller may hand a scope on, whole or for one resource, to a key."""
+        if scope == "*":
+            return "*" in self.scopes  # whatever the user may: it is looked up when the key is used
+        area, _, rest = scope.partition(":")
+        action, _, resource = rest.partition(":")
+        return self.may(f"{area}:{action}", *(resource.split("/") if resource else ()))
 
 
-def _within(scopes: frozenset[str], scope: str, resource: str | None) -> bool:
-    if "*" in scopes or scope in scopes or f"*:{scope.rpartition(':')[2]}" in scopes:
-        return True
-    return resource is not None and f"{scope}:{resource}" in scopes
+def _holds(scopes: frozenset[str], scope: str) -> bool:
+    return "*" in scopes or scope in scopes or f"*:{scope.rpartition(':')[2]}" in scopes
 
 
 @attrs.define(eq=False)

@@ -9,17 +9,25 @@ A handler is a plain async function. Its parameters say what it wants:
 - `request`: the whole `Request`, for what the above cannot say.
 
 It returns a value (sent as JSON), a `Response`, or nothing (204), or raises `ApiError`.
+
+What the caller must have is a scope, `AREA:ACTION`; a plugin keeps those of its own things as constants in its contracts. With `resource` a
+declaration also says what a call is about, by naming something that the handler takes: then a key for that one thing is enough. Only what
+the handler is given counts: neither a query that it does not read nor a header opens anything.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import inspect
+import typing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
 from tavernkeep.contracts.auth import UserContext
 
 Handler = Callable[..., Awaitable[Any]]
+
+RESERVED: Final = ("body", "query", "user", "request")  # parameters that are no part of the path
 
 
 class ApiError(Exception):
@@ -48,14 +56,51 @@ class ApiError(Exception):
 
 
 @attrs.frozen
+class Source:
+    """Where, among what a handler takes, an id is.
+
+    Attributes:
+        parameter: A parameter of the handler.
+        field: The field of the parameter's attrs class; the parameter is the id itself when empty.
+    """
+
+    parameter: str
+    field: str = ""
+
+    def of(self, arguments: Mapping[str, Any]) -> str | None:
+        """The id in a call; `None` where it was left out."""
+        value = arguments[self.parameter]
+        found = getattr(value, self.field) if self.field else value
+        return None if found is None else str(found)
+
+
+def _names(resource: str | Iterable[str]) -> tuple[str, ...]:
+    return (resource,) if isinstance(resource, str) else tuple(resource)
+
+
+def _sources(what: str, resource: tuple[str, ...], takes: Mapping[str, Any]) -> tuple[Source, ...]:
+    found = []
+    for name in resource:
+        places = [Source(name)] if name in takes and name not in RESERVED else []
+        places += [Source(parameter, name) for parameter, type_ in takes.items() if attrs.has(type_) and name in attrs.fields_dict(type_)]
+        if len(places) != 1:
+            raise ValueError(
+                f"{what}: the resource {name!r} must be one thing that the handler takes, and is {len(places) or 'none'} of them"
+            )
+        found += places
+    return tuple(found)
+
+
+@attrs.frozen
 class Route:
     """One thing that the HTTP surface can do.
 
     Attributes:
         method: `GET`, `POST`, `PUT` or `DELETE`.
         path: With its parameters in braces: `/api/prompt/{prompt_id}`; `{rest:path}` takes slashes as well.
-        scope: What the caller must have. A route without one must say `public=True`. Where a parameter is named after it (for
-            `project:read` it is `project_id` in the path, or `projectId` in the query), a finer scope is enough: `project:read:inn`.
+        scope: What the caller must have. A route without one must say `public=True`.
+        resource: What a call is about, outermost first: names of path parameters of the handler, or of fields of its `query` or `body`. A
+            scope for that alone is enough then: `project:read:inn` where `project_id` is `inn`. Without it only the whole scope is.
         status: Of an answer that is not an error.
         errors: The statuses of its errors, and when they come; for the documentation.
         summary: One line for the documentation; the first line of the handler's docstring when empty.
@@ -78,10 +123,34 @@ class Route:
     max_body: int | None = None
     content: str = ""
     answers: Any = None
+    resource: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if (self.scope is None) != self.public:
-            raise ValueError(f"{self.method} {self.path}: give it a scope, or public=True, and not both")
+            raise ValueError(f"{self}: give it a scope, or public=True, and not both")
+        if self.resource and self.public:
+            raise ValueError(f"{self}: a public route is open whatever it is about; leave its resource out")
+        self.sources()
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def path_parameters(self) -> tuple[str, ...]:
+        """The names in braces."""
+        return tuple(part.strip("{}").partition(":")[0] for part in self.path.split("/") if part.startswith("{"))
+
+    def sources(self) -> tuple[Source, ...]:
+        """Where the parts of the resource are.
+
+        Raises:
+            ValueError: One of them names nothing that the handler takes, or two things.
+        """
+        if not self.resource:
+            return ()
+        given = inspect.signature(self.handler).parameters
+        hints = typing.get_type_hints(self.handler)
+        takes = {name: hints.get(name, Any) for name in (*self.path_parameters(), "query", "body") if name in given}
+        return _sources(str(self), self.resource, takes)
 
 
 @attrs.frozen
@@ -189,9 +258,24 @@ class WebSocketMessage:
         handler: `await handler(payload, client)`; what it raises as `ApiError` or `Invalid` is answered with an `error` message.
         payload_type: What the payload is made into before the handler gets it.
         scope: What the client must have.
+        resource: What a message is about, as for a `Route`: names of fields of `payload_type`.
     """
 
     type: str
     handler: Callable[[Any, Client], Awaitable[None]]
     payload_type: Any = Any
     scope: str | None = None
+    resource: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.resource and self.scope is None:
+            raise ValueError(f"{self.type}: a resource without a scope restricts nothing")
+        self.sources()
+
+    def sources(self) -> tuple[Source, ...]:
+        """Where the parts of the resource are.
+
+        Raises:
+            ValueError: One of them names nothing that the payload has.
+        """
+        return _sources(self.type, self.resource, {"payload": self.payload_type})

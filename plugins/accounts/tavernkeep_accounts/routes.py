@@ -169,7 +169,7 @@ class AccountRoutes:
     async def make_key(self, body: NewKey, user: UserContext) -> MadeKey:
         """Make an API key; its secret is shown this once."""
         scopes = sorted(user.scopes) if body.scopes is None else body.scopes
-        if beyond := [scope for scope in scopes if not _may_give(user, scope)]:
+        if beyond := [scope for scope in scopes if not user.may_give(scope)]:
             raise ApiError(403, f"You cannot give a scope that you do not have: {beyond[0]}.")
         made = await self.accounts.make_key(user.uid, body.name, scopes, expiry(body.expires_at))
         self._note("key.created", user, made["id"], scopes=scopes)
@@ -228,13 +228,6 @@ class AccountRoutes:
             if other != ending:
                 (self.avatars / f"{uid}.{other}").unlink(missing_ok=True)
         return f"/avatars/{target.name}"
-
-
-def _may_give(user: UserContext, scope: str) -> bool:
-    if scope == "*":
-        return "*" in user.scopes  # whatever the user may: it is looked up when the key is used
-    general, _, resource = scope.rpartition(":")
-    return user.may(scope) or (":" in general and user.may(general, resource))
 
 
 def expiry(text: str | None) -> datetime | None:

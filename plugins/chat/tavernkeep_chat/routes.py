@@ -166,18 +166,18 @@ class ChatRoutes:
         sessions, one = "/api/chat/sessions", "/api/chat/sessions/{session_id}"
         chat = "/api/chat/{session_id}"
         return [
-            Route("GET", sessions, self.sessions, READ, errors=gone),
-            Route("POST", sessions, self.create, WRITE, status=201, errors=gone),
-            Route("POST", f"{sessions}/import", self.take_in, WRITE, status=201, errors=gone),
-            Route("DELETE", one, self.delete, WRITE, errors=gone),
-            Route("PUT", one + "/metadata", self.update, WRITE, errors=gone),
-            Route("POST", one + "/export", self.give_out, READ, errors=gone),
-            Route("GET", chat + "/tree", self.tree, READ, errors=gone),
-            Route("POST", chat + "/message", self.add, WRITE, status=201, errors=stale),
-            Route("PUT", chat + "/tree/edit", self.edit, WRITE, errors=stale),
-            Route("PUT", chat + "/node/{node_id}/state", self.change, WRITE, errors=stale),
-            Route("PUT", chat + "/active_leaf", self.activate, WRITE, errors=stale),
-            Route("GET", chat + "/assets", self.assets, READ, errors=gone),
+            Route("GET", sessions, self.sessions, READ, errors=gone, resource="project_id"),
+            Route("POST", sessions, self.create, WRITE, status=201, errors=gone, resource="project_id"),
+            Route("POST", f"{sessions}/import", self.take_in, WRITE, status=201, errors=gone, resource="project_id"),
+            Route("DELETE", one, self.delete, WRITE, errors=gone, resource="project_id"),
+            Route("PUT", one + "/metadata", self.update, WRITE, errors=gone, resource="project_id"),
+            Route("POST", one + "/export", self.give_out, READ, errors=gone, resource="project_id"),
+            Route("GET", chat + "/tree", self.tree, READ, errors=gone, resource="project_id"),
+            Route("POST", chat + "/message", self.add, WRITE, status=201, errors=stale, resource="project_id"),
+            Route("PUT", chat + "/tree/edit", self.edit, WRITE, errors=stale, resource="project_id"),
+            Route("PUT", chat + "/node/{node_id}/state", self.change, WRITE, errors=stale, resource="project_id"),
+            Route("PUT", chat + "/active_leaf", self.activate, WRITE, errors=stale, resource="project_id"),
+            Route("GET", chat + "/assets", self.assets, READ, errors=gone, resource="project_id"),
             Route(
                 "POST",
                 chat + "/assets",
@@ -187,8 +187,9 @@ class ChatRoutes:
                 errors=gone | {413: "The file is too large."},
                 max_body=_MAX_ASSET + 1024 * 1024,
                 content="multipart/form-data",
+                resource="project_id",
             ),
-            Route("GET", chat + "/assets/{name}", self.asset, READ, errors=gone),
+            Route("GET", chat + "/assets/{name}", self.asset, READ, errors=gone, resource="project_id"),
         ]
 
     async def sessions(self, query: ProjectQuery, user: UserContext) -> list[Session]:

@@ -89,13 +89,15 @@ class PanelRoutes:
         own = panels + "/{panel_id}/fs/{path:path}"
         return [
             Route("GET", "/api/panels/templates", self.templates, READ, answers=list[PanelShown]),
-            Route("GET", panels, self.panels, READ, answers=list[PanelShown], errors=gone),
-            Route("POST", panels, self.create, WRITE, answers=PanelShown, status=201, errors=gone | taken),
-            Route("GET", panels + "/{panel_id}", self.panel, READ, answers=PanelShown, errors=gone),
-            Route("GET", panels + "/{panel_id}/fs", self.read_root, READ, errors=gone),
-            Route("GET", own, self.read, READ, errors=gone),
-            Route("POST", own, self.write, WRITE, status=201, errors=gone | taken, content="application/octet-stream"),
-            Route("DELETE", own, self.delete, WRITE, errors=gone | taken),
+            Route("GET", panels, self.panels, READ, answers=list[PanelShown], errors=gone, resource="project_id"),
+            Route("POST", panels, self.create, WRITE, answers=PanelShown, status=201, errors=gone | taken, resource="project_id"),
+            Route("GET", panels + "/{panel_id}", self.panel, READ, answers=PanelShown, errors=gone, resource="project_id"),
+            Route("GET", panels + "/{panel_id}/fs", self.read_root, READ, errors=gone, resource="project_id"),
+            Route("GET", own, self.read, READ, errors=gone, resource="project_id"),
+            Route(
+                "POST", own, self.write, WRITE, status=201, errors=gone | taken, content="application/octet-stream", resource="project_id"
+            ),
+            Route("DELETE", own, self.delete, WRITE, errors=gone | taken, resource="project_id"),
         ]
 
     async def templates(self, user: UserContext) -> list[dict[str, Any]]:

@@ -120,9 +120,9 @@ class ShareRoutes:
         """The routes."""
         path, gone = "/api/projects/{project_id}/shares", {404: "There is no such project, or no such user.", 400: "The id is no safe one."}
         return [
-            Route("GET", path, self.listed, "project:share", errors=gone),
-            Route("PUT", path, self.share, "project:share", errors=gone),
-            Route("DELETE", path, self.withdraw, "project:share", errors=gone),
+            Route("GET", path, self.listed, "project:share", resource="project_id", errors=gone),
+            Route("PUT", path, self.share, "project:share", resource="project_id", errors=gone),
+            Route("DELETE", path, self.withdraw, "project:share", resource="project_id", errors=gone),
         ]
 
     async def listed(self, project_id: str, user: UserContext) -> ShareList:

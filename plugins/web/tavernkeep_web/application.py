@@ -20,7 +20,8 @@ from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import KEY_PREFIX, AuthError, AuthProvider, RequestLimiter, UserContext
 from tavernkeep.contracts.http import ApiError, FileResponse, Request, Response, Route
 from tavernkeep.ids import nanoid
-from tavernkeep.wire import Invalid, camel, dumps, unstructure
+from tavernkeep.wire import Invalid, dumps, unstructure
+from tavernkeep_web.authority import Authority
 from tavernkeep_web.binding import Binding
 from tavernkeep_web.bodies import meter_of, parts_of
 from tavernkeep_web.config import WebConfig
@@ -94,22 +95,19 @@ class _Rest(PathConverter):
 
 def _view(app: App, route: Route, binding: Binding, proxies: frozenset[str]) -> Any:
     limiter = app.services.find(RequestLimiter)
+    authority = Authority(route.scope, sources=route.sources())
 
     async def view(**path: str) -> QuartResponse:
         user = None if route.own_login else await _authenticate(app)
         client, secure = _origin(proxies)
         if limiter is not None and (wait_s := limiter.wait_s(user, client)):
             raise ApiError(429, "Too many requests; slow down.", headers={"Retry-After": str(math.ceil(wait_s))})
-        if route.scope is not None:
-            if user is None:
-                raise ApiError(401, "Log in first.")
-            parameter = f"{route.scope.partition(':')[0]}_id"
-            if not user.may(route.scope, path.get(parameter, request.args.get(camel(parameter)))):
-                raise ApiError(403, f"You need the scope {route.scope} for this.")
+        authority.admit(user)
         if route.max_body is not None:
             request.max_content_length = route.max_body
-        result = await binding.call(path, _request(client, secure), user)
-        return await _response(result, route.status)
+        arguments = await binding.arguments(path, _request(client, secure), user)
+        authority.check(user, arguments)
+        return await _response(await route.handler(**arguments), route.status)
 
     return view
 

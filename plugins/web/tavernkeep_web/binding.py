@@ -2,16 +2,14 @@
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
 from tavernkeep.contracts.auth import UserContext
-from tavernkeep.contracts.http import ApiError, Request, Route
+from tavernkeep.contracts.http import RESERVED, ApiError, Request, Route
 from tavernkeep.wire import Invalid, Problem, loads, structure, wire_name
-
-_RESERVED: Final = ("body", "query", "user", "request")
 
 
 @attrs.frozen
@@ -25,7 +23,6 @@ class Binding:
         returns: The annotated type of the answer.
     """
 
-    handler: Callable[..., Awaitable[Any]]
     path: tuple[str, ...]
     body: Any
     query: type | None
@@ -42,13 +39,12 @@ class Binding:
         """
         hints = typing.get_type_hints(route.handler)
         names = list(inspect.signature(route.handler).parameters)
-        in_path = tuple(part.strip("{}").partition(":")[0] for part in route.path.split("/") if part.startswith("{"))
-        stray = [name for name in names if name not in in_path and name not in _RESERVED]
+        in_path = route.path_parameters()
+        stray = [name for name in names if name not in in_path and name not in RESERVED]
         stray += [name for name in in_path if name not in names]
         if stray:
-            raise TypeError(f"{route.method} {route.path}: parameters of path and handler differ in {', '.join(stray)}")
+            raise TypeError(f"{route}: parameters of path and handler differ in {', '.join(stray)}")
         return cls(
-            handler=route.handler,
             path=in_path,
             body=hints.get("body", Any) if "body" in names else None,
             query=hints["query"] if "query" in names else None,
@@ -57,8 +53,8 @@ class Binding:
             returns=hints.get("return", Any),
         )
 
-    async def call(self, path: Mapping[str, str], request: Request, user: UserContext | None) -> Any:
-        """Call the handler.
+    async def arguments(self, path: Mapping[str, str], request: Request, user: UserContext | None) -> dict[str, Any]:
+        """What the handler is to be called with.
 
         Raises:
             Invalid: The body or the query does not fit; with every problem.
@@ -73,7 +69,7 @@ class Binding:
             arguments["user"] = user
         if self.wants_request:
             arguments["request"] = request
-        return await self.handler(**arguments)
+        return arguments
 
     async def _body(self, request: Request) -> Any:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from tavernkeep.contracts.http import FileResponse, Response, Route
+from tavernkeep.contracts.http import FileResponse, Response, Route, Source
 from tavernkeep.schema import Schema, SchemaBuilder, first_line
 from tavernkeep.wire import wire_name
 from tavernkeep_web.binding import Binding
@@ -91,7 +91,13 @@ def _operation(plugin: str, route: Route, binding: Binding, builder: SchemaBuild
     if route.scope is not None:
         operation["security"] = [{"key": []}, {"session": []}] if has_login else [{}, {"key": []}]
         operation["x-scope"] = route.scope
+    if route.resource:
+        operation["x-resource"] = [_wire_name(source, binding) for source in route.sources()]
     return operation
+
+
+def _wire_name(source: Source, binding: Binding) -> str:
+    return wire_name(attrs.fields_dict(getattr(binding, source.parameter))[source.field]) if source.field else source.parameter
 
 
 def _responses(route: Route, binding: Binding, builder: SchemaBuilder) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tavernkeep.contracts.events import STATUS_UPDATE, Event
 from tavernkeep.contracts.execution import ExecutionStatus
 from tavernkeep.contracts.http import ApiError, WebSocketMessage
 from tavernkeep.wire import Invalid, describe, dumps, loads, structure, unstructure
+from tavernkeep_web.authority import Authority
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.gate import Denied, Gate
 from tavernkeep_web.outbox import Outbox
@@ -227,10 +228,11 @@ class _Connection:
         await self._dispatch(known, message.get("payload"))
 
     async def _dispatch(self, message: WebSocketMessage, payload: Any) -> None:
-        if message.scope is not None and not self.user.may(message.scope):
-            raise ApiError(403, f"You need the scope {message.scope} for {message.type}.")
+        authority = Authority(message.scope, message.type, message.sources())
+        authority.admit(self.user)
         if message.payload_type is not Any:
             payload = structure(payload, message.payload_type, "payload")
+        authority.check(self.user, {"payload": payload})
         await message.handler(payload, self)
 
     def _on_event(self, event: Event) -> None:
