@@ -14,7 +14,8 @@ import click
 from tavernkeep import hookspecs
 from tavernkeep.app import Application
 from tavernkeep.cli import program
-from tavernkeep.config import CORE_SECTIONS, ConfigSource
+from tavernkeep.config import ConfigSource
+from tavernkeep.config.sections import CORE_SECTIONS
 from tavernkeep.contracts.nodes import NodeDefinition, Slots
 from tavernkeep.schema import attribute_docs, first_line
 from tavernkeep.wire import unstructure, wire_name
@@ -45,9 +46,12 @@ def _hooks() -> str:
 def _configuration(app: Application) -> str:
     lines = ["# Configuration", "", "Every key of `config.json` with its default. Each can be set by the variable beside it;", ""]
     lines += ["a secret one also from a file that the variable with `_FILE` at its end names.", ""]
-    for path, class_ in sorted({**CORE_SECTIONS, **app.sections}.items()):
-        lines += [f"## {path}", "", first_line(class_), "", "| key | default | variable | meaning |", "|---|---|---|---|"]
-        for key, default, meaning in _keys(class_, path):
+    shared: defaultdict[str, list[type]] = defaultdict(list)
+    for section in (*CORE_SECTIONS, *app.sections):
+        shared[section.path].append(section.type)
+    for path, classes in sorted(shared.items()):
+        lines += [f"## {path}", "", " ".join(map(first_line, classes)), "", "| key | default | variable | meaning |", "|---|---|---|---|"]
+        for key, default, meaning in (row for class_ in classes for row in _keys(class_, path)):
             variable = "TAVERNKEEP_" + "__".join(_upper(part) for part in key.split("."))
             lines.append(f"| `{key}` | `{default}` | `{variable}` | {meaning} |")
         lines.append("")

@@ -7,7 +7,7 @@ import re
 import pytest
 from tortoise.models import Model
 
-from tavernkeep.config import PluginsConfig
+from tavernkeep.config.sections import PluginsConfig
 from tavernkeep.contracts.storage import ModelSet
 from tavernkeep.plugins.discovery import Plugins
 

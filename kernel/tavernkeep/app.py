@@ -1,7 +1,7 @@
 """The application: loads the configuration and the plugins, brings them up in order, and takes them down again."""
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +9,8 @@ import attrs
 import filelock
 import structlog
 
-from tavernkeep.config import Config, ConfigSection, ConfigSource, ExecutionConfig, PluginsConfig, StartError, StorageConfig
+from tavernkeep.config import Config, ConfigSection, ConfigSource, StartError
+from tavernkeep.config.sections import ExecutionConfig, PluginsConfig, StorageConfig
 from tavernkeep.contracts.auth import AuthProvider, Revocations
 from tavernkeep.contracts.authoring import Node
 from tavernkeep.contracts.events import EventBus
@@ -32,7 +33,7 @@ class Application:
     """The `App` of the plugins, and how it is started and stopped.
 
     Attributes:
-        sections: The configuration sections of the plugins, by path.
+        sections: The configuration sections of the plugins.
         routes: What the HTTP surface can do, each with the name of its plugin.
         messages: What clients may send over the WebSocket, by type.
         restart: Begins the server anew, where whoever runs it can.
@@ -42,7 +43,7 @@ class Application:
 
     config: Config
     plugins: Plugins
-    sections: Mapping[str, type]
+    sections: Sequence[ConfigSection]
     services: Services = attrs.field(factory=Services)
     events: EventBus = attrs.field(factory=EventBus)
     revocations: Revocations = attrs.field(factory=Revocations)
@@ -64,9 +65,9 @@ class Application:
             StartError: The configuration is wrong, or a plugin that it requires is not there.
         """
         plugins = Plugins.discover(source.early("plugins", PluginsConfig), source.plugin_folders())
-        sections: dict[str, type] = {}
+        sections: list[ConfigSection] = []
         for _, registered in plugins.collect("register_config", ConfigSection):
-            sections.update((section.path, section.type) for section in registered)
+            sections += registered
         config = source.resolve(sections)
         for warning in config.warnings:
             _log.warning("configuration", file=str(config.file), problem=str(warning))

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from tavernkeep.app import Application, config_source
-from tavernkeep.config import LoggingConfig, StartError
+from tavernkeep.config.sections import LoggingConfig, StartError
 from tavernkeep.logs import configure_logging
 
 _log = structlog.get_logger(__name__)

@@ -12,7 +12,8 @@ import click
 
 from tavernkeep.app import Application
 from tavernkeep.asgi import load
-from tavernkeep.config import ConfigError, StartError, config_schema
+from tavernkeep.config import ConfigError, StartError
+from tavernkeep.config.schema import config_schema
 from tavernkeep.contracts.http import ApiError
 
 

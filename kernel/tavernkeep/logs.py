@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 
-from tavernkeep.config import LoggingConfig
+from tavernkeep.config.sections import LoggingConfig
 
 HIDDEN: Final = "***"
 _SECRET_KEYS: Final = re.compile(r"api_?key|authorization|password|passwd|secret|token|cookie|credential", re.IGNORECASE)

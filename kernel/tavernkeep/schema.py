@@ -70,10 +70,11 @@ class SchemaBuilder:
             name = class_.__name__ if class_.__name__ not in self.definitions else f"{class_.__module__}.{class_.__name__}"
             self._names[class_] = name
             self.definitions[name] = {}  # stands in while the class refers to itself
-            self.definitions[name] = self._class(class_)
+            self.definitions[name] = self.object(class_)
         return {"$ref": self.prefix + self._names[class_]}
 
-    def _class(self, class_: type) -> Schema:
+    def object(self, class_: type) -> Schema:
+        """The schema of an attrs class itself, where `of` gives a reference to it."""
         documented = attribute_docs(class_)
         hints = typing.get_type_hints(class_)
         properties: Schema = {}

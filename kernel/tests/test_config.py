@@ -1,11 +1,14 @@
 """Sections of the configuration: which are refused, and whose keys clash."""
 
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
-from tavernkeep.config import CORE_SECTIONS, ConfigSection, check_section, clashes
+from tavernkeep.config import ConfigError, ConfigSection, ConfigSource, check_section, clashes
+from tavernkeep.config.schema import config_schema
+from tavernkeep.config.sections import CORE_SECTIONS
 
 
 @attrs.frozen
@@ -73,8 +76,8 @@ def test_a_section_that_cannot_be_one_is_refused(path: Any, class_: Any, error: 
 
 def test_the_kernels_own_sections_are_good() -> None:
     """Each passes the check that those of plugins go through."""
-    for path, class_ in CORE_SECTIONS.items():
-        check_section(ConfigSection(path, class_))
+    for section in CORE_SECTIONS:
+        check_section(section)
 
 
 def test_several_classes_may_share_a_section_but_no_key() -> None:
@@ -87,3 +90,46 @@ def test_several_classes_may_share_a_section_but_no_key() -> None:
     ]
     assert clashes(ConfigSection("demo.one", Inner), ours) == ["demo.one.deep"]
     assert clashes(ConfigSection("elsewhere", Good), ours) == ["elsewhere"]
+
+
+@attrs.frozen
+class Shared:
+    two_more: int = 2
+    password: str | None = attrs.field(default=None, metadata={"secret": True})
+
+
+SHARED = (ConfigSection("demo", Good), ConfigSection("demo", Shared), ConfigSection("demo.deeper", Inner))
+
+
+def source(values: dict[str, Any], **environment: str) -> ConfigSource:
+    return ConfigSource(Path("/nowhere/config.json"), values, environment)
+
+
+def test_who_shares_a_section_reads_its_own_keys() -> None:
+    """Each class finds its keys in the file or in the environment; what none of them knows is told with the nearest that one does."""
+    values = {"demo": {"one": "x", "twoMore": 7, "deeper": {"deep": 3}, "twoMoer": 1}}
+    config = source(values, TAVERNKEEP_DEMO__TWO_WORDS="a,b", TAVERNKEEP_DEMO__PASSWORD="hidden").resolve(SHARED)
+    assert config.section(Good) == Good(one="x", two_words=["a", "b"])
+    assert config.section(Shared) == Shared(7, "hidden")
+    assert config.section(Inner) == Inner(3)
+    assert list(map(str, config.warnings)) == ["demo.twoMoer: unknown key; did you mean 'twoMore'?"]
+    assert config.to_wire()["demo"] == {
+        "one": "x",
+        "twoWords": ["a", "b"],
+        "inner": {"deep": 1},
+        "twoMore": 7,
+        "password": "***",
+        "deeper": {"deep": 3},
+    }
+    assert config.secrets() == {"hidden"}
+    assert set(config_schema(SHARED)["properties"]["demo"]["properties"]) == set(config.to_wire()["demo"])
+
+
+@pytest.mark.parametrize("sections", [SHARED, SHARED[2:]])
+def test_a_section_that_is_no_object_is_told_once(sections: tuple[ConfigSection, ...]) -> None:
+    """However many share it, and also where only one deeper in it has keys."""
+    try:
+        problems = [str(problem) for problem in source({"demo": 5}).resolve(sections).warnings]
+    except ConfigError as error:
+        problems = [str(problem) for problem in error.problems]
+    assert problems == ["demo: expected an object, got an integer"]

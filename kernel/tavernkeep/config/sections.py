@@ -2,15 +2,14 @@
 
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 import attrs
 
-from tavernkeep.wire import Problem, named, wire_name
+from tavernkeep.wire import Problem, wire_name
 
 PLUGIN_PATHS: Final = "customPluginsPaths"
-_SECRET: Final = {"secret": True}
 _PATH: Final = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*", re.ASCII)
 
 
@@ -29,7 +28,7 @@ class ConfigError(StartError):
 
 @attrs.frozen
 class ConfigSection:
-    """A plugin's part of the configuration.
+    """A plugin's part of the configuration. Several plugins may share a section of the file, each with keys of its own.
 
     Attributes:
         path: Where it stands: `engine`, or `auth.local` within another section.
@@ -105,51 +104,13 @@ def normal(path: str) -> str:
 
 
 @attrs.frozen
-class BackendAddress:
-    """Where the server listens.
-
-    Attributes:
-        host: Address to bind.
-        port: TCP port.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = attrs.field(default=3233, validator=[attrs.validators.ge(0), attrs.validators.le(65535)])
-
-
-@attrs.frozen
-class FrontendAddress:
-    """Where the browser application is served from: its origin may call this server.
-
-    Attributes:
-        port: Its port on localhost.
-        base_url: Its address, when it is not on localhost.
-    """
-
-    port: int = 5573
-    base_url: str | None = None
-
-
-@attrs.frozen
-class ServerConfig:
-    """Addresses."""
-
-    backend: BackendAddress = attrs.field(factory=BackendAddress)
-    frontend: FrontendAddress = attrs.field(factory=FrontendAddress)
-
-
-@attrs.frozen
 class ExecutionConfig:
     """How workflows run.
 
     Attributes:
-        max_concurrent_workflows: How many run at once; the others wait.
-        log_dir: Where executions write their logs.
         provider: The scheduler to use.
     """
 
-    max_concurrent_workflows: int = attrs.field(default=5, validator=attrs.validators.ge(1), metadata=named("max_concurrent_workflows"))
-    log_dir: str | None = None
     provider: str = "embedded"
 
 
@@ -159,36 +120,9 @@ class UserManagementConfig:
 
     Attributes:
         multi_user_mode: Chooses the multi-user auth provider, where `auth.provider` does not say otherwise.
-        access_password_hash: Guards the single user's server.
     """
 
     multi_user_mode: bool = False
-    access_password_hash: str | None = attrs.field(default=None, metadata=_SECRET, repr=False)
-
-
-@attrs.frozen
-class BackendPanelConfig:
-    """The login of the server's own page."""
-
-    enable_auth: bool = False
-    username: str | None = None
-    password: str | None = attrs.field(default=None, metadata=_SECRET, repr=False)
-
-
-@attrs.frozen
-class SecurityConfig:
-    """What guards the server.
-
-    Attributes:
-        cors_allowed_origins: Origins of web pages, besides the front end's, that may call this server.
-        panel_dev_origins: Origins of development servers of panels.
-    """
-
-    enable_credential_encryption: bool = True
-    master_encryption_key_value: str | None = attrs.field(default=None, metadata=_SECRET, repr=False)
-    cors_allowed_origins: list[str] = attrs.field(factory=list)
-    panel_dev_origins: list[str] = attrs.field(factory=list)
-    backend_panel: BackendPanelConfig = attrs.field(factory=BackendPanelConfig)
 
 
 @attrs.frozen
@@ -212,7 +146,7 @@ class StorageConfig:
     """
 
     provider: str = "sqlite"
-    url: str | None = attrs.field(default=None, metadata=_SECRET, repr=False)
+    url: str | None = attrs.field(default=None, metadata={"secret": True}, repr=False)
 
 
 @attrs.frozen
@@ -260,14 +194,12 @@ class LoggingConfig:
     format: Literal["auto", "console", "json"] = "auto"
 
 
-CORE_SECTIONS: Final[Mapping[str, type]] = {
-    "server": ServerConfig,
-    "execution": ExecutionConfig,
-    "userManagement": UserManagementConfig,
-    "security": SecurityConfig,
-    "auth": AuthConfig,
-    "storage": StorageConfig,
-    "plugins": PluginsConfig,
-    "paths": PathsConfig,
-    "logging": LoggingConfig,
-}
+CORE_SECTIONS: Final = (
+    ConfigSection("execution", ExecutionConfig),
+    ConfigSection("userManagement", UserManagementConfig),
+    ConfigSection("auth", AuthConfig),
+    ConfigSection("storage", StorageConfig),
+    ConfigSection("plugins", PluginsConfig),
+    ConfigSection("paths", PathsConfig),
+    ConfigSection("logging", LoggingConfig),
+)

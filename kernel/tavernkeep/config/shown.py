@@ -1,6 +1,6 @@
 """The configuration as it is read by the rest: section by section, its folders, and shown without its secrets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,11 +25,11 @@ class Config:
     file: Path
     custom_plugins_paths: tuple[Path, ...]
     warnings: tuple[Problem, ...]
-    _sections: Mapping[str, Any]
+    _sections: tuple[tuple[str, Any], ...]
 
     def section(self, type_: type[T]) -> T:
         """The section of a class, each key at its configured value or its default."""
-        for section in self._sections.values():
+        for _, section in self._sections:
             if type(section) is type_:
                 return section
         raise LookupError(f"no plugin registered a configuration section of type {type_.__qualname__}")
@@ -55,18 +55,17 @@ class Config:
 
     def secrets(self) -> set[str]:
         """Every secret that the configuration holds."""
-        return {secret for section in self._sections.values() for secret in _secrets(section)}
+        return {secret for _, section in self._sections for secret in _secrets(section)}
 
     def to_wire(self) -> dict[str, Any]:
         """Every key with its value; secrets are shown as `***`."""
         shown: dict[str, Any] = {PLUGIN_PATHS: [str(path) for path in self.custom_plugins_paths]}
-        for path, section in sorted(self._sections.items()):
-            *parents, last = path.split(".")
+        for path, section in self._sections:
             holder = shown
-            for key in parents:
+            for key in path.split("."):
                 holder = holder.setdefault(key, {})
-            holder.setdefault(last, {}).update(_shown(section))
-        return shown
+            holder.update(_shown(section))
+        return dict(sorted(shown.items()))
 
 
 def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:

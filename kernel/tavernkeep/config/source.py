@@ -7,15 +7,15 @@ import difflib
 import json
 import os
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import attrs
 
-from tavernkeep.config.sections import CORE_SECTIONS, PLUGIN_PATHS, ConfigError, PathsConfig, normal
+from tavernkeep.config.sections import CORE_SECTIONS, PLUGIN_PATHS, ConfigError, ConfigSection, PathsConfig, normal
 from tavernkeep.config.shown import Config, beside
-from tavernkeep.wire import Invalid, Problem, describe, loads, structure, wire_name
+from tavernkeep.wire import Invalid, Problem, describe, loads, structure
 
 T = TypeVar("T")
 
@@ -71,34 +71,37 @@ class ConfigSource:
         dropped_in = beside(self.file, self.early("paths", PathsConfig).data) / "plugins"
         return [*named, dropped_in] if dropped_in.is_dir() else named
 
-    def resolve(self, plugin_sections: Mapping[str, type]) -> Config:
+    def resolve(self, plugin_sections: Iterable[ConfigSection]) -> Config:
         """Make every section, the kernel's and the plugins'.
 
         Raises:
             ConfigError: With everything that is wrong in any of them.
         """
-        sections = {**CORE_SECTIONS, **plugin_sections}
+        sections = (*CORE_SECTIONS, *plugin_sections)
         problems: list[Problem] = []
         values = json.loads(json.dumps(self._values))  # a copy: the environment is written over it
         warnings = self._apply_environment(values, sections, problems)
-        made: dict[str, Any] = {}
-        for path, type_ in sections.items():
-            found = _lookup(values, path)
+        made: list[tuple[str, Any]] = []
+        for section in sections:
+            found = _lookup(values, section.path)
             try:
-                made[path] = structure({} if found is None else found, type_, path)
+                made.append((section.path, structure({} if found is None else found, section.type, section.path)))
             except Invalid as error:
-                problems += error.problems
-        warnings += [problem for problem in _unknown_keys(values, "", None, sections) if not problem.path.startswith(PLUGIN_PATHS)]
+                problems += [problem for problem in error.problems if problem not in problems]  # who share a section both say what it is
         try:
-            plugin_paths = structure(values.get(PLUGIN_PATHS, []), list[str], PLUGIN_PATHS)
+            plugin_paths = structure(values.pop(PLUGIN_PATHS, []), list[str], PLUGIN_PATHS)
         except Invalid as error:
             problems += error.problems
+        values.pop("$schema", None)
+        warnings += [problem for problem in _strange_keys(values, "", _tree(sections)) if problem not in problems]
         if problems:
             raise ConfigError(str(self.file), problems + warnings)
-        return Config(self.file, tuple(beside(self.file, path) for path in plugin_paths), tuple(warnings), made)
+        return Config(self.file, tuple(beside(self.file, path) for path in plugin_paths), tuple(warnings), tuple(made))
 
-    def _apply_environment(self, values: dict[str, Any], sections: Mapping[str, type], problems: list[Problem]) -> list[Problem]:
-        known = {normal(path): (path, type_) for path, type_ in _leaves(sections)} | {normal(PLUGIN_PATHS): (PLUGIN_PATHS, list[str])}
+    def _apply_environment(self, values: dict[str, Any], sections: Iterable[ConfigSection], problems: list[Problem]) -> list[Problem]:
+        known: dict[str, tuple[str, Any]] = {normal(PLUGIN_PATHS): (PLUGIN_PATHS, list[str])}
+        for section in sections:
+            known.update((normal(path), (path, type_)) for path, type_ in section.leaves())
         warnings = []
         for variable, text in sorted(self._environment.items()):
             if not variable.startswith(ENV_PREFIX) or variable == f"{ENV_PREFIX}CONFIG":
@@ -161,17 +164,6 @@ def _store(values: dict[str, Any], path: str, value: Any) -> None:
     values[last] = value
 
 
-def _leaves(sections: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for path, type_ in sections.items():
-        hints = typing.get_type_hints(type_)
-        for field in attrs.fields(type_):
-            inner = hints[field.name]
-            if attrs.has(inner):
-                yield from _leaves({f"{path}.{wire_name(field)}": inner})
-            else:
-                yield f"{path}.{wire_name(field)}", inner
-
-
 def _from_text(text: str, type_: Any) -> Any:
     """A value from an environment variable: what the key's type wants, and the text itself where it does not fit."""
     options = typing.get_args(type_) if type(None) in typing.get_args(type_) else (type_,)
@@ -185,25 +177,26 @@ def _from_text(text: str, type_: Any) -> Any:
         return text
 
 
-def _unknown_keys(values: Any, path: str, type_: Any, sections: Mapping[str, type]) -> Iterator[Problem]:
-    if not isinstance(values, dict):
-        return
-    prefix = f"{path}." if path else ""
-    known: dict[str, Any] = {}
-    if type_ is not None:
-        hints = typing.get_type_hints(type_)
-        known = {wire_name(field): hints[field.name] for field in attrs.fields(type_)}
-    for section, section_type in sections.items():
-        if section.startswith(prefix):
-            head, _, rest = section.removeprefix(prefix).partition(".")
-            known[head] = section_type if not rest else known.get(head)
+def _tree(sections: Iterable[ConfigSection]) -> dict[str, Any]:
+    """The names that are known: a section's are in a mapping of their own, that of a key is `None`."""
+    tree: dict[str, Any] = {}
+    for section in sections:
+        for path, _ in section.leaves():
+            *parents, last = path.split(".")
+            holder = tree
+            for name in parents:
+                holder = holder.setdefault(name, {})
+            holder[last] = None
+    return tree
+
+
+def _strange_keys(values: Mapping[str, Any], prefix: str, known: Mapping[str, Any]) -> Iterator[Problem]:
     for key, value in values.items():
-        here = prefix + key
         if key not in known:
-            if not path and key in ("$schema", PLUGIN_PATHS):
-                continue
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            yield Problem(here, f"unknown key{hint}")
-        elif attrs.has(known[key]) or known[key] is None:
-            yield from _unknown_keys(value, here, known[key], sections)
+            yield Problem(prefix + key, f"unknown key{hint}")
+        elif isinstance(value, dict) and known[key] is not None:
+            yield from _strange_keys(value, f"{prefix}{key}.", known[key])
+        elif value is not None and known[key] is not None:
+            yield Problem(prefix + key, f"expected an object, got {describe(value)}")

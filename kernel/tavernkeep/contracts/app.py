@@ -1,8 +1,9 @@
 """What the application is to a plugin: every hook that needs it is given one as `app`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from tavernkeep.config.sections import ConfigSection
 from tavernkeep.config.shown import Config
 from tavernkeep.contracts.auth import Revocations
 from tavernkeep.contracts.events import EventBus
@@ -16,7 +17,7 @@ class App(Protocol):
     """Everything that is there while the server, or one command, runs.
 
     Attributes:
-        sections: The configuration sections of the plugins, by path.
+        sections: The configuration sections of the plugins.
         routes: What the HTTP surface can do, each with the name of its plugin.
         messages: What clients may send over the WebSocket, by type.
         restart: Begins the server anew, where whoever runs it can.
@@ -24,7 +25,7 @@ class App(Protocol):
     """
 
     config: Config
-    sections: Mapping[str, type]
+    sections: Sequence[ConfigSection]
     services: Services
     events: EventBus
     revocations: Revocations

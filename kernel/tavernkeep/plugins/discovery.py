@@ -11,7 +11,7 @@ import pluggy
 import structlog
 
 from tavernkeep import hookspecs
-from tavernkeep.config import PluginsConfig, StartError
+from tavernkeep.config.sections import PluginsConfig, StartError
 from tavernkeep.contracts.plugins import Plugin, PluginStatus
 from tavernkeep.plugins.folders import FolderEntryPoint, find_folders
 

@@ -6,11 +6,11 @@ import click
 
 from tavernkeep import ConfigSection, Route, StartError, hookimpl
 from tavernkeep.cli import run_with_app
-from tavernkeep.config import UserManagementConfig
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog, AuthProvider
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
-from tavernkeep_auth_local.provider import AuthLocalConfig, LocalAuth
+from tavernkeep_auth_local.config import AccessConfig, AuthLocalConfig
+from tavernkeep_auth_local.provider import LocalAuth
 from tavernkeep_guard.contracts import Throttle
 
 
@@ -21,16 +21,16 @@ class AuthLocalPlugin:
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
-        return [ConfigSection("auth.local", AuthLocalConfig)]
+        return [ConfigSection("auth.local", AuthLocalConfig), ConfigSection("userManagement", AccessConfig)]
 
     @hookimpl
     def auth_provider(self, app: App) -> LocalAuth:
-        config, hashed = app.config.section(AuthLocalConfig), app.config.section(UserManagementConfig).access_password_hash
+        config, hashed = app.config.section(AuthLocalConfig), app.config.section(AccessConfig).access_password_hash
         return LocalAuth(app.services.get(Accounts), app.services.get(Sessions), config, has_password=hashed is not None)
 
     @hookimpl
     def startup(self, app: App) -> None:
-        hashed = app.config.section(UserManagementConfig).access_password_hash
+        hashed = app.config.section(AccessConfig).access_password_hash
         local = isinstance(app.services.get(AuthProvider), LocalAuth)
         if local and hashed and not app.services.get(Passwords).is_hash(hashed):
             raise StartError(
@@ -43,7 +43,7 @@ class AuthLocalPlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        hashed, services = app.config.section(UserManagementConfig).access_password_hash, app.services
+        hashed, services = app.config.section(AccessConfig).access_password_hash, app.services
         provider = services.get(AuthProvider)
         if not isinstance(provider, LocalAuth) or not hashed:
             return []

@@ -3,10 +3,9 @@
 import ipaddress
 from typing import Any, Final
 
-import attrs
-
 from tavernkeep import AuthError, Credentials, StartError, UserContext
 from tavernkeep_accounts.contracts import Account, Accounts, Sessions, user_of_key, user_of_session
+from tavernkeep_auth_local.config import AuthLocalConfig
 
 _FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded")
 _WAYS_OUT: Final = (
@@ -14,17 +13,6 @@ _WAYS_OUT: Final = (
     "or choose an auth provider with a login (auth.provider); "
     "auth.local.allowInsecure lets anybody in who can reach the server"
 )
-
-
-@attrs.frozen
-class AuthLocalConfig:
-    """Single-user mode.
-
-    Attributes:
-        allow_insecure: Serve other machines too, although nobody has to log in.
-    """
-
-    allow_insecure: bool = False
 
 
 def is_loopback(host: str) -> bool:

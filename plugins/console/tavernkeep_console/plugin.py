@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from tavernkeep import Route, hookimpl
-from tavernkeep.config import SecurityConfig
+from tavernkeep import ConfigSection, Route, hookimpl
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.events import Sink
+from tavernkeep_console.config import BackendPanelConfig
 
 if TYPE_CHECKING:
     from tavernkeep_console.metrics import Metrics
@@ -16,6 +16,10 @@ class ConsolePlugin:
 
     def __init__(self) -> None:
         self._metrics: Metrics | None = None
+
+    @hookimpl
+    def register_config(self) -> list[ConfigSection]:
+        return [ConfigSection("security.backendPanel", BackendPanelConfig)]
 
     @hookimpl
     def event_sink(self, app: App) -> Sink | None:
@@ -32,5 +36,5 @@ class ConsolePlugin:
         from tavernkeep_console.status import Gatekeeper
 
         assert self._metrics is not None, "routes are for servers"
-        gatekeeper = Gatekeeper(app.config.section(SecurityConfig).backend_panel)
+        gatekeeper = Gatekeeper(app.config.section(BackendPanelConfig))
         return [*ConsoleRoutes(app, gatekeeper).routes(), *self._metrics.routes()]

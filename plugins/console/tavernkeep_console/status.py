@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import attrs
 
-from tavernkeep.config import BackendPanelConfig
 from tavernkeep.wire import iso
+from tavernkeep_console.config import BackendPanelConfig
 
 _TOKEN_S: Final = 12 * 3600.0
 _MOST_TOKENS: Final = 100

@@ -1,6 +1,8 @@
-"""The section `engine` of the configuration."""
+"""The sections of the configuration: its own, and its part of `execution`, which it shares with the kernel's choice of a scheduler."""
 
 import attrs
+
+from tavernkeep.wire import named
 
 
 @attrs.frozen
@@ -36,3 +38,16 @@ class EngineConfig:
     kept_output_bytes: int = attrs.field(default=8 * 1024 * 1024, validator=attrs.validators.ge(1024))
     remembered_events: int = attrs.field(default=2000, validator=attrs.validators.ge(0))
     shutdown_grace_s: float = attrs.field(default=5.0, metadata={"wire_name": "shutdownGraceS"})
+
+
+@attrs.frozen
+class WorkflowsConfig:
+    """How many workflows run.
+
+    Attributes:
+        max_concurrent_workflows: How many run at once; the others wait.
+        log_dir: Taken from existing installations, and not used: what executions log goes where all logs go.
+    """
+
+    max_concurrent_workflows: int = attrs.field(default=5, validator=attrs.validators.ge(1), metadata=named("max_concurrent_workflows"))
+    log_dir: str | None = None

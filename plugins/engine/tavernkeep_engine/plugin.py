@@ -3,11 +3,10 @@
 import click
 
 from tavernkeep import ConfigSection, Route, WebSocketMessage, hookimpl
-from tavernkeep.config import ExecutionConfig
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.execution import ExecutionArchive, Scheduler
 from tavernkeep_engine.command import run
-from tavernkeep_engine.config import EngineConfig
+from tavernkeep_engine.config import EngineConfig, WorkflowsConfig
 from tavernkeep_engine.following import Following
 from tavernkeep_engine.messages import ExecutionMessages
 from tavernkeep_engine.routes import ExecutionRoutes
@@ -22,11 +21,11 @@ class EnginePlugin:
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
-        return [ConfigSection("engine", EngineConfig)]
+        return [ConfigSection("engine", EngineConfig), ConfigSection("execution", WorkflowsConfig)]
 
     @hookimpl
     def scheduler(self, app: App) -> EmbeddedScheduler:
-        concurrent = app.config.section(ExecutionConfig).max_concurrent_workflows
+        concurrent = app.config.section(WorkflowsConfig).max_concurrent_workflows
         self._scheduler = EmbeddedScheduler(app.events, app.nodes, app.services, app.config.section(EngineConfig), concurrent)
         return self._scheduler
 

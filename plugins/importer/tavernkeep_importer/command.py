@@ -5,7 +5,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,8 @@ import click
 
 from tavernkeep.app import Application
 from tavernkeep.cli import loaded_app
-from tavernkeep.config import CORE_SECTIONS, ConfigError, ConfigSource, config_schema, write_config
+from tavernkeep.config import ConfigError, ConfigSource, write_config
+from tavernkeep.config.sections import CORE_SECTIONS
 from tavernkeep.wire import Invalid, loads
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, ForeignKey
 from tavernkeep_importer.ciphers import looks_sealed, open_sealed
@@ -39,14 +40,8 @@ _MODEL_FIELDS: Final = {
     "tokenizerid": "tokenizerId",
 }
 # These are not taken over: where things are is this installation's own matter, and its secrets are sealed with its own key.
-_NOT_TAKEN: Final = (
-    "paths",
-    "plugins",
-    "customPluginsPaths",
-    "storage",
-    "userManagement.accessPasswordHash",
-    "security.masterEncryptionKeyValue",
-)
+_SECTIONS: Final = ("server", "execution", "userManagement", "security")  # of the configuration, that are there as here
+_NOT_TAKEN: Final = {"userManagement.accessPasswordHash", "security.masterEncryptionKeyValue"}
 
 
 @click.command("import")
@@ -158,8 +153,9 @@ class Import:
         file = self.app.config.file
         mine = json.loads(file.read_bytes()) if file.exists() else {}  # it has been read before, so it is what it should be
         taken: list[str] = []
-        schema = config_schema(self.app.sections)
-        merged = _merge(mine, self.source.config, schema, schema["$defs"], "", taken)
+        known = {path for section in (*CORE_SECTIONS, *self.app.sections) for path, _ in section.leaves()}
+        theirs = {name: self.source.config[name] for name in _SECTIONS if name in self.source.config}
+        merged = _merge(mine, theirs, known - _NOT_TAKEN, "", taken)
         try:
             ConfigSource(file, merged, {}).resolve(self.app.sections)
         except ConfigError as error:
@@ -299,23 +295,16 @@ def _owner(row: Row) -> str:
     return text(row, "userid", "useruid", "uid") or DEFAULT_UID
 
 
-def _merge(mine: Any, theirs: Any, schema: Any, definitions: Any, path: str, taken: list[str]) -> Any:
+def _merge(mine: Any, theirs: Mapping[str, Any], known: Set[str], prefix: str, taken: list[str]) -> Any:
     """What is set there, is known here and is not set here, added; `taken` gets the keys."""
-    while isinstance(schema, dict) and "$ref" in schema:
-        schema = definitions[schema["$ref"].rpartition("/")[2]]
-    known = schema.get("properties", {}) if isinstance(schema, dict) else {}
-    if not isinstance(theirs, dict) or not isinstance(mine, dict):
+    if not isinstance(mine, dict):
         return mine
     merged = dict(mine)
     for key, value in theirs.items():
-        here = f"{path}.{key}" if path else key
-        if key not in known or here in _NOT_TAKEN or value is None or (not path and key not in CORE_SECTIONS):
-            continue
-        if isinstance(value, dict):
-            inner = _merge(mine.get(key, {}), value, known[key], definitions, here, taken)
-            if inner:
-                merged[key] = inner
-        elif key not in mine:
+        path = prefix + key
+        if path in known and value is not None and key not in mine:
             merged[key] = value
-            taken.append(here)
+            taken.append(path)
+        elif path not in known and isinstance(value, dict) and (inner := _merge(mine.get(key, {}), value, known, f"{path}.", taken)):
+            merged[key] = inner
     return merged

@@ -1,23 +1,10 @@
 """The plugin: sealing secrets, as a service."""
 
-import attrs
-
 from tavernkeep import ConfigSection, Services, hookimpl
-from tavernkeep.config import SecurityConfig
 from tavernkeep.contracts.app import App
 from tavernkeep_secrets import hookspecs
+from tavernkeep_secrets.config import EncryptionConfig, SecretsConfig
 from tavernkeep_secrets.contracts import Secrets
-
-
-@attrs.frozen
-class SecretsConfig:
-    """Sealing secrets.
-
-    Attributes:
-        previous_key: What `security.masterEncryptionKeyValue` was before, until `tavernkeep key rotate` has sealed everything anew.
-    """
-
-    previous_key: str | None = attrs.field(default=None, metadata={"secret": True}, repr=False)
 
 
 class SecretsPlugin:
@@ -29,13 +16,17 @@ class SecretsPlugin:
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
-        return [ConfigSection("secrets", SecretsConfig)]
+        return [ConfigSection("secrets", SecretsConfig), ConfigSection("security", EncryptionConfig)]
 
     @hookimpl
     def register_services(self, app: App, services: Services, owner: str) -> None:
         from tavernkeep_secrets.box import SecretBox
 
-        security, previous = app.config.section(SecurityConfig), app.config.section(SecretsConfig).previous_key
-        encrypt, master = security.enable_credential_encryption, security.master_encryption_key_value
-        box = SecretBox(encrypt=encrypt, master=master, data=app.config.data, old=previous)
+        encryption = app.config.section(EncryptionConfig)
+        box = SecretBox(
+            encrypt=encryption.enable_credential_encryption,
+            master=encryption.master_encryption_key_value,
+            data=app.config.data,
+            old=app.config.section(SecretsConfig).previous_key,
+        )
         services.add(Secrets, box, owner=owner)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tavernkeep import ConfigSection, hookimpl
-from tavernkeep.config import StorageConfig
+from tavernkeep.config.sections import StorageConfig
 from tavernkeep.contracts.app import App
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The surface's section of the configuration."""
+"""What the surface reads of the configuration: where it listens, and which pages may call it."""
 
 import attrs
 
@@ -26,3 +26,50 @@ class WebConfig:
     socket_recheck_s: float = attrs.field(default=30.0, validator=attrs.validators.gt(0), metadata={"wire_name": "socketRecheckS"})
     access_log: bool = True
     trusted_proxies: list[str] = attrs.field(factory=lambda: ["127.0.0.1", "::1"])
+
+
+@attrs.frozen
+class BackendAddress:
+    """Where the server listens.
+
+    Attributes:
+        host: Address to bind.
+        port: TCP port.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = attrs.field(default=3233, validator=[attrs.validators.ge(0), attrs.validators.le(65535)])
+
+
+@attrs.frozen
+class FrontendAddress:
+    """Where the browser application is served from: its origin may call this server.
+
+    Attributes:
+        port: Its port on localhost.
+        base_url: Its address, when it is not on localhost.
+    """
+
+    port: int = 5573
+    base_url: str | None = None
+
+
+@attrs.frozen
+class ServerConfig:
+    """Addresses."""
+
+    backend: BackendAddress = attrs.field(factory=BackendAddress)
+    frontend: FrontendAddress = attrs.field(factory=FrontendAddress)
+
+
+@attrs.frozen
+class OriginsConfig:
+    """Which web pages may call the server.
+
+    Attributes:
+        cors_allowed_origins: Origins of web pages, besides the front end's, that may call this server.
+        panel_dev_origins: Origins of development servers of panels.
+    """
+
+    cors_allowed_origins: list[str] = attrs.field(factory=list)
+    panel_dev_origins: list[str] = attrs.field(factory=list)

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from tavernkeep.config import SecurityConfig, ServerConfig
-from tavernkeep_web.config import WebConfig
+from tavernkeep_web.config import OriginsConfig, ServerConfig, WebConfig
 
 _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
@@ -29,13 +28,13 @@ class Gate:
     origins: frozenset[str]
 
     @classmethod
-    def of(cls, web: WebConfig, server: ServerConfig, security: SecurityConfig) -> "Gate":
+    def of(cls, web: WebConfig, server: ServerConfig, pages: OriginsConfig) -> "Gate":
         """The gate that the configuration describes."""
         port = server.frontend.port
         front_end = [f"http://localhost:{port}", f"http://127.0.0.1:{port}"]
         if server.frontend.base_url:
             front_end.append(server.frontend.base_url)
-        origins = frozenset(map(_origin, (*front_end, *security.cors_allowed_origins, *security.panel_dev_origins)))
+        origins = frozenset(map(_origin, (*front_end, *pages.cors_allowed_origins, *pages.panel_dev_origins)))
         hosts = {"localhost", server.backend.host.lower(), *map(str.lower, web.allowed_hosts)}
         return cls(frozenset(hosts), origins)
 

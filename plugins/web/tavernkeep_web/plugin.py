@@ -7,10 +7,9 @@ import click
 
 from tavernkeep import ConfigSection, Route, hookimpl
 from tavernkeep.cli import loaded_app
-from tavernkeep.config import SecurityConfig, ServerConfig, UserManagementConfig
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.plugins import PluginStatus
-from tavernkeep_web.config import WebConfig
+from tavernkeep_web.config import OriginsConfig, ServerConfig, WebConfig
 from tavernkeep_web.drain import Drain
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ class WebPlugin:
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
-        return [ConfigSection("web", WebConfig)]
+        return [ConfigSection("web", WebConfig), ConfigSection("server", ServerConfig), ConfigSection("security", OriginsConfig)]
 
     @hookimpl
     def register_commands(self) -> list[click.Command]:
@@ -46,7 +45,7 @@ class WebPlugin:
         from tavernkeep_web.sockets import SocketEndpoint
 
         config = app.config.section(WebConfig)
-        gate = Gate.of(config, app.config.section(ServerConfig), app.config.section(SecurityConfig))
+        gate = Gate.of(config, app.config.section(ServerConfig), app.config.section(OriginsConfig))
         bound = _bound(app)
         self._document = openapi_document(bound, version("tavernkeep-kernel"), has_login=_has_login(app))
         quart = build_quart(app, [(route, binding) for _, route, binding in bound], gate, config)
@@ -65,7 +64,8 @@ class WebPlugin:
 
 
 def _has_login(app: App) -> bool:
-    return app.config.auth_provider != "local" or app.config.section(UserManagementConfig).access_password_hash is not None
+    """Whether one has to log in: the single user need not, unless there is a route to do it by."""
+    return app.config.auth_provider != "local" or any(route.path == "/api/auth/login" for _, route in app.routes)
 
 
 def _bound(app: App) -> "list[tuple[str, Route, Binding]]":

@@ -14,9 +14,9 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config as HypercornConfig
 
 from tavernkeep.app import Application
-from tavernkeep.config import ServerConfig, StartError
+from tavernkeep.config import StartError
 from tavernkeep.contracts.auth import AuthProvider
-from tavernkeep_web.config import WebConfig
+from tavernkeep_web.config import ServerConfig, WebConfig
 from tavernkeep_web.drain import Drain
 
 _EXAMPLE: Final = "examples/chat.json"

@@ -2,14 +2,13 @@
 
 import pytest
 
-from tavernkeep.config import SecurityConfig, ServerConfig
-from tavernkeep_web.config import WebConfig
+from tavernkeep_web.config import OriginsConfig, ServerConfig, WebConfig
 from tavernkeep_web.gate import Denied, Gate
 
 GATE = Gate.of(
     WebConfig(allowed_hosts=["tavern.example"]),
     ServerConfig(),
-    SecurityConfig(cors_allowed_origins=["https://app.example/"], panel_dev_origins=["http://localhost:5174"]),
+    OriginsConfig(cors_allowed_origins=["https://app.example/"], panel_dev_origins=["http://localhost:5174"]),
 )
 
 
