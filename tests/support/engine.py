@@ -16,7 +16,7 @@ from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import structure
 from tavernkeep_engine.config import EngineConfig
 from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
-from tavernkeep_nodes_io.plugin import GROUP_INPUT, GROUP_OUTPUT, NODE_GROUP
+from tavernkeep_nodes_io.groups import GROUP_INPUT, GROUP_OUTPUT, NODE_GROUP
 
 USER = UserContext("u", "u", is_admin=True)
 WORDS = ["a", "b", "", "c"]

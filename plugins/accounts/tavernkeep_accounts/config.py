@@ -1,4 +1,4 @@
-"""The section of the configuration."""
+"""Its section of the configuration."""
 
 import attrs
 

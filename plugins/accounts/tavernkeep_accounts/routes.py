@@ -10,116 +10,23 @@ import attrs
 from tavernkeep import ApiError, Request, Route, UserContext
 from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.wire import structure
+from tavernkeep_accounts.bodies import (
+    AvatarSet,
+    Credentials,
+    CredentialShown,
+    Keys,
+    KeyShown,
+    MadeKey,
+    NewCredential,
+    NewKey,
+    NewName,
+    Renamed,
+)
 from tavernkeep_accounts.service import UserAccounts, checked_name
 from tavernkeep_guard.contracts import Pictures
 
 _SELF: Final = "account:self"
 _MAX_AVATAR: Final = 5 * 1024 * 1024  # bytes
-
-
-def _length(least: int, most: int) -> Any:
-    return [attrs.validators.min_len(least), attrs.validators.max_len(most)]
-
-
-@attrs.frozen
-class NewKey:
-    """An API key to be made.
-
-    Attributes:
-        scopes: What it may do; everything that its user may when left out. `project:read:ID` is for one project alone.
-        expires_at: When it ends, in ISO 8601; never when left out.
-    """
-
-    name: str | None = attrs.field(default=None, validator=attrs.validators.optional(_length(1, 100)))
-    scopes: list[str] | None = None
-    expires_at: str | None = None
-
-
-@attrs.frozen
-class NewCredential:
-    """A credential for a service elsewhere."""
-
-    service_name: str = attrs.field(validator=_length(1, 100))
-    credential: str = attrs.field(validator=_length(1, 10_000), repr=False)
-    display_name: str | None = attrs.field(default=None, validator=attrs.validators.optional(_length(1, 100)))
-
-
-@attrs.frozen
-class NewName:
-    """Another name for the user."""
-
-    username: str = attrs.field(validator=_length(1, 100))
-
-
-@attrs.frozen
-class KeyShown:
-    """An API key, without its secret. Times are ISO 8601."""
-
-    id: str
-    prefix: str
-    scopes: list[str]
-    created_at: str
-    name: str | None = None
-    last_used_at: str | None = None
-    expires_at: str | None = None
-
-
-@attrs.frozen
-class MadeKey(KeyShown):
-    """An API key that was made; its secret is shown this once."""
-
-    secret: str = attrs.field(kw_only=True, repr=False)
-
-
-@attrs.frozen
-class Hint:
-    """What is shown of a credential: how it begins, and where it is long enough how it ends."""
-
-    prefix: str
-    suffix: str | None = None
-
-
-@attrs.frozen
-class CredentialShown:
-    """A credential, with a hint. Times are ISO 8601."""
-
-    id: str
-    service_name: str
-    display_hint: Hint
-    created_at: str
-    display_name: str | None = None
-
-
-@attrs.frozen
-class Keys:
-    """A user's API keys."""
-
-    keys: list[KeyShown]
-
-
-@attrs.frozen
-class Credentials:
-    """A user's credentials."""
-
-    credentials: list[CredentialShown]
-
-
-@attrs.frozen
-class Renamed:
-    """The user has another name."""
-
-    success: bool
-    message: str
-    username: str
-
-
-@attrs.frozen
-class AvatarSet:
-    """The user has another picture."""
-
-    success: bool
-    message: str
-    avatar_url: str
 
 
 @attrs.frozen

@@ -1,14 +1,12 @@
 """The plugin: single-user mode as an auth provider."""
 
-import sys
-
 import click
 
 from tavernkeep import ConfigSection, Route, StartError, hookimpl
-from tavernkeep.cli import run_with_app
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog, AuthProvider
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
+from tavernkeep_auth_local.command import access_password
 from tavernkeep_auth_local.config import AccessConfig, AuthLocalConfig
 from tavernkeep_auth_local.provider import LocalAuth
 from tavernkeep_guard.contracts import Throttle
@@ -47,7 +45,7 @@ class AuthLocalPlugin:
         provider = services.get(AuthProvider)
         if not isinstance(provider, LocalAuth) or not hashed:
             return []
-        from tavernkeep_auth_local.login import AccessRoutes
+        from tavernkeep_auth_local.routes import AccessRoutes
 
         return AccessRoutes(
             provider,
@@ -61,20 +59,3 @@ class AuthLocalPlugin:
     @hookimpl
     def register_commands(self) -> list[click.Command]:
         return [access_password]
-
-
-@click.command("access-password")
-@click.pass_context
-def access_password(context: click.Context) -> None:
-    """Hash a password for `userManagement.accessPasswordHash`; it is asked for, or read from standard input."""
-    if sys.stdin.isatty():
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
-    if len(password) < 10:
-        raise click.ClickException("a password has at least 10 characters")
-
-    async def work(app: App) -> None:
-        click.echo(await app.services.get(Passwords).hash(password))
-
-    run_with_app(context, work)

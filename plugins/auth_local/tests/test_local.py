@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tavernkeep import AuthError, Credentials, StartError
-from tavernkeep_auth_local.provider import AuthLocalConfig, LocalAuth, is_loopback
+from tavernkeep_auth_local.config import AuthLocalConfig
+from tavernkeep_auth_local.provider import LocalAuth, is_loopback
 
 
 class Accounts:

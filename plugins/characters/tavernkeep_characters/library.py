@@ -1,66 +1,22 @@
 """The user's characters: `user://library/SillyTavern/CharacterCard/*.png|json`."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
 import structlog
 
-from tavernkeep import ApiError, FileResponse, Route, UserContext
 from tavernkeep_characters.cards import CardError, card_data, read_card
-from tavernkeep_files.contracts import Files, LogicalPath
+from tavernkeep_files.contracts import LogicalPath
 
 _log = structlog.get_logger(__name__)
 
-READ: Final = "files:read"
 FOLDER: Final = LogicalPath.parse("user://library/SillyTavern/CharacterCard/")
-_PICTURES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 _LARGEST: Final = 64 * 1024 * 1024  # bytes of a card
 
 
-@attrs.frozen
-class Characters:
-    """Characters, as lists show them."""
-
-    success: bool
-    data: list[dict[str, Any]]
-
-
-@attrs.frozen
-class CharacterRoutes:
-    """The handlers; each does what its route says."""
-
-    files: Files
-
-    def routes(self) -> list[Route]:
-        """The routes."""
-        errors = {400: "The name is no safe one.", 404: "There is no such picture.", 415: "It is no picture."}
-        return [
-            Route("GET", "/api/characters", self.characters, READ),
-            Route("GET", "/api/characters/image/{name}", self.image, READ, errors=errors),
-        ]
-
-    async def characters(self, user: UserContext) -> Characters:
-        """The user's characters, by name; a JSON card beside a picture of the same name wins over what the picture says."""
-        folder = self.files.locate(FOLDER, user).path
-        return Characters(
-            True, await asyncio.to_thread(lambda: sorted(_characters(folder), key=lambda entry: (entry["name"], entry["id"])))
-        )
-
-    async def image(self, name: str, user: UserContext) -> FileResponse:
-        """The picture of a character."""
-        located = self.files.locate(FOLDER / name, user)
-        kind = _PICTURES.get(located.path.suffix.lower())
-        if kind is None:
-            raise ApiError(415, f"{name!r} is no picture.")
-        if not await asyncio.to_thread(located.path.is_file):
-            raise ApiError(404, f"There is no picture {name!r}.")
-        return FileResponse(located.path, kind)
-
-
-def _characters(folder: Path) -> Iterator[dict[str, Any]]:
+def characters_in(folder: Path) -> Iterator[dict[str, Any]]:
+    """The characters of a folder as lists show them; what is no card is left out and logged."""
     pictures: dict[str, dict[str, Any]] = {}
     texts: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*")):

@@ -12,6 +12,6 @@ class CharactersPlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        from tavernkeep_characters.library import CharacterRoutes
+        from tavernkeep_characters.routes import CharacterRoutes
 
         return CharacterRoutes(app.services.get(Files)).routes()

@@ -10,6 +10,7 @@ import attrs
 
 from tavernkeep import ApiError, FileResponse, Request, Route
 from tavernkeep.contracts.app import App
+from tavernkeep_console.bodies import AuthRequired, LoggedIn, Login, Restarting
 from tavernkeep_console.status import Gatekeeper, status
 
 _WEB: Final = Path(__file__).parent / "web"
@@ -19,38 +20,6 @@ _POLICY: Final = (
     "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS: Final = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
-
-
-@attrs.frozen
-class Login:
-    """Who wants to see the status."""
-
-    username: str
-    password: str = attrs.field(repr=False)
-
-
-@attrs.frozen
-class LoggedIn:
-    """A token for the status, for twelve hours."""
-
-    success: bool
-    token: str
-    username: str
-
-
-@attrs.frozen
-class AuthRequired:
-    """Whether the status has a login."""
-
-    auth_required: bool
-
-
-@attrs.frozen
-class Restarting:
-    """The server begins anew."""
-
-    success: bool
-    message: str
 
 
 @attrs.frozen

@@ -13,44 +13,11 @@ from typing import Any, TypeVar
 import attrs
 
 from tavernkeep import UserContext
+from tavernkeep_files.bodies import Item, Made, Received
 from tavernkeep_files.contracts import TEMPORARY, Files, Located, LogicalPath, PathError
 from tavernkeep_files.service import path_error, sync_folder
 
 T = TypeVar("T")
-
-
-@attrs.frozen
-class Item:
-    """A file or a folder. Times are milliseconds since 1970, UTC; sizes are bytes."""
-
-    id: str
-    name: str
-    logical_path: str
-    item_type: str
-    is_symlink: bool
-    is_writable: bool
-    size: int | None = None
-    last_modified: int | None = None
-    mime_type: str | None = None
-
-
-@attrs.frozen
-class Made:
-    """A file or a folder that was made, or has another place now."""
-
-    name: str
-    logical_path: str
-    item_type: str
-
-
-@attrs.frozen
-class Received:
-    """A file that was received; its size in bytes."""
-
-    name: str
-    logical_path: str
-    size: int
-    item_type: str = "file"
 
 
 @attrs.frozen

@@ -17,7 +17,7 @@ class FilesPlugin:
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
-        from tavernkeep_files.routes import FilesConfig
+        from tavernkeep_files.config import FilesConfig
 
         return [ConfigSection("files", FilesConfig)]
 
@@ -54,8 +54,9 @@ class FilesPlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
+        from tavernkeep_files.config import FilesConfig
         from tavernkeep_files.operations import Operations
-        from tavernkeep_files.routes import FileRoutes, FilesConfig
+        from tavernkeep_files.routes import FileRoutes
 
         files = app.services.get(Files)
         return FileRoutes(files, Operations(files), app.config.section(FilesConfig)).routes()

@@ -8,78 +8,16 @@ import attrs
 
 from tavernkeep import ApiError, FileResponse, Request, Response, Route, UserContext
 from tavernkeep.wire import Invalid, dumps, loads, unstructure
+from tavernkeep_files.bodies import Deletion, Item, JsonFile, ListQuery, Made, Moving, NewFolder, Received, Renaming
+from tavernkeep_files.config import _MIB, FilesConfig
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
-from tavernkeep_files.operations import Item, Made, Operations, Received
+from tavernkeep_files.operations import Operations
 
 READ: Final = "files:read"
 WRITE: Final = "files:write"
-_MIB: Final = 1024 * 1024
 _ACTIVE: Final = ("text/html", "application/xhtml+xml", "image/svg+xml", "application/xml", "text/xml")
 _PARTLY: Final = 207
 _SDK: Final = "sdk/panel.js"
-
-
-@attrs.frozen
-class FilesConfig:
-    """Files.
-
-    Attributes:
-        max_upload_bytes: The longest file that is received.
-        max_read_bytes: The longest file that is read as text or JSON.
-    """
-
-    max_upload_bytes: int = attrs.field(default=4096 * _MIB, validator=attrs.validators.ge(1))
-    max_read_bytes: int = attrs.field(default=64 * _MIB, validator=attrs.validators.ge(1))
-
-
-@attrs.frozen
-class ListQuery:
-    """How a folder is listed.
-
-    Attributes:
-        ensure_exists: Make it where it is not there and the caller may.
-    """
-
-    ensure_exists: bool = False
-
-
-@attrs.frozen
-class NewFolder:
-    """A folder to be made."""
-
-    parent_logical_path: str
-    dir_name: str
-
-
-@attrs.frozen
-class Deletion:
-    """What is to be removed."""
-
-    logical_paths: list[str]
-
-
-@attrs.frozen
-class Renaming:
-    """Another name for a file or a folder."""
-
-    logical_path: str
-    new_name: str
-
-
-@attrs.frozen
-class Moving:
-    """Another folder for files and folders."""
-
-    source_paths: list[str]
-    target_parent_path: str
-
-
-@attrs.frozen
-class JsonFile:
-    """JSON to be written."""
-
-    logical_path: str
-    content: Any
 
 
 @attrs.frozen

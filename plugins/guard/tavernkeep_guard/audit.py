@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
-import attrs
 import structlog
 from tortoise.exceptions import BaseORMException
 
-from tavernkeep import Route, UserContext
+from tavernkeep import UserContext
 from tavernkeep.wire import iso
+from tavernkeep_guard.bodies import Entry
 from tavernkeep_guard.models import AuditRow
 
 _log = structlog.get_logger("tavernkeep.audit")
@@ -91,60 +91,3 @@ class Audit:
             Entry(row.id, iso(row.at), row.action, row.target, row.details, row.uid, row.username, row.credential or None, row.address)
             for row in await rows.limit(limit)
         ]
-
-
-@attrs.frozen
-class Entry:
-    """An entry of the audit log."""
-
-    id: int
-    at: str
-    action: str
-    target: str
-    details: dict[str, Any]
-    uid: str | None = None
-    username: str | None = None
-    credential: str | None = None
-    address: str | None = None
-
-
-_ID: Final = [attrs.validators.ge(0), attrs.validators.lt(2**63)]
-
-
-@attrs.frozen
-class AuditQuery:
-    """Which entries.
-
-    Attributes:
-        action: What the action begins with: `login`, `key.`.
-        before: Entries with a lower id than this: the next page.
-    """
-
-    uid: str | None = None
-    action: str | None = None
-    before: int | None = attrs.field(
-        default=None, validator=attrs.validators.optional([attrs.validators.ge(0), attrs.validators.lt(2**63)])
-    )
-    limit: int = attrs.field(default=100, validator=[attrs.validators.ge(1), attrs.validators.le(1000)])
-
-
-@attrs.frozen
-class Entries:
-    """Some entries of the audit log, the last first."""
-
-    entries: list[Entry]
-
-
-@attrs.frozen
-class AuditRoutes:
-    """The handlers; each does what its route says."""
-
-    audit: Audit
-
-    def routes(self) -> list[Route]:
-        """The routes."""
-        return [Route("GET", "/api/admin/audit", self.entries, "audit:admin")]
-
-    async def entries(self, query: AuditQuery) -> Entries:
-        """The audit log: logins, keys, roles, changes of plugins and configuration."""
-        return Entries(await self.audit.entries(limit=query.limit, before=query.before, uid=query.uid, action=query.action))

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import click
 
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog, RequestLimiter
 from tavernkeep_guard.command import audit
+from tavernkeep_guard.config import GuardConfig
 from tavernkeep_guard.contracts import OutgoingHttp, Pictures, Throttle
 
 if TYPE_CHECKING:
@@ -17,23 +17,6 @@ if TYPE_CHECKING:
 
 
 _REQUESTS_PER_MINUTE: Final = 6000
-
-
-@attrs.frozen
-class GuardConfig:
-    """Where requests of workflows may go.
-
-    Attributes:
-        allow_private: Whether to this machine and private networks; in single-user mode alone when not set.
-        allowed: What may be reached all the same: names, `name:port`, addresses, networks.
-        max_picture_pixels: How many pixels a picture may have that users send.
-        requests_per_minute: Of each user, and of each address without a login; 0 for any number, 6000 in multi-user mode when not set.
-    """
-
-    allow_private: bool | None = None
-    allowed: list[str] = attrs.field(factory=list)
-    max_picture_pixels: int = attrs.field(default=40_000_000, validator=attrs.validators.ge(1))
-    requests_per_minute: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(0)))
 
 
 class GuardPlugin:
@@ -52,7 +35,7 @@ class GuardPlugin:
 
     @hookimpl
     def register_routes(self) -> list[Route]:
-        from tavernkeep_guard.audit import AuditRoutes
+        from tavernkeep_guard.routes import AuditRoutes
 
         assert self._audit is not None, "services are registered before routes"
         return AuditRoutes(self._audit).routes()

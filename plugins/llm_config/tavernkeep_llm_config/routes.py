@@ -6,63 +6,12 @@ import attrs
 
 from tavernkeep import ApiError, NodeFailure, Route, UserContext
 from tavernkeep.wire import structure, unstructure
-from tavernkeep_llm_config.service import ChannelBody, LlmStore, ModelBody
+from tavernkeep_llm_config.bodies import ChannelBody, ChannelShown, Deleted, ModelBody, ModelShown, Provider
+from tavernkeep_llm_config.service import LlmStore
 from tavernkeep_nodes_llm.contracts import Llm, LlmError
 
 READ: Final = "llm:read"
 WRITE: Final = "llm:write"
-
-
-@attrs.frozen
-class Provider:
-    """A kind of service for which an adapter is installed."""
-
-    id: str
-    name: str
-
-
-@attrs.frozen
-class ChannelShown:
-    """A channel; of its key only a hint, of its headers only the names."""
-
-    id: str
-    user_id: str
-    label: str
-    base_url: str
-    api_key: str
-    disabled: bool
-    created_at: str
-    custom_headers: dict[str, str]
-    supported_models: list[str]
-    storage_mode: str
-    provider_id: str | None = None
-    adapter_type: str | None = None
-    model_list_endpoint: str | None = None
-
-
-@attrs.frozen
-class ModelShown:
-    """A model of a user's."""
-
-    model_id: str
-    display_name: str
-    user_id: str
-    created_at: str
-    capabilities: list[str]
-    model_type: str
-    group_name: str | None = None
-    icon: str | None = None
-    default_channel_id: str | None = None
-    tags: list[str] | None = None
-    tokenizer_id: str | None = None
-
-
-@attrs.frozen
-class Deleted:
-    """A channel or a model that is gone."""
-
-    success: bool
-    id: str
 
 
 @attrs.frozen

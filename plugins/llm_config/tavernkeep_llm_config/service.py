@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 from tortoise.exceptions import IntegrityError, ValidationError
@@ -11,6 +11,7 @@ from tortoise.queryset import QuerySet
 
 from tavernkeep import ApiError, UserContext
 from tavernkeep.wire import dumps, iso, loads, structure, unstructure
+from tavernkeep_llm_config.bodies import ChannelBody, ModelBody
 from tavernkeep_llm_config.models import ChannelRow, ModelRow
 from tavernkeep_nodes_llm.contracts import Channel, ChannelSource
 from tavernkeep_secrets.contracts import Secrets
@@ -20,49 +21,6 @@ _HIDDEN: Final = "…"
 
 
 _Row = TypeVar("_Row", bound=Model)
-
-
-@attrs.frozen
-class ChannelBody:
-    """A channel.
-
-    Attributes:
-        provider_id: The adapter, where `adapter_type` does not say.
-        adapter_type: The adapter that speaks the service's protocol.
-        api_key: The key; in a change, its hint or nothing keeps the stored one.
-        supported_models: The models that it may be asked for; all when empty.
-        model_list_endpoint: Kept for clients.
-    """
-
-    label: str = attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(200)])
-    base_url: str = attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(2000)])
-    api_key: str | None = attrs.field(default=None, repr=False)
-    provider_id: str | None = None
-    adapter_type: str | None = None
-    supported_models: list[str] = attrs.field(factory=list)
-    storage_mode: Literal["plaintext", "encrypted"] = "encrypted"
-    custom_headers: dict[str, str] = attrs.field(factory=dict, repr=False)
-    model_list_endpoint: str | None = None
-    disabled: bool = False
-
-
-@attrs.frozen
-class ModelBody:
-    """A model.
-
-    Attributes:
-        default_channel_id: The channel that is asked for it first.
-    """
-
-    model_id: str = attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(300)])
-    display_name: str
-    capabilities: list[str] = attrs.field(factory=list)
-    model_type: Literal["llm", "embedding", "unknown"] = "llm"
-    group_name: str | None = None
-    icon: str | None = None
-    default_channel_id: str | None = None
-    tags: list[str] | None = None
-    tokenizer_id: str | None = None
 
 
 def hint_of(key: str) -> str:

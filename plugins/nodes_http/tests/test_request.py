@@ -13,7 +13,7 @@ import pytest
 from tavernkeep import NodeFailure
 from tavernkeep.testing import RunNode
 from tavernkeep_guard.outgoing import GuardedHttp, OutgoingPolicy
-from tavernkeep_nodes_http.plugin import http_request
+from tavernkeep_nodes_http.request import http_request
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from tavernkeep_nodes_io.plugin import group_input, group_output
+from tavernkeep_nodes_io.groups import group_input, group_output
 
 
 def test_group_input_gives_the_workflows_inputs() -> None:

@@ -16,7 +16,7 @@ from tavernkeep_nodes_llm.adapters.google import GoogleAdapter
 from tavernkeep_nodes_llm.adapters.http import HttpAdapter
 from tavernkeep_nodes_llm.adapters.ollama import OllamaAdapter
 from tavernkeep_nodes_llm.adapters.openai import OpenAiAdapter
-from tavernkeep_nodes_llm.channels import LlmConfig
+from tavernkeep_nodes_llm.config import LlmConfig
 from tavernkeep_nodes_llm.contracts import Channel, LlmError, LlmRequest, LlmResponse
 
 ADAPTERS = {"openai": OpenAiAdapter, "anthropic": AnthropicAdapter, "google": GoogleAdapter, "ollama": OllamaAdapter}

@@ -8,7 +8,8 @@ import pytest
 
 from tavernkeep import NodeFailure, UserContext
 from tavernkeep_nodes_llm.adapters.demo import DemoAdapter
-from tavernkeep_nodes_llm.channels import ChannelConfig, ConfiguredChannels, LlmConfig, LlmRouter
+from tavernkeep_nodes_llm.channels import ConfiguredChannels, LlmRouter
+from tavernkeep_nodes_llm.config import ChannelConfig, LlmConfig
 from tavernkeep_nodes_llm.contracts import LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import messages_of
 from tavernkeep_nodes_llm.nodes import _parameters, create_message, merge_messages

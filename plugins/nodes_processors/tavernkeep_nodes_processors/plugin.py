@@ -1,12 +1,15 @@
 """Nodes that work on texts, messages, numbers and matrices."""
 
-from tavernkeep import NodeDefinition, hookimpl
+from typing import Any
+
+from tavernkeep import Node, NodeDefinition, hookimpl
 from tavernkeep_nodes_processors.apply_regex import APPLY_REGEX
 from tavernkeep_nodes_processors.context_builder import CONTEXT_BUILDER
 from tavernkeep_nodes_processors.math_operation import MATH_OPERATION
 from tavernkeep_nodes_processors.matrix_operation import MATRIX_OPERATION
+from tavernkeep_nodes_processors.regex_extract import regex_extract
 
 
 @hookimpl
-def register_nodes() -> list[NodeDefinition]:
-    return [APPLY_REGEX, CONTEXT_BUILDER, MATH_OPERATION, MATRIX_OPERATION]
+def register_nodes() -> list[Node[Any] | NodeDefinition]:
+    return [APPLY_REGEX, CONTEXT_BUILDER, MATH_OPERATION, MATRIX_OPERATION, regex_extract]

@@ -7,6 +7,7 @@ import pytest
 
 from tavernkeep import NodeFailure
 from tavernkeep_nodes_processors.apply_regex import apply_regex
+from tavernkeep_nodes_processors.regex_extract import regex_extract
 
 
 def applied(text: str, *rules: Any, inline: Any = None) -> tuple[str, list[dict[str, Any]]]:
@@ -96,3 +97,13 @@ def test_a_text_that_grows_without_end_is_refused() -> None:
 def test_half_a_surrogate_pair_does_no_harm() -> None:
     """It is replaced."""
     assert applied("a\ud800b", rule("b", "c"))[0] == "a?c"
+
+
+def test_regex_extract() -> None:
+    """All matches or the first; groups; names."""
+    assert regex_extract("a1 b2", r"\w(\d)") == {"matches": ["1", "2"], "first": "1", "named": {}, "found": True}
+    assert regex_extract("a1 b2", r"(?<letter>\w)\d", "")["named"] == {"letter": "a"}
+    assert regex_extract("x", r"\d") == {"matches": [], "first": "", "named": {}, "found": False}
+    for pattern in ("(", "(a+)+$"):
+        with pytest.raises(NodeFailure, match="the pattern"):
+            regex_extract("a" * 50 + "b", pattern)

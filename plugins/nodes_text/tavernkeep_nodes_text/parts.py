@@ -1,15 +1,12 @@
-"""Split, Join, Case, RegexExtract."""
+"""Split, Join, Case."""
 
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from tavernkeep import Config, DataFlowType, NodeFailure, Slot, node
-from tavernkeep_nodes_processors.contracts import PatternError, RegexEngine, TooMuch
+from tavernkeep import Config, NodeFailure, Slot, node
 from tavernkeep_nodes_text.json_nodes import CATEGORY
 
-_T = DataFlowType
-_MOST_MATCHES: Final = 100_000
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 _CASES: Final[dict[str, Callable[[str], str]]] = {
     "lower": str.lower,
@@ -68,29 +65,3 @@ def case(
     if style not in _CASES:
         raise NodeFailure(f"style must be one of {', '.join(_CASES)}, not {style!r}")
     return _CASES[style](text)
-
-
-@node(
-    "text:RegexExtract",
-    category=CATEGORY,
-    display_name="Regex extract",
-    outputs={
-        "matches": Slot(_T.ARRAY, description="The matching texts; of each its first group, where it has any."),
-        "first": Slot(_T.STRING, description="The first of them; empty for none."),
-        "named": Slot(_T.OBJECT, description="The named groups of the first match."),
-        "found": Slot(_T.BOOLEAN),
-    },
-)
-def regex_extract(text: str, pattern: str, flags: Annotated[str, Config()] = "g") -> dict[str, Any]:
-    """Find parts of a text by a JavaScript regular expression."""
-    try:
-        matches = RegexEngine().match(text, pattern, flags, _MOST_MATCHES)
-    except (PatternError, TooMuch) as error:
-        raise NodeFailure(f"the pattern: {error}", slot="pattern") from None
-    texts = [match["groups"][0] if match["groups"] else match["match"] for match in matches]
-    return {
-        "matches": texts,
-        "first": (texts[0] or "") if texts else "",
-        "named": matches[0]["named"] if matches else {},
-        "found": bool(matches),
-    }

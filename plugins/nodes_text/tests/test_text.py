@@ -7,7 +7,7 @@ import pytest
 from tavernkeep import NodeFailure
 from tavernkeep.testing import RunNode
 from tavernkeep_nodes_text.json_nodes import json_path
-from tavernkeep_nodes_text.parts import case, join, regex_extract, split
+from tavernkeep_nodes_text.parts import case, join, split
 from tavernkeep_nodes_text.template import render
 
 
@@ -127,13 +127,3 @@ def test_unknown_case() -> None:
     """Is refused with those there are."""
     with pytest.raises(NodeFailure, match="lower, upper"):
         case("x", "leet")
-
-
-def test_regex_extract() -> None:
-    """All matches or the first; groups; names."""
-    assert regex_extract("a1 b2", r"\w(\d)") == {"matches": ["1", "2"], "first": "1", "named": {}, "found": True}
-    assert regex_extract("a1 b2", r"(?<letter>\w)\d", "")["named"] == {"letter": "a"}
-    assert regex_extract("x", r"\d") == {"matches": [], "first": "", "named": {}, "found": False}
-    for pattern in ("(", "(a+)+$"):
-        with pytest.raises(NodeFailure, match="the pattern"):
-            regex_extract("a" * 50 + "b", pattern)

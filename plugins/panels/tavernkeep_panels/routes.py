@@ -11,63 +11,12 @@ import attrs
 
 from tavernkeep import ApiError, FileResponse, Request, Route, UserContext
 from tavernkeep_files.contracts import Files, Located, LogicalPath
+from tavernkeep_panels.bodies import DeleteQuery, Entry, NewPanel, PanelShown, Written
 from tavernkeep_panels.store import PanelStore
 
 READ: Final = "project:read"
 WRITE: Final = "project:write"
 _FOLDER_TYPE: Final = "application/vnd.comfy.create-directory"
-_ID: Final[list[Any]] = [attrs.validators.min_len(1), attrs.validators.max_len(100)]
-
-
-@attrs.frozen
-class NewPanel:
-    """A panel to be made."""
-
-    panel_id: str = attrs.field(validator=_ID)
-    display_name: str = attrs.field(validator=_ID)
-    template_id: str | None = None
-
-
-@attrs.frozen
-class Entry:
-    """A file or folder of a panel; its size in bytes, its time in milliseconds since 1970, UTC."""
-
-    name: str
-    path: str
-    type: str
-    size: int
-    last_modified: int
-
-
-@attrs.frozen
-class Written:
-    """A file or folder that was written."""
-
-    success: bool
-    message: str
-
-
-@attrs.frozen
-class DeleteQuery:
-    """How a folder is removed.
-
-    Attributes:
-        recursive: With all that is in it.
-    """
-
-    recursive: bool = False
-
-
-@attrs.frozen
-class PanelShown:
-    """A panel; whatever else its definition holds is there as well."""
-
-    id: str
-    display_name: str
-    version: str
-    ui_entry_point: str
-    panel_directory: str
-    source: str
 
 
 @attrs.frozen

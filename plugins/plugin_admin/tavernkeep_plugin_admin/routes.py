@@ -16,6 +16,7 @@ from tavernkeep.contracts.app import App
 from tavernkeep.contracts.plugins import Plugin, PluginStatus
 from tavernkeep.plugins.folders import FolderPlugin
 from tavernkeep.wire import Invalid, loads
+from tavernkeep_plugin_admin.bodies import Outcome, PluginInfo, State
 from tavernkeep_plugin_admin.models import PluginSettings
 from tavernkeep_plugin_admin.shown import humanized, shown_node
 
@@ -26,48 +27,6 @@ _SETTINGS: Final = "plugins:settings"
 _ADMIN: Final = "plugins:admin"
 _SCRIPTS: Final = (".js", ".mjs")
 _SOURCES: Final = (".py", ".pyc", ".yaml", ".yml")
-
-
-@attrs.frozen
-class PluginInfo:
-    """An installed plugin.
-
-    Attributes:
-        status: `active`, `disabled`, `failed` or `unavailable`.
-        error: Why it is not active.
-        distribution: The package that it comes from.
-        provides: The node types that it defines.
-        frontend: What an editor loads of it.
-        config_options: What a user may set.
-    """
-
-    name: str
-    display_name: str
-    version: str
-    is_enabled: bool
-    status: str
-    distribution: str
-    provides: list[str]
-    description: str | None = None
-    error: str | None = None
-    frontend: dict[str, Any] | None = None
-    config_options: list[dict[str, Any]] | None = None
-
-
-@attrs.frozen
-class State:
-    """Whether a plugin is to run."""
-
-    enabled: bool
-
-
-@attrs.frozen
-class Outcome:
-    """What became of a change."""
-
-    success: bool
-    message: str
-    count: int | None = None
 
 
 @attrs.frozen

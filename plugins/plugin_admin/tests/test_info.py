@@ -2,8 +2,8 @@
 
 from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
+from tavernkeep_plugin_admin.bodies import PluginInfo
 from tavernkeep_plugin_admin.plugin import PluginAdmin
-from tavernkeep_plugin_admin.routes import PluginInfo
 
 
 async def test_each_plugin_is_shown_with_what_became_of_it(tmp_path: object) -> None:

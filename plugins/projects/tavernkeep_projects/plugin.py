@@ -62,8 +62,7 @@ class ProjectsPlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        from tavernkeep_projects.routes import ProjectRoutes
-        from tavernkeep_projects.sharing import ShareRoutes
+        from tavernkeep_projects.routes import ProjectRoutes, ShareRoutes
 
         assert self._store is not None, "services are registered before routes"
         assert self._shares is not None, "services are registered before routes"

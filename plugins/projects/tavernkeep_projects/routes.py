@@ -1,114 +1,36 @@
 """`/api/projects…` and `/api/workflows…`."""
 
 import contextlib
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import attrs
 
 from tavernkeep import ApiError, Request, Response, Route, UserContext
+from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.contracts.execution import Refused, Scheduler, Submission
 from tavernkeep.contracts.workflow import StoredWorkflow
 from tavernkeep.wire import Invalid, Problem, dumps, loads, structure, unstructure
-from tavernkeep_projects.sharing import Shares
-from tavernkeep_projects.store import Json, ProjectStore
+from tavernkeep_accounts.contracts import Accounts
+from tavernkeep_projects.bodies import (
+    Interface,
+    NewProject,
+    ProjectChanges,
+    ProjectShown,
+    RunRequest,
+    ShareBody,
+    ShareInfo,
+    ShareList,
+    ShareQuery,
+    Started,
+    WorkflowShort,
+    WorkflowShown,
+)
+from tavernkeep_projects.sharing import EVERYBODY, Shares
+from tavernkeep_projects.store import PROJECTS, Json, ProjectStore
 
 READ: Final = "project:read"
 WRITE: Final = "project:write"
 EXECUTE: Final = "workflow:execute"
-_NAME: Final[list[Any]] = [attrs.validators.min_len(1), attrs.validators.max_len(200)]
-
-
-@attrs.frozen
-class NewProject:
-    """A project to be made."""
-
-    name: str = attrs.field(validator=_NAME)
-    description: str | None = None
-
-
-@attrs.frozen
-class ProjectChanges:
-    """Metadata to be changed; what is left out stays."""
-
-    name: str | None = attrs.field(default=None, validator=attrs.validators.optional(_NAME))
-    description: str | None = None
-    version: str | None = None
-    preferred_view: Literal["editor", "custom"] | None = None
-    enable_chat_page: bool | None = None
-    panels: list[dict[str, Any]] | None = None
-    custom_metadata: dict[str, Any] | None = None
-
-
-@attrs.frozen
-class Interface:
-    """What a stored workflow must have; whatever else it holds is kept as it is."""
-
-    name: str = attrs.field(validator=_NAME)
-    nodes: list[dict[str, Any]]
-    edges: list[dict[str, Any]]
-    id: str | None = None
-    description: str | None = None
-    interface_inputs: dict[str, Any] | None = None
-    interface_outputs: dict[str, Any] | None = None
-
-
-@attrs.frozen
-class ProjectShown:
-    """A project's metadata; others that were stored with it are there as well.
-
-    Attributes:
-        shared_as: Of one that is shared with the user: `read` or `write`.
-    """
-
-    id: str
-    name: str
-    version: str
-    created_at: str
-    updated_at: str
-    preferred_view: str
-    schema_version: str
-    enable_chat_page: bool
-    shared_as: str | None = None
-
-
-@attrs.frozen
-class WorkflowShort:
-    """A workflow in a list."""
-
-    id: str
-    name: str
-
-
-@attrs.frozen
-class WorkflowShown:
-    """A workflow, as it was stored, with all that it holds."""
-
-    id: str
-    name: str
-    nodes: list[dict[str, Any]]
-    edges: list[dict[str, Any]]
-    created_at: str | None = None
-    updated_at: str | None = None
-
-
-@attrs.frozen
-class RunRequest:
-    """How a stored workflow is run.
-
-    Attributes:
-        inputs: Values for its interface inputs.
-    """
-
-    inputs: dict[str, Any] = attrs.field(factory=dict)
-    priority: int = 0
-    timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "timeoutS"})
-
-
-@attrs.frozen
-class Started:
-    """A stored workflow that runs."""
-
-    prompt_id: str
 
 
 @attrs.frozen
@@ -239,3 +161,65 @@ def tagged(content: Json) -> Response:
     """An answer with its `updatedAt` as its tag, for `If-Match`."""
     headers = {"ETag": f'"{content["updatedAt"]}"'} if isinstance(content.get("updatedAt"), str) else {}
     return Response(dumps(content), "application/json", headers=headers)
+
+
+@attrs.frozen
+class ShareRoutes:
+    """The handlers; each does what its route says."""
+
+    store: ProjectStore
+    shares: Shares
+    accounts: Accounts
+    audit: AuditLog | None
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        path, gone = "/api/projects/{project_id}/shares", {404: "There is no such project, or no such user.", 400: "The id is no safe one."}
+        return [
+            Route("GET", path, self.listed, "project:share", resource="project_id", errors=gone),
+            Route("PUT", path, self.share, "project:share", resource="project_id", errors=gone),
+            Route("DELETE", path, self.withdraw, "project:share", resource="project_id", errors=gone),
+        ]
+
+    async def listed(self, project_id: str, user: UserContext) -> ShareList:
+        """With whom a project of one's own is shared."""
+        await self._own(project_id, user)
+        found = []
+        for grantee, writable in sorted(self.shares.of(project_id, user).items()):
+            account = await self.accounts.get(grantee) if grantee else None
+            if account is not None or not grantee:
+                found.append(ShareInfo("write" if writable else "read", account.username if account else None))
+        return ShareList(found)
+
+    async def share(self, project_id: str, body: ShareBody, user: UserContext) -> ShareList:
+        """Share a project of one's own with a user, or with everybody, to read or to change."""
+        await self._own(project_id, user)
+        grantee = await self._uid(body.username)
+        await self.shares.grant(project_id, user, grantee, body.access == "write")
+        self._note("project.shared", user, project_id, grantee=grantee or "everybody", access=body.access)
+        return await self.listed(project_id, user)
+
+    async def withdraw(self, project_id: str, query: ShareQuery, user: UserContext) -> None:
+        """Share it no longer."""
+        await self._own(project_id, user)
+        grantee = await self._uid(query.username)
+        if not await self.shares.withdraw(project_id, user, grantee):
+            raise ApiError(404, "It is not shared so.")
+        self._note("project.unshared", user, project_id, grantee=grantee or "everybody")
+
+    async def _own(self, project_id: str, user: UserContext) -> None:
+        await self.store.metadata(project_id, user)
+        if self.shares.resolve(PROJECTS / project_id, user) is not None:
+            raise ApiError(403, "Only its owner shares a project.")
+
+    async def _uid(self, username: str | None) -> str:
+        if username is None:
+            return EVERYBODY
+        account = await self.accounts.find(username)
+        if account is None:
+            raise ApiError(404, f"There is no user {username!r}.")
+        return account.uid
+
+    def _note(self, action: str, user: UserContext, target: str, **details: str) -> None:
+        if self.audit is not None:
+            self.audit.note(action, user, target=target, **details)

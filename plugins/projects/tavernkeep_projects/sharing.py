@@ -6,19 +6,16 @@ enough for all of them.
 
 import os
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import attrs
 
-from tavernkeep import ApiError, Route, UserContext
-from tavernkeep.contracts.auth import AuditLog
-from tavernkeep_accounts.contracts import Accounts
+from tavernkeep import UserContext
 from tavernkeep_files.contracts import Files, LogicalPath, Mount
 from tavernkeep_projects.models import ProjectShare
-from tavernkeep_projects.store import PROJECTS, ProjectStore
+from tavernkeep_projects.store import PROJECTS
 
-_EVERYBODY: Final = ""
-Access = Literal["read", "write"]
+EVERYBODY: Final = ""
 
 
 @attrs.define(eq=False)
@@ -38,7 +35,7 @@ class Shares:
         if len(path.parts) < 2 or path.parts[0] != PROJECTS.parts[0] or "@" not in path.parts[1]:
             return None
         project_id, _, owner = path.parts[1].rpartition("@")
-        granted = [self._writable[key] for grantee in (user.uid, _EVERYBODY) if (key := (owner, project_id, grantee)) in self._writable]
+        granted = [self._writable[key] for grantee in (user.uid, EVERYBODY) if (key := (owner, project_id, grantee)) in self._writable]
         if not granted or owner == user.uid or self._is_own(path.parts[1], user):
             return None
         return Mount(owner, (PROJECTS.parts[0], project_id), 2, any(granted))
@@ -50,7 +47,7 @@ class Shares:
         """The ids of what is shared with a user, each with whether they may change it."""
         found: dict[str, bool] = {}
         for (owner, project_id, grantee), writable in sorted(self._writable.items()):
-            if grantee in (user.uid, _EVERYBODY) and owner != user.uid:
+            if grantee in (user.uid, EVERYBODY) and owner != user.uid:
                 name = f"{project_id}@{owner}"
                 found[name] = found.get(name, False) or writable
         return found
@@ -71,99 +68,3 @@ class Shares:
             await ProjectShare.filter(owner=key[0], project_id=key[1], grantee=key[2]).delete()
             del self._writable[key]
         return bool(gone)
-
-
-@attrs.frozen
-class ShareBody:
-    """With whom a project is to be shared.
-
-    Attributes:
-        username: A user; everybody when left out.
-    """
-
-    access: Access = "read"
-    username: str | None = None
-
-
-@attrs.frozen
-class ShareQuery:
-    """With whom it is not to be shared any more; with everybody when left out."""
-
-    username: str | None = None
-
-
-@attrs.frozen
-class ShareInfo:
-    """With whom a project is shared; with everybody where no user is named."""
-
-    access: Access
-    username: str | None = None
-
-
-@attrs.frozen
-class ShareList:
-    """The shares of a project."""
-
-    shares: list[ShareInfo]
-
-
-@attrs.frozen
-class ShareRoutes:
-    """The handlers; each does what its route says."""
-
-    store: ProjectStore
-    shares: Shares
-    accounts: Accounts
-    audit: AuditLog | None
-
-    def routes(self) -> list[Route]:
-        """The routes."""
-        path, gone = "/api/projects/{project_id}/shares", {404: "There is no such project, or no such user.", 400: "The id is no safe one."}
-        return [
-            Route("GET", path, self.listed, "project:share", resource="project_id", errors=gone),
-            Route("PUT", path, self.share, "project:share", resource="project_id", errors=gone),
-            Route("DELETE", path, self.withdraw, "project:share", resource="project_id", errors=gone),
-        ]
-
-    async def listed(self, project_id: str, user: UserContext) -> ShareList:
-        """With whom a project of one's own is shared."""
-        await self._own(project_id, user)
-        found = []
-        for grantee, writable in sorted(self.shares.of(project_id, user).items()):
-            account = await self.accounts.get(grantee) if grantee else None
-            if account is not None or not grantee:
-                found.append(ShareInfo("write" if writable else "read", account.username if account else None))
-        return ShareList(found)
-
-    async def share(self, project_id: str, body: ShareBody, user: UserContext) -> ShareList:
-        """Share a project of one's own with a user, or with everybody, to read or to change."""
-        await self._own(project_id, user)
-        grantee = await self._uid(body.username)
-        await self.shares.grant(project_id, user, grantee, body.access == "write")
-        self._note("project.shared", user, project_id, grantee=grantee or "everybody", access=body.access)
-        return await self.listed(project_id, user)
-
-    async def withdraw(self, project_id: str, query: ShareQuery, user: UserContext) -> None:
-        """Share it no longer."""
-        await self._own(project_id, user)
-        grantee = await self._uid(query.username)
-        if not await self.shares.withdraw(project_id, user, grantee):
-            raise ApiError(404, "It is not shared so.")
-        self._note("project.unshared", user, project_id, grantee=grantee or "everybody")
-
-    async def _own(self, project_id: str, user: UserContext) -> None:
-        await self.store.metadata(project_id, user)
-        if self.shares.resolve(PROJECTS / project_id, user) is not None:
-            raise ApiError(403, "Only its owner shares a project.")
-
-    async def _uid(self, username: str | None) -> str:
-        if username is None:
-            return _EVERYBODY
-        account = await self.accounts.find(username)
-        if account is None:
-            raise ApiError(404, f"There is no user {username!r}.")
-        return account.uid
-
-    def _note(self, action: str, user: UserContext, target: str, **details: str) -> None:
-        if self.audit is not None:
-            self.audit.note(action, user, target=target, **details)

@@ -12,7 +12,7 @@ from tavernkeep import Chunk
 from tavernkeep.logs import hide
 from tavernkeep.wire import Invalid, loads
 from tavernkeep_guard.contracts import OutgoingRefused
-from tavernkeep_nodes_llm.channels import LlmConfig
+from tavernkeep_nodes_llm.config import LlmConfig
 from tavernkeep_nodes_llm.contracts import Channel, LlmError, LlmRequest, LlmResponse
 
 T = TypeVar("T")

@@ -6,15 +6,9 @@ from tavernkeep import ApiError, Request, Response, Route, UserContext
 from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.wire import dumps
 from tavernkeep_accounts.contracts import Passwords, Sessions, session_cookie
+from tavernkeep_auth_local.bodies import AccessBody
 from tavernkeep_auth_local.provider import LocalAuth
 from tavernkeep_guard.contracts import Throttle
-
-
-@attrs.frozen
-class AccessBody:
-    """The access password."""
-
-    password: str = attrs.field(validator=attrs.validators.max_len(1000), repr=False)
 
 
 @attrs.frozen
