@@ -10,6 +10,7 @@ import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
@@ -22,7 +23,7 @@ from cattrs.cols import (
     list_structure_factory,
     mapping_structure_factory,
 )
-from cattrs.errors import AttributeValidationNote, BaseValidationError, IterableValidationNote
+from cattrs.errors import AttributeValidationNote, BaseValidationError, IterableValidationNote, StructureHandlerNotFoundError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.strategies import configure_union_passthrough
 
@@ -38,6 +39,7 @@ _JSON_NAMES: Mapping[type, str] = {
     dict: "an object",
 }
 _MAX_DEPTH = 200
+_CATTRS = str(Path(cattrs.__file__).parent)
 _VALIDATED = re.compile(r"'(\w+)' (?:must|should)")
 
 
@@ -115,12 +117,14 @@ def structure(value: object, type_: type[T], path: str = "") -> T:
         path: Where the value stands, put before each problem's path.
 
     Raises:
-        Invalid: With every problem found and its path.
+        Invalid: With every problem found and its path. What a hook, validator or constructor raises that is no `ValueError` (nor the
+            `TypeError` of an attrs validator) is a mistake in the code, and comes through as it is.
     """
     try:
         return _converter.structure(value, type_)
     except Exception as error:
-        raise Invalid(list(_problems(error, path, type_))) from None
+        problems = list(_problems(error, path, type_))
+    raise Invalid(problems)
 
 
 def unstructure(value: object) -> Any:
@@ -259,6 +263,7 @@ def _make_converter() -> cattrs.Converter:
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _strict(kind))
     converter.register_structure_hook(float, _strict_float)
+    converter.register_structure_hook(Path, lambda value, _: Path(converter.structure(value, str)))
     converter.register_structure_hook_func(_is_enum, _structure_enum)
     converter.register_structure_hook_func(_is_literal, _structure_literal)
     converter.register_structure_hook_factory(attrs.has, _guarded(dict, _make_class_hook))
@@ -285,12 +290,10 @@ def _problems(error: BaseException, path: str, type_: Any) -> Iterator[Problem]:
                     inner_type = note.type
                     inner_path = f"{path}[{note.index}]" if isinstance(note.index, int) else f"{path}.{note.index}".lstrip(".")
             yield from _problems(inner, inner_path, inner_type)
-    elif isinstance(error, KeyError):
+    elif isinstance(error, KeyError) and _is_of_cattrs(error):
         yield Problem(path, "is required and missing")
-    elif isinstance(error, (_Mismatch, RecursionError)):
-        yield Problem(path, str(error))
-    elif isinstance(error, (ValueError, TypeError)) and error.args:
-        message = str(error.args[0])
+    elif isinstance(error, (ValueError, RecursionError)) or _is_of_a_validator(error):
+        message = str(error.args[0] if error.args else error)
         # A validator of attrs names its attribute, but cattrs does not know which one was at fault.
         named_in = _VALIDATED.search(message)
         fields = attrs.fields_dict(type_) if attrs.has(type_) else {}
@@ -298,8 +301,24 @@ def _problems(error: BaseException, path: str, type_: Any) -> Iterator[Problem]:
             key = wire_name(fields[named_in[1]])
             path = f"{path}.{key}" if path else key
         yield Problem(path, message)
-    else:
+    elif _is_of_cattrs(error) and not isinstance(error, StructureHandlerNotFoundError):
         yield Problem(path, f"does not fit {getattr(type_, '__name__', type_)}")
+    else:
+        raise error  # the value is not at fault, but the code that looked at it
+
+
+def _is_of_cattrs(error: BaseException) -> bool:
+    """Whether it was cattrs itself that stumbled over the value, and no hook, validator or constructor that it called."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    file = at.tb_frame.f_code.co_filename if at else ""
+    return file.startswith(("<cattrs generated", _CATTRS))
+
+
+def _is_of_a_validator(error: BaseException) -> bool:
+    """Whether a validator of attrs refused a value for its type: that is a `TypeError` which carries the attribute."""
+    return isinstance(error, TypeError) and len(error.args) > 1 and isinstance(error.args[1], attrs.Attribute)
 
 
 _converter = _make_converter()

@@ -49,6 +49,11 @@ class SameNames:
     twoWords: int = 1
 
 
+@attrs.frozen
+class Unreadable:
+    at: type = int
+
+
 class Plain:
     one = 1
 
@@ -61,6 +66,7 @@ class Plain:
         ("demo", NoDefault, ValueError, "'demo.needed' has no default"),
         ("demo", DeepNoDefault, ValueError, "'demo.inner.needed' has no default"),
         ("demo", NoSuchType, TypeError, "NothingOfThatName"),
+        ("demo", Unreadable, TypeError, "cannot be made of its class: Unsupported type"),
         ("demo", Refusing, ValueError, "'port' must be >= 0"),
         ("demo", SameNames, ValueError, "twice"),
         ("", Good, ValueError, "is no path"),

@@ -1,6 +1,7 @@
 """Structuring: strict, complete in its complaints, and safe to encode."""
 
 import enum
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -98,3 +99,44 @@ def test_anything_can_be_encoded() -> None:
     assert dumps({"x": object(), 1: {2}}) == b'{"x":"<object>","1":[2]}'
     assert dumps("a\ud800b") == b'"a?b"'
     assert b"nested too deeply" in dumps(loop)
+
+
+def _refuse(_: Any, __: Any, value: str) -> None:
+    if value == "bad":
+        raise ValueError("'checked' must not be bad")
+    if value == "bug":
+        value.nothing_of_that_name()  # type: ignore[attr-defined]
+    if value == "key":
+        {}["checked"]
+    if value == "type":
+        len(5)  # type: ignore[arg-type]
+
+
+@attrs.frozen
+class Checked:
+    checked: str = attrs.field(default="", validator=_refuse)
+    kind: Any = attrs.field(default="", validator=attrs.validators.instance_of(str))
+
+
+@pytest.mark.parametrize(("value", "error"), [("bug", AttributeError), ("key", KeyError), ("type", TypeError)])
+def test_a_mistake_in_a_validator_is_not_told_as_a_wrong_value(value: str, error: type[Exception]) -> None:
+    """It comes through as it is, from however deep, for the server's log: nobody can mend it by sending something else."""
+    with pytest.raises(error):
+        structure([{"checked": value}], list[Checked])
+
+
+def test_what_a_validator_refuses_is_a_wrong_value() -> None:
+    """By a `ValueError`, or by the `TypeError` of the validators of attrs."""
+    with pytest.raises(Invalid) as caught:
+        structure([{"checked": "bad"}, {"kind": 5}], list[Checked])
+    assert [problem.path for problem in caught.value.problems] == ["[0].checked", "[1].kind"]
+
+
+@pytest.mark.parametrize("type_", [tuple[str, int], frozenset[str], int | list[str], Path, str | int, Outer | None, dict[str, Inner]])
+@pytest.mark.parametrize("value", [None, True, 5, 1.5, {"a": 5}, [[]], [{}], {"many": 5}])
+def test_no_value_is_taken_for_a_mistake_in_the_code(value: object, type_: Any) -> None:
+    """Whatever kind of value comes for whatever kind of type, it fits or is `Invalid`."""
+    try:
+        structure(value, type_)
+    except Invalid as error:
+        assert error.problems

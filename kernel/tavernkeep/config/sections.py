@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from tavernkeep.wire import Problem, wire_name
+from tavernkeep.wire import Invalid, Problem, structure, wire_name
 
 PLUGIN_PATHS: Final = "customPluginsPaths"
 _PATH: Final = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*", re.ASCII)
@@ -53,7 +53,7 @@ def check_section(section: ConfigSection) -> None:
     """See that a section can be read at all, and that it needs nothing in the file.
 
     Raises:
-        TypeError: Its class is no attrs class, or a type in it cannot be found.
+        TypeError: Its class is no attrs class, or a type in it cannot be found or is none that can be read.
         ValueError: Its path is none, it has one key twice, or a key without a default, or its defaults do not pass its own validators.
     """
     if not isinstance(section.path, str) or not _PATH.fullmatch(section.path):
@@ -63,9 +63,11 @@ def check_section(section: ConfigSection) -> None:
     if twice := sorted({path for path in paths if paths.count(path) > 1}):
         raise ValueError(f"the configuration section {section.path!r} has the key {twice[0]!r} twice")
     try:
-        section.type()
-    except Exception as error:
+        structure({}, section.type)
+    except Invalid as error:
         raise ValueError(f"the defaults of the configuration section {section.path!r} are refused by its own class: {error}") from error
+    except Exception as error:
+        raise TypeError(f"the configuration section {section.path!r} cannot be made of its class: {error}") from error
 
 
 def _check_class(path: str, class_: object) -> None:
