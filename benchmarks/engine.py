@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 
 from tavernkeep.app import settle_garbage_collector
 from tavernkeep.contracts.auth import UserContext
-from tavernkeep.contracts.events import Event, EventBus
-from tavernkeep.contracts.execution import Submission
-from tavernkeep.contracts.nodes import DataFlowType, NodeDefinition, NodeRegistry, Slot
+from tavernkeep.contracts.bus import EventBus
+from tavernkeep.contracts.events import Event, StatusUpdate
+from tavernkeep.contracts.execution import ExecutionStatus, Submission
+from tavernkeep.contracts.nodes import NodeDefinition, NodeRegistry
 from tavernkeep.contracts.services import Services
+from tavernkeep.contracts.slots import DataFlowType, Slot
 from tavernkeep.contracts.workflow import Edge, PayloadNode, WorkflowPayload
 from tavernkeep_engine.config import EngineConfig
 from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
@@ -55,7 +57,7 @@ async def execution(payload: WorkflowPayload) -> float:
     ended = asyncio.Event()
 
     def sink(event: Event) -> None:
-        if event.type == "EXECUTION_STATUS_UPDATE" and event.payload["status"] == "complete":
+        if isinstance(event, StatusUpdate) and event.status is ExecutionStatus.COMPLETE:
             ended.set()
 
     bus.add_sink(sink)

@@ -13,7 +13,7 @@ from tavernkeep.config import Config, ConfigSection, ConfigSource, StartError
 from tavernkeep.config.sections import ExecutionConfig, PluginsConfig, StorageConfig
 from tavernkeep.contracts.auth import AuthProvider, Revocations
 from tavernkeep.contracts.authoring import Node
-from tavernkeep.contracts.events import EventBus
+from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.execution import Scheduler
 from tavernkeep.contracts.http import Route, WebSocketMessage
 from tavernkeep.contracts.nodes import DuplicateNodeType, NodeDefinition, NodeRegistry

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tavernkeep.contracts.app import App
     from tavernkeep.contracts.auth import AuthProvider
     from tavernkeep.contracts.authoring import Node
-    from tavernkeep.contracts.events import Sink
+    from tavernkeep.contracts.bus import Sink
     from tavernkeep.contracts.execution import Scheduler
     from tavernkeep.contracts.http import Route, WebSocketMessage
     from tavernkeep.contracts.nodes import Execute, NodeDefinition

@@ -6,6 +6,7 @@ Structuring is strict (no `"5"` for `5`) and reports every problem at once, each
 """
 
 import enum
+import functools
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ from cattrs.cols import (
     mapping_structure_factory,
 )
 from cattrs.errors import AttributeValidationNote, BaseValidationError, IterableValidationNote, StructureHandlerNotFoundError
+from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.strategies import configure_union_passthrough
 
@@ -132,6 +134,12 @@ def unstructure(value: object) -> Any:
     return _converter.unstructure(value)
 
 
+def as_told(value: object) -> dict[str, Any]:
+    """The fields of an attrs object by their names on the wire; their values, which are plain data, are not looked into."""
+    class_: Any = type(value)
+    return _shallow(class_)(value)
+
+
 def loads(data: bytes | str) -> Any:
     """Decode JSON.
 
@@ -225,6 +233,12 @@ def _overrides(class_: type) -> dict[str, Any]:
         )
         for field in attrs.fields(class_)
     }
+
+
+@functools.cache
+def _shallow(class_: type) -> Callable[[Any], dict[str, Any]]:
+    as_they_are = {name: attrs.evolve(how, unstruct_hook=identity) for name, how in _overrides(class_).items()}
+    return make_dict_unstructure_fn(class_, _converter, **as_they_are)
 
 
 def _guarded(kind: type, factory: Callable[[Any, cattrs.Converter], Any]) -> Callable[[Any, cattrs.Converter], Any]:

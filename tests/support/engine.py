@@ -8,7 +8,8 @@ import attrs
 
 from support import reference as ref
 from tavernkeep import Chunk, DataFlowType, NodeDefinition, NodeMode, Outputs, PassThrough, Routed, Slot, StreamFailed, UserContext
-from tavernkeep.contracts.events import Event, EventBus
+from tavernkeep.contracts.bus import EventBus
+from tavernkeep.contracts.events import Event, StatusUpdate
 from tavernkeep.contracts.execution import ExecutionDetail, Submission
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.services import Services
@@ -231,7 +232,7 @@ class Engine:
             seen.append(event)
             if len(seen) == interrupt_after:
                 interrupts.add(asyncio.get_running_loop().create_task(self.scheduler.interrupt(event.execution_id, USER)))
-            if event.type == "EXECUTION_STATUS_UPDATE" and event.payload["status"] in ("complete", "error", "interrupted"):
+            if isinstance(event, StatusUpdate) and event.status.is_final:
                 ended.set()
 
         submission = Submission(

@@ -6,7 +6,7 @@ from typing import Protocol
 from tavernkeep.config.sections import ConfigSection
 from tavernkeep.config.shown import Config
 from tavernkeep.contracts.auth import Revocations
-from tavernkeep.contracts.events import EventBus
+from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.http import Route, WebSocketMessage
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.plugins import InstalledPlugins

@@ -1,52 +1,72 @@
-"""What happens, as it is told: events of executions, notices to everyone, and the bus that carries both to sinks.
+"""What happens, as it is told: a class for each event of an execution, and for each notice to everyone.
 
-An event is made once and shared by all who see it; its JSON is made once too.
+These classes are the protocol's own documentation. A message is `{"type": …, "payload": {…}}`: the type is the class's, the payload has its
+fields in camelCase, those that are `None` left out, and of an event of an execution also `promptId` and `seq`. An event is made once and
+shared by all who see it; its JSON is made once too.
 """
 
-from collections.abc import Callable
-from typing import Any, Final
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, TypeVar
 
 import attrs
-import structlog
 
-from tavernkeep.wire import dumps
+from tavernkeep.wire import as_told, dumps, wire_name
 
-_log = structlog.get_logger(__name__)
+E = TypeVar("E", bound="Event")
 
-# The names are those that clients of the protocol know.
-STATUS_UPDATE: Final = "EXECUTION_STATUS_UPDATE"
-NODE_EXECUTING: Final = "NODE_EXECUTING"
-NODE_PROGRESS: Final = "NODE_PROGRESS"
-NODE_COMPLETE: Final = "NODE_COMPLETE"
-NODE_ERROR: Final = "NODE_ERROR"
-NODE_SKIPPED: Final = "NODE_SKIPPED"
-NODE_RETRYING: Final = "NODE_RETRYING"
-NODE_WAITING: Final = "NODE_WAITING"
-NODE_BYPASSED: Final = "NODE_BYPASSED"
-NODE_YIELD: Final = "NODE_YIELD"
-INTERFACE_YIELD: Final = "WORKFLOW_INTERFACE_YIELD"
-QUEUE_UPDATE: Final = "SYSTEM_QUEUE_UPDATE"
-INTERFACE_OUTPUTS: Final = "__WORKFLOW_INTERFACE_OUTPUTS__"
+INTERFACE_OUTPUTS: Final = "__WORKFLOW_INTERFACE_OUTPUTS__"  # the `nodeId` under which a workflow's own outputs are told
+
+
+class ExecutionStatus(enum.StrEnum):
+    """Where an execution stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    ERROR = "error"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it has ended."""
+        return self not in (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING)
 
 
 @attrs.define(eq=False)
 class Event:
-    """One thing that happened.
+    """One thing that happened. A plugin tells of its own by a class of its own, with a `type` of its own.
 
-    Not frozen only because a frozen class costs twice as much to make and one is made for every message; nobody changes it.
+    Not frozen only because a frozen class costs twice as much to make and one is made for every message: nobody but who publishes it
+    changes it. Its values are plain data that nobody changes any more.
 
     Attributes:
-        type: Its name on the wire.
-        payload: Its fields, as they go out: plain data that nobody changes any more.
         execution_id: The execution that it belongs to; empty for a notice to everyone.
         seq: Its number within its execution, from 1.
     """
 
-    type: str
-    payload: dict[str, Any]
-    execution_id: str = ""
-    seq: int = 0
+    type: ClassVar[str]
+
+    execution_id: str = attrs.field(default="", init=False)
+    seq: int = attrs.field(default=0, init=False)
     _json: bytes | None = attrs.field(default=None, init=False, repr=False)
+
+    def of(self: E, execution_id: str, seq: int) -> E:
+        """Itself, as this event of this execution."""
+        self.execution_id, self.seq = execution_id, seq
+        return self
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """Its fields as they go out; made anew each time."""
+        told = self._fields()
+        if self.execution_id:
+            told["promptId"] = self.execution_id
+            told["seq"] = self.seq
+        return told
+
+    def _fields(self) -> dict[str, Any]:
+        return as_told(self)
 
     def json(self) -> bytes:
         """The message as it goes out: `{"type": …, "payload": …}`."""
@@ -55,56 +75,248 @@ class Event:
         return self._json
 
 
-Sink = Callable[[Event], None]
+# Events of an execution
 
 
-@attrs.define
-class EventBus:
-    """Carries each event to every sink, to those who watch its execution, and notices to everyone who listens.
+@attrs.define(eq=False)
+class StatusUpdate(Event):
+    """The execution stands elsewhere; the last event of each is a final status.
 
-    A sink is called on the event loop for every single event, so it only takes note and returns. One that raises is logged and left
-    out from then on: it must not cost the others theirs.
+    Attributes:
+        error_info: What it failed of, or why it was interrupted: `{message, type?, nodes?}`.
     """
 
-    _sinks: tuple[Sink, ...] = ()
-    _watchers: dict[str, tuple[Sink, ...]] = attrs.field(factory=dict)
-    _listeners: tuple[Sink, ...] = ()
+    type: ClassVar = "EXECUTION_STATUS_UPDATE"
+    status: ExecutionStatus = attrs.field(converter=ExecutionStatus)
+    error_info: Mapping[str, Any] | None = None
 
-    def add_sink(self, sink: Sink) -> None:
-        """Let a sink see every event and every notice."""
-        self._sinks += (sink,)
 
-    def watch(self, execution_id: str, sink: Sink) -> Callable[[], None]:
-        """Let a sink see the events of one execution; the returned function ends that."""
-        self._watchers[execution_id] = (*self._watchers.get(execution_id, ()), sink)
-        return lambda: self._unwatch(execution_id, sink)
+@attrs.define(eq=False)
+class NodeExecuting(Event):
+    """A node has started."""
 
-    def listen(self, sink: Sink) -> Callable[[], None]:
-        """Let a sink see the notices to everyone; the returned function ends that."""
-        self._listeners += (sink,)
-        return lambda: self._unlisten(sink)
+    type: ClassVar = "NODE_EXECUTING"
+    node_id: str
 
-    def publish(self, event: Event) -> None:
-        """Carry an event, or (without an execution) a notice, to all who should see it."""
-        self._deliver(self._sinks, event)
-        self._deliver(self._watchers.get(event.execution_id, ()) if event.execution_id else self._listeners, event)
 
-    def _deliver(self, sinks: tuple[Sink, ...], event: Event) -> None:
-        for sink in sinks:
-            try:
-                sink(event)
-            except Exception:
-                _log.exception("event sink failed and is left out from now on", sink=repr(sink), event_type=event.type)
-                self._sinks = tuple(other for other in self._sinks if other != sink)
-                self._unlisten(sink)
-                self._unwatch(event.execution_id, sink)
+@attrs.define(eq=False)
+class NodeProgress(Event):
+    """How far a node is: `value` of `max`."""
 
-    def _unlisten(self, sink: Sink) -> None:
-        self._listeners = tuple(other for other in self._listeners if other != sink)
+    type: ClassVar = "NODE_PROGRESS"
+    node_id: str
+    value: float
+    max: float
 
-    def _unwatch(self, execution_id: str, sink: Sink) -> None:
-        left = tuple(other for other in self._watchers.get(execution_id, ()) if other != sink)
-        if left:
-            self._watchers[execution_id] = left
-        else:
-            self._watchers.pop(execution_id, None)
+
+@attrs.define(eq=False)
+class NodeComplete(Event):
+    """A node has completed; last of all, the workflow's own outputs, as those of the node `__WORKFLOW_INTERFACE_OUTPUTS__`.
+
+    Attributes:
+        output: Its outputs by slot, without those that are streams.
+        not_taken: Of a node that picks a way, the outputs that it did not pick.
+        cached: `true` when they were remembered and the node did not run.
+    """
+
+    type: ClassVar = "NODE_COMPLETE"
+    node_id: str
+    output: Mapping[str, Any]
+    not_taken: Sequence[str] | None = None
+    cached: bool | None = None
+
+
+@attrs.define(eq=False)
+class NodeError(Event):
+    """A node has failed.
+
+    Attributes:
+        error_details: `{message, type, nodeId, nodeType, slot?, retryable?}`.
+    """
+
+    type: ClassVar = "NODE_ERROR"
+    node_id: str
+    error_details: Mapping[str, Any]
+
+
+@attrs.define(eq=False)
+class NodeSkipped(Event):
+    """A node does not run: it depends on a failed one, or on a way that is not taken, or does not run in a preview."""
+
+    type: ClassVar = "NODE_SKIPPED"
+    node_id: str
+    reason: str
+
+
+@attrs.define(eq=False)
+class NodeRetrying(Event):
+    """An attempt failed, and there will be another.
+
+    Attributes:
+        attempt: Which one is next, from 2.
+        attempts: How many there are at most.
+        wait_s: How long until then, in seconds.
+        error_details: As of `NODE_ERROR`.
+    """
+
+    type: ClassVar = "NODE_RETRYING"
+    node_id: str
+    attempt: int
+    attempts: int
+    wait_s: float = attrs.field(metadata={"wire_name": "waitS"})
+    error_details: Mapping[str, Any]
+
+
+@attrs.define(eq=False)
+class NodeWaiting(Event):
+    """A node waits for a person, who answers with `NODE_INPUT`.
+
+    Attributes:
+        question: What it asks: its fields stand in the payload themselves, mostly `question`, `choices`, `data` and, after an answer that
+            it could not use, `refused`.
+    """
+
+    type: ClassVar = "NODE_WAITING"
+    node_id: str
+    question: Mapping[str, Any] = attrs.field(metadata={"flat": True})
+
+    def _fields(self) -> dict[str, Any]:
+        return {**self.question, "nodeId": self.node_id}
+
+
+@attrs.define(eq=False)
+class NodeBypassed(Event):
+    """A node is bypassed.
+
+    Attributes:
+        pseudo_outputs: What it gives instead of its outputs.
+    """
+
+    type: ClassVar = "NODE_BYPASSED"
+    node_id: str
+    pseudo_outputs: Mapping[str, Any]
+
+
+@attrs.define(eq=False)
+class NodeYield(Event):
+    """A node gave a chunk; after `NODE_COMPLETE` of one that streams nothing, that there are none.
+
+    Attributes:
+        yielded_content: The chunk: `{type, content, slot?, …}`.
+        is_last_chunk: A client closes its view of the stream on it.
+    """
+
+    type: ClassVar = "NODE_YIELD"
+    source_node_id: str
+    yielded_content: Mapping[str, Any]
+    is_last_chunk: bool
+
+
+@attrs.define(eq=False)
+class InterfaceYield(Event):
+    """A streamed output of the workflow gave a chunk; of the last, `is_last_chunk` is true."""
+
+    type: ClassVar = "WORKFLOW_INTERFACE_YIELD"
+    interface_output_key: str
+    yielded_content: Mapping[str, Any]
+    is_last_chunk: bool
+    interface_output_display_name: str | None = None
+
+
+# Notices to everyone
+
+
+@attrs.define(eq=False)
+class QueueUpdate(Event):
+    """How many executions run and wait; when either changes."""
+
+    type: ClassVar = "SYSTEM_QUEUE_UPDATE"
+    running_executions: int
+    pending_executions: int
+
+
+@attrs.define(eq=False)
+class NodesReloaded(Event):
+    """The node types were read anew."""
+
+    type: ClassVar = "NODES_RELOADED"
+    success: bool
+    message: str | None = None
+    count: int | None = None
+
+
+@attrs.define(eq=False)
+class PluginsReloaded(Event):
+    """The plugins were read anew."""
+
+    type: ClassVar = "plugins-reloaded"
+    message: str
+    reloaded_plugin_count: int
+
+
+@attrs.define(eq=False)
+class PluginEnabled(Event):
+    """A plugin was switched on: `{name, isEnabled}`."""
+
+    type: ClassVar = "plugin-enabled"
+    plugin: Mapping[str, Any]
+
+
+@attrs.define(eq=False)
+class PluginDisabled(Event):
+    """A plugin was switched off."""
+
+    type: ClassVar = "plugin-disabled"
+    plugin_name: str
+
+
+PROTOCOL: Final[Mapping[str, type[Event]]] = {
+    class_.type: class_
+    for class_ in (
+        StatusUpdate,
+        NodeExecuting,
+        NodeProgress,
+        NodeComplete,
+        NodeError,
+        NodeSkipped,
+        NodeRetrying,
+        NodeWaiting,
+        NodeBypassed,
+        NodeYield,
+        InterfaceYield,
+        QueueUpdate,
+        NodesReloaded,
+        PluginsReloaded,
+        PluginEnabled,
+        PluginDisabled,
+    )
+}
+
+
+@attrs.define(eq=False)
+class ToldBefore(Event):
+    """An event of an execution that has no class here: a plugin's own, as it was told."""
+
+    type: str  # type: ignore[misc] # of all others it is the class's
+    fields: Mapping[str, Any]
+
+    def _fields(self) -> dict[str, Any]:
+        return dict(self.fields)
+
+
+def told_before(type_: str, payload: Mapping[str, Any]) -> Event:
+    """The event of an execution that was told with a message; what its class does not know of it is left out.
+
+    Raises:
+        KeyError: It is no event of an execution, or lacks a field.
+        TypeError: As above.
+    """
+    fields = dict(payload)
+    execution_id, seq = fields.pop("promptId"), fields.pop("seq")
+    class_ = PROTOCOL.get(type_)
+    if class_ is None:
+        return ToldBefore(type_, fields).of(execution_id, seq)
+    if class_ is NodeWaiting:
+        return NodeWaiting(fields.pop("nodeId"), fields).of(execution_id, seq)
+    known = {field.name: fields[wire_name(field)] for field in attrs.fields(class_) if field.init and wire_name(field) in fields}
+    return class_(**known).of(execution_id, seq)

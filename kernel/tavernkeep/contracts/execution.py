@@ -8,25 +8,11 @@ import attrs
 
 from tavernkeep.contracts.auth import UserContext
 from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.events import ExecutionStatus as ExecutionStatus
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import Problem
 
 SHUTDOWN: Final = "Shutdown"  # the `type` in `errorInfo` of an execution that was interrupted because the server stops
-
-
-class ExecutionStatus(enum.StrEnum):
-    """Where an execution stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    COMPLETE = "complete"
-    ERROR = "error"
-    INTERRUPTED = "interrupted"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether it has ended."""
-        return self not in (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING)
 
 
 @attrs.frozen

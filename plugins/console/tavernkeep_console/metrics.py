@@ -8,12 +8,11 @@ import attrs
 
 from tavernkeep import Response, Route
 from tavernkeep.contracts.app import App
-from tavernkeep.contracts.events import NODE_COMPLETE, NODE_ERROR, STATUS_UPDATE, Event
-from tavernkeep.contracts.execution import ExecutionStatus, Scheduler
+from tavernkeep.contracts.events import Event, NodeComplete, NodeError, StatusUpdate
+from tavernkeep.contracts.execution import Scheduler
 from tavernkeep.contracts.plugins import PluginStatus
 
 _READ: Final = "metrics:read"
-_NODES: Final = {NODE_COMPLETE: "complete", NODE_ERROR: "error"}
 
 
 @attrs.define(eq=False)
@@ -26,11 +25,13 @@ class Metrics:
 
     def note(self, event: Event) -> None:
         """Count an event."""
-        if event.type == STATUS_UPDATE:
-            if ExecutionStatus(event.payload["status"]).is_final:
-                self._executions[event.payload["status"]] += 1
-        elif event.type in _NODES:
-            self._nodes[_NODES[event.type]] += 1
+        match event:
+            case StatusUpdate() if event.status.is_final:
+                self._executions[event.status] += 1
+            case NodeComplete():
+                self._nodes["complete"] += 1
+            case NodeError():
+                self._nodes["error"] += 1
 
     def routes(self) -> list[Route]:
         """The route."""

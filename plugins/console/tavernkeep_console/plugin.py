@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tavernkeep import ConfigSection, Route, hookimpl
 from tavernkeep.contracts.app import App
-from tavernkeep.contracts.events import Sink
+from tavernkeep.contracts.bus import Sink
 from tavernkeep_console.config import BackendPanelConfig
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ import httpx2
 
 from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
-from tavernkeep.contracts import events
 from tavernkeep.contracts.auth import AuthProvider, Credentials
-from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.events import Event, NodeComplete, NodeWaiting, NodeYield, StatusUpdate
 from tavernkeep.contracts.execution import ExecutionStatus, Scheduler, Submission
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_devkit.processes import PATIENCE_S
@@ -51,15 +50,11 @@ class Ran:
     @property
     def nodes(self) -> dict[str, Mapping[str, Any]]:
         """The outputs of each node that completed, by its id."""
-        return {event.payload["nodeId"]: event.payload["output"] for event in self.events if event.type == events.NODE_COMPLETE}
+        return {event.node_id: event.output for event in self.events if isinstance(event, NodeComplete)}
 
     def text(self, node_id: str = ONE_NODE) -> str:
         """The text that a node streamed."""
-        chunks = [
-            event.payload["yieldedContent"]
-            for event in self.events
-            if event.type == events.NODE_YIELD and event.payload["sourceNodeId"] == node_id
-        ]
+        chunks = [event.yielded_content for event in self.events if isinstance(event, NodeYield) and event.source_node_id == node_id]
         return "".join(chunk["content"] for chunk in chunks if chunk["type"] == "text_chunk")
 
 
@@ -154,10 +149,10 @@ class Tavern:
 
         def watch(event: Event) -> None:
             seen.append(event)
-            if event.type == events.STATUS_UPDATE and ExecutionStatus(event.payload["status"]).is_final:
+            if isinstance(event, StatusUpdate) and event.status.is_final:
                 ended.set()
-            elif event.type == events.NODE_WAITING and event.payload["nodeId"] in answers:
-                node_id = event.payload["nodeId"]
+            elif isinstance(event, NodeWaiting) and event.node_id in answers:
+                node_id = event.node_id
                 # Not at once: the question is told before the node waits for the answer.
                 self.loop.call_soon(lambda: self.app.services.get(Scheduler).answer(event.execution_id, node_id, answers[node_id], user))
 

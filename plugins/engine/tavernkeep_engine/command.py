@@ -13,9 +13,22 @@ import click
 
 from tavernkeep.app import Application
 from tavernkeep.cli import loaded_app
-from tavernkeep.contracts import events
 from tavernkeep.contracts.auth import AuthProvider, Credentials, UserContext
-from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.events import (
+    INTERFACE_OUTPUTS,
+    Event,
+    InterfaceYield,
+    NodeBypassed,
+    NodeComplete,
+    NodeError,
+    NodeExecuting,
+    NodeProgress,
+    NodeRetrying,
+    NodeSkipped,
+    NodeWaiting,
+    NodeYield,
+    StatusUpdate,
+)
 from tavernkeep.contracts.execution import ExecutionDetail, ExecutionStatus, Refused, Scheduler, Submission
 from tavernkeep.contracts.workflow import StoredWorkflow, WorkflowPayload, payload_from
 from tavernkeep.wire import Invalid, dumps, loads, structure
@@ -132,26 +145,28 @@ class _Viewer:
         self.streams: dict[str, list[str]] = {}
 
     def __call__(self, event: Event) -> None:
-        payload = event.payload
-        if event.type == events.STATUS_UPDATE:
-            self._line(payload["status"], (payload.get("errorInfo") or {}).get("message", ""))
-            if ExecutionStatus(payload["status"]).is_final:
-                self.ended.set()
-        elif event.type == events.NODE_YIELD:
-            chunk = payload["yieldedContent"]
-            if chunk["type"] == "text_chunk" and not self._quiet:
-                self._in_text = True
-                print(chunk["content"], end="", file=sys.stderr, flush=True)
-        elif event.type == events.INTERFACE_YIELD:
-            chunk, pieces = payload["yieldedContent"], self.streams.setdefault(payload["interfaceOutputKey"], [])
-            if chunk["type"] == "text_chunk":
-                pieces.append(str(chunk["content"]))
-        elif event.type in (events.NODE_ERROR, events.NODE_SKIPPED):
-            self._line(payload["nodeId"], payload["errorDetails"]["message"] if "errorDetails" in payload else payload["reason"])
-        elif event.type == events.NODE_WAITING:
-            self._line(payload["nodeId"], str(payload.get("question", "waits for an answer")))
-        elif "nodeId" in payload and payload["nodeId"] != events.INTERFACE_OUTPUTS:
-            self._line(payload["nodeId"], event.type.removeprefix("NODE_").lower())
+        match event:
+            case StatusUpdate():
+                self._line(event.status, (event.error_info or {}).get("message", ""))
+                if event.status.is_final:
+                    self.ended.set()
+            case NodeYield():
+                chunk = event.yielded_content
+                if chunk["type"] == "text_chunk" and not self._quiet:
+                    self._in_text = True
+                    print(chunk["content"], end="", file=sys.stderr, flush=True)
+            case InterfaceYield():
+                chunk, pieces = event.yielded_content, self.streams.setdefault(event.interface_output_key, [])
+                if chunk["type"] == "text_chunk":
+                    pieces.append(str(chunk["content"]))
+            case NodeError():
+                self._line(event.node_id, event.error_details["message"])
+            case NodeSkipped():
+                self._line(event.node_id, event.reason)
+            case NodeWaiting():
+                self._line(event.node_id, str(event.question.get("question", "waits for an answer")))
+            case NodeExecuting() | NodeProgress() | NodeComplete() | NodeRetrying() | NodeBypassed() if event.node_id != INTERFACE_OUTPUTS:
+                self._line(event.node_id, event.type.removeprefix("NODE_").lower())
 
     def _line(self, what: str, text: str) -> None:
         if not self._quiet:
@@ -171,13 +186,13 @@ class _Answers:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __call__(self, event: Event) -> None:
-        if event.type == events.NODE_WAITING:
+        if isinstance(event, NodeWaiting):
             task = asyncio.get_running_loop().create_task(self._answer(event))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, event: Event) -> None:
-        node_id, choices = event.payload["nodeId"], event.payload.get("choices")
+    async def _answer(self, event: NodeWaiting) -> None:
+        node_id, choices = event.node_id, event.question.get("choices")
         if node_id in self._given:
             value = self._given.pop(node_id)  # once: an answer that is refused would be given for ever
         elif sys.stdin.isatty():

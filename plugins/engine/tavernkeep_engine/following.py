@@ -8,8 +8,9 @@ from typing import Final
 import attrs
 
 from tavernkeep.contracts.auth import UserContext
-from tavernkeep.contracts.events import STATUS_UPDATE, Event, EventBus
-from tavernkeep.contracts.execution import EventsLost, ExecutionArchive, ExecutionDetail, ExecutionStatus, Scheduler
+from tavernkeep.contracts.bus import EventBus
+from tavernkeep.contracts.events import Event, StatusUpdate
+from tavernkeep.contracts.execution import EventsLost, ExecutionArchive, ExecutionDetail, Scheduler
 from tavernkeep.contracts.http import ApiError
 from tavernkeep.wire import dumps
 
@@ -65,7 +66,7 @@ class Following:
                         continue
                     last = event.seq
                     yield b"id: %d\ndata: %s\n\n" % (last, event.json())
-                    if event.type == STATUS_UPDATE and ExecutionStatus(event.payload["status"]).is_final:
+                    if isinstance(event, StatusUpdate) and event.status.is_final:
                         return
                 if not recent:
                     news.clear()

@@ -1,7 +1,7 @@
 """What is recorded, read: pages of executions, one with its results, its events, and what of it need not run again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import attrs
@@ -11,8 +11,18 @@ from tortoise.exceptions import ValidationError
 from tortoise.expressions import Q
 
 from tavernkeep import ApiError, UserContext
-from tavernkeep.contracts import events
-from tavernkeep.contracts.events import INTERFACE_OUTPUTS, NODE_BYPASSED, NODE_COMPLETE, NODE_ERROR, NODE_EXECUTING, NODE_SKIPPED, Event
+from tavernkeep.contracts.events import (
+    INTERFACE_OUTPUTS,
+    Event,
+    NodeBypassed,
+    NodeComplete,
+    NodeError,
+    NodeExecuting,
+    NodeRetrying,
+    NodeSkipped,
+    NodeYield,
+    told_before,
+)
 from tavernkeep.contracts.execution import (
     Continuation,
     EventsLost,
@@ -33,13 +43,6 @@ _log = structlog.get_logger(__name__)
 
 _decode = msgspec.json.Decoder(WorkflowPayload).decode
 _MOST_STARTS: Final = 3
-_STATES: Final = {
-    NODE_EXECUTING: "executing",
-    NODE_COMPLETE: "complete",
-    NODE_ERROR: "error",
-    NODE_SKIPPED: "skipped",
-    NODE_BYPASSED: "bypassed",
-}
 
 
 @attrs.frozen
@@ -74,16 +77,13 @@ class Archive:
         payload = await self.payload_of(row)
         nodes = {node.id: NodeStatus("pending") for node in payload.nodes}
         outputs: dict[str, Any] = {}
-        async for messages in self.messages(row.id):
-            for message in messages:
-                type_, told = message["type"], message["payload"]
-                if type_ not in _STATES:
-                    continue
-                node, output = told["nodeId"], told.get("output", told.get("pseudoOutputs"))
-                if node == INTERFACE_OUTPUTS:
-                    outputs = output
-                elif node in nodes:
-                    nodes[node] = NodeStatus(_STATES[type_], output, told.get("errorDetails"))
+        async for block in self.blocks(row.id):
+            for event in await asyncio.to_thread(_events_of, block):
+                match event:
+                    case NodeComplete(node_id=node_id) if node_id == INTERFACE_OUTPUTS:
+                        outputs = dict(event.output)
+                    case NodeExecuting() | NodeComplete() | NodeError() | NodeSkipped() | NodeBypassed() if event.node_id in nodes:
+                        nodes[event.node_id] = _status_after(event)
         return ExecutionDetail(
             prompt_id=row.id,
             status=ExecutionStatus(row.status),
@@ -107,8 +107,8 @@ class Archive:
         if not row.complete:
             raise EventsLost(f"not all events of execution {execution_id} were recorded: there were too many")
         found: list[Event] = []
-        async for messages in self.messages(row.id, seq):
-            found += [Event(message["type"], message["payload"], row.id, message["payload"]["seq"]) for message in messages]
+        async for block in self.blocks(row.id, seq):
+            found += [event for event in await asyncio.to_thread(_events_of, block) if event.seq > seq]
         return found
 
     async def messages(self, execution_id: str, after: int = 0) -> AsyncIterator[list[dict[str, Any]]]:
@@ -136,27 +136,26 @@ class Archive:
     async def recorded(self, row: ExecutionRow) -> dict[str, Recorded]:
         """What the nodes gave that completed, where it is all there and as it was."""
         found: dict[str, Recorded] = {}
-        chunks: dict[str, list[dict[str, Any]] | None] = {}
+        chunks: dict[str, list[Mapping[str, Any]] | None] = {}
         async for block in self.blocks(row.id):
             inexact = set(block.inexact)
-            for message in await asyncio.to_thread(messages_of, block):
-                told = message["payload"]
-                exact = told.get("seq") not in inexact
-                match message["type"]:
-                    case events.NODE_EXECUTING:
-                        chunks[told["nodeId"]] = [] if row.complete else None
-                        found.pop(told["nodeId"], None)
-                    case events.NODE_RETRYING:
-                        chunks[told["nodeId"]] = [] if row.complete else None
-                    case events.NODE_YIELD if (kept := chunks.get(told["sourceNodeId"])) is not None:
+            for event in await asyncio.to_thread(_events_of, block):
+                exact = event.seq not in inexact
+                match event:
+                    case NodeExecuting():
+                        chunks[event.node_id] = [] if row.complete else None
+                        found.pop(event.node_id, None)
+                    case NodeRetrying():
+                        chunks[event.node_id] = [] if row.complete else None
+                    case NodeYield() if (kept := chunks.get(event.source_node_id)) is not None:
                         if exact:
-                            kept.append(told["yieldedContent"])
+                            kept.append(event.yielded_content)
                         else:
-                            chunks[told["sourceNodeId"]] = None
-                    case events.NODE_COMPLETE:
-                        kept = chunks.pop(told["nodeId"], None)
+                            chunks[event.source_node_id] = None
+                    case NodeComplete():
+                        kept = chunks.pop(event.node_id, None)
                         if exact and kept is not None:
-                            found[told["nodeId"]] = Recorded(told["output"], kept, told.get("notTaken", ()))
+                            found[event.node_id] = Recorded(dict(event.output), kept, event.not_taken or ())
         return found
 
     # Running again
@@ -200,3 +199,21 @@ class Archive:
     async def _give_up(self, row: ExecutionRow, why: str) -> None:
         _log.warning("an execution is given up", execution=row.id, reason=why)
         await ExecutionRow.filter(id=row.id).update(status=ExecutionStatus.ERROR.value, error_info={"message": why})
+
+
+def _events_of(block: EventBlock) -> list[Event]:
+    return [told_before(message["type"], message["payload"]) for message in messages_of(block)]
+
+
+def _status_after(event: NodeExecuting | NodeComplete | NodeError | NodeSkipped | NodeBypassed) -> NodeStatus:
+    match event:
+        case NodeExecuting():
+            return NodeStatus("executing")
+        case NodeComplete():
+            return NodeStatus("complete", dict(event.output))
+        case NodeError():
+            return NodeStatus("error", error=dict(event.error_details))
+        case NodeSkipped():
+            return NodeStatus("skipped")
+        case NodeBypassed():
+            return NodeStatus("bypassed", dict(event.pseudo_outputs))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tavernkeep import ConfigSection, ModelSet, Route, hookimpl
 from tavernkeep.contracts.app import App
-from tavernkeep.contracts.events import Sink
+from tavernkeep.contracts.bus import Sink
 from tavernkeep.contracts.execution import ExecutionArchive, Scheduler
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_secrets.contracts import Secrets, reseal_rows

@@ -15,9 +15,10 @@ from tortoise.exceptions import BaseORMException
 from tortoise.transactions import in_transaction
 
 from tavernkeep import UserContext
-from tavernkeep.contracts.events import INTERFACE_YIELD, NODE_COMPLETE, NODE_PROGRESS, NODE_YIELD, STATUS_UPDATE, Event
-from tavernkeep.contracts.execution import SHUTDOWN, ExecutionStatus, Scheduler, Submission
+from tavernkeep.contracts.events import Event, InterfaceYield, NodeComplete, NodeProgress, NodeYield, StatusUpdate
+from tavernkeep.contracts.execution import SHUTDOWN, Scheduler, Submission
 from tavernkeep.logs import HIDDEN
+from tavernkeep.wire import dumps
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_secrets.contracts import Secrets
@@ -28,7 +29,7 @@ _GATHER_S: Final = 0.1  # what a crash may cost, and how often at most there is 
 _RETRY_S: Final = 1.0
 _BLOCK: Final = 2000  # events
 _WAITING: Final = 100_000  # events that may wait for a slow disk; of more, those of streams and progress are left out
-_MINOR: Final = (NODE_YIELD, INTERFACE_YIELD, NODE_PROGRESS)
+_MINOR: Final = (NodeYield, InterfaceYield, NodeProgress)
 _HIDDEN: Final = HIDDEN.encode()
 _LARGE: Final = ("output", "pseudoOutputs", "yieldedContent")
 _NAME: Final = 300  # characters
@@ -85,14 +86,14 @@ class Recorder:
         record = self._open.get(event.execution_id) or self._begin(event.execution_id)
         if record is None:
             return
-        if event.type in _MINOR:
+        if isinstance(event, _MINOR):
             record.chunks += 1
             if record.chunks > self._config.max_chunks or record.size > self._config.max_event_bytes or self._waiting > _WAITING:
                 record.complete = False
                 return
         record.events.append(event)
         self._waiting += 1
-        if event.type == STATUS_UPDATE:
+        if isinstance(event, StatusUpdate):
             self._note_status(record, event)
         self._changed[record.id] = record
         self._news.set()
@@ -115,8 +116,8 @@ class Recorder:
         record = self._open[execution_id] = _Record(execution_id, submission, row)
         return record
 
-    def _note_status(self, record: _Record, event: Event) -> None:
-        status, info = ExecutionStatus(event.payload["status"]), event.payload.get("errorInfo")
+    def _note_status(self, record: _Record, event: StatusUpdate) -> None:
+        status, info = event.status, event.error_info
         if info and info.get("type") == SHUTDOWN and self._config.resume:
             del self._open[record.id]  # it stays where it stood, to be gone on with
             return
@@ -217,8 +218,8 @@ def _pack(events: list[Event], most: int) -> _Block:
     inexact = [
         event.seq
         for event, message in zip(events, messages, strict=True)
-        if (event.type == NODE_COMPLETE and not _is_plain(event.payload.get("output"), message))
-        or (event.type == NODE_YIELD and not _is_plain(event.payload.get("yieldedContent"), message))
+        if (isinstance(event, NodeComplete) and not _is_plain(event.output, message))
+        or (isinstance(event, NodeYield) and not _is_plain(event.yielded_content, message))
     ]
     lines = b"\n".join(messages)
     return _Block(events[0].seq, events[-1].seq, zlib.compress(lines, 1), inexact, len(lines))
@@ -231,7 +232,7 @@ def _without_output(event: Event, most: int) -> bytes:
     """
     left_out = {"truncated": True, "limitBytes": most, "value": HIDDEN}
     payload = {key: left_out if key in _LARGE else value for key, value in event.payload.items()}
-    return Event(event.type, payload, event.execution_id, event.seq).json()
+    return dumps({"type": event.type, "payload": payload})
 
 
 def _is_plain(value: Any, message: bytes) -> bool:

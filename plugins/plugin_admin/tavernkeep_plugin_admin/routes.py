@@ -10,9 +10,10 @@ from typing import Any, Final
 import attrs
 import structlog
 
-from tavernkeep import ApiError, Event, FileResponse, Route, UserContext
+from tavernkeep import ApiError, FileResponse, Route, UserContext
 from tavernkeep.config import write_config
 from tavernkeep.contracts.app import App
+from tavernkeep.contracts.events import NodesReloaded, PluginDisabled, PluginEnabled, PluginsReloaded
 from tavernkeep.contracts.plugins import Plugin, PluginStatus
 from tavernkeep.plugins.folders import FolderPlugin
 from tavernkeep.wire import Invalid, loads
@@ -62,7 +63,7 @@ class AdminRoutes:
         """Tell every client to look at the node types again; packages that were installed since need a restart."""
         count = len(self.app.nodes)
         message = f"{count} node types."
-        self.app.events.publish(Event("NODES_RELOADED", {"success": True, "message": message, "count": count}))
+        self.app.events.publish(NodesReloaded(True, message, count))
         return Outcome(True, message, count)
 
     async def client_script(self, namespace: str, type: str, path: str) -> FileResponse:  # noqa: A002 - the name in the path
@@ -126,9 +127,9 @@ class AdminRoutes:
             disabled.append(name)
         await asyncio.to_thread(self._write_disabled, disabled)
         if body.enabled:
-            self.app.events.publish(Event("plugin-enabled", {"plugin": {"name": name, "isEnabled": True}}))
+            self.app.events.publish(PluginEnabled({"name": name, "isEnabled": True}))
         else:
-            self.app.events.publish(Event("plugin-disabled", {"pluginName": name}))
+            self.app.events.publish(PluginDisabled(name))
         verb = "enabled" if body.enabled else "disabled"
         return Outcome(True, f"Plugin {name!r} is {verb}; restart the server for it to take effect.")
 
@@ -146,7 +147,7 @@ class AdminRoutes:
         """Tell every client to look at the plugins again; packages that were installed since need a restart."""
         count = sum(plugin.status is PluginStatus.ACTIVE for plugin in self.app.plugins)
         message = f"{count} plugins are active."
-        self.app.events.publish(Event("plugins-reloaded", {"message": message, "reloadedPluginCount": count}))
+        self.app.events.publish(PluginsReloaded(message, count))
         return Outcome(True, message, count)
 
     # Settings and files

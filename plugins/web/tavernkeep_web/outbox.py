@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import attrs
 
-from tavernkeep.contracts import events
-from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.events import Event, InterfaceYield, NodeYield
 from tavernkeep.wire import dumps
 
 _MERGE_FROM: Final = 16  # with so few waiting the viewer keeps up, and gets each chunk as it was
 _OVERHEAD: Final = 200  # bytes of a message around its text, roughly
-_STREAM_FIELDS: Final = {events.NODE_YIELD: "sourceNodeId", events.INTERFACE_YIELD: "interfaceOutputKey"}
+
+_Yield = NodeYield | InterfaceYield
 
 
 @attrs.define(eq=False)
@@ -21,15 +21,15 @@ class _Text:
     """A text chunk, and those of the same stream that came right after it."""
 
     key: tuple[str, str, str, str | None]
-    event: Event
+    event: _Yield
     pieces: list[str]
     size: int
 
     def json(self) -> bytes:
         if len(self.pieces) == 1:
             return self.event.json()
-        content = {**self.event.payload["yieldedContent"], "content": "".join(self.pieces)}
-        return dumps({"type": self.event.type, "payload": {**self.event.payload, "yieldedContent": content}})
+        merged = attrs.evolve(self.event, yielded_content={**self.event.yielded_content, "content": "".join(self.pieces)})
+        return merged.of(self.event.execution_id, self.event.seq).json()
 
 
 @attrs.define(eq=False)
@@ -71,12 +71,11 @@ class Outbox:
 
     def put(self, event: Event) -> None:
         """Queue an event. It is encoded at once, as what it refers to may change; text waits, as more may join it."""
-        key = _stream_of(event)
-        if key is None:
+        if not isinstance(event, _Yield) or (key := _stream_of(event)) is None:
             data = event.json()
             self._append(_Whole(data, len(data)))
             return
-        text: str = event.payload["yieldedContent"]["content"]
+        text: str = event.yielded_content["content"]
         last = self._entries[-1] if len(self._entries) >= _MERGE_FROM else None
         if isinstance(last, _Text) and last.key == key:
             last.pieces.append(text)
@@ -120,14 +119,12 @@ class Outbox:
         return entry.json()
 
 
-def _stream_of(event: Event) -> tuple[str, str, str, str | None] | None:
-    """What a text chunk may be merged with: chunks with the same answer. `None` for everything else."""
-    field = _STREAM_FIELDS.get(event.type)
-    if field is None:
-        return None
-    chunk = event.payload["yieldedContent"]
-    if chunk["type"] != "text_chunk" or not isinstance(chunk["content"], str) or event.payload["isLastChunk"]:
+def _stream_of(event: _Yield) -> tuple[str, str, str, str | None] | None:
+    """What a text chunk may be merged with: chunks with the same answer. `None` for what is no text."""
+    chunk = event.yielded_content
+    if chunk["type"] != "text_chunk" or not isinstance(chunk["content"], str) or event.is_last_chunk:
         return None
     if chunk.keys() - {"type", "content", "slot"}:
         return None  # fields that a merged chunk would lose
-    return event.type, event.execution_id, event.payload[field], chunk.get("slot")
+    source = event.source_node_id if isinstance(event, NodeYield) else event.interface_output_key
+    return event.type, event.execution_id, source, chunk.get("slot")

@@ -10,8 +10,7 @@ import structlog
 
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import BEARER, KEY_PREFIX, AuthError, AuthProvider, Credentials, UserContext
-from tavernkeep.contracts.events import STATUS_UPDATE, Event
-from tavernkeep.contracts.execution import ExecutionStatus
+from tavernkeep.contracts.events import Event, StatusUpdate
 from tavernkeep.contracts.http import ApiError, WebSocketMessage
 from tavernkeep.wire import Invalid, describe, dumps, loads, structure, unstructure
 from tavernkeep_web.authority import Authority
@@ -237,7 +236,7 @@ class _Connection:
 
     def _on_event(self, event: Event) -> None:
         self._outbox.put(event)
-        if event.type == STATUS_UPDATE and ExecutionStatus(event.payload["status"]).is_final:
+        if isinstance(event, StatusUpdate) and event.status.is_final:
             self.unwatch(event.execution_id)
 
     def _error(self, message: str, details: Any = None) -> None:

@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 from tavernkeep import Event
-from tavernkeep.contracts.events import NODE_COMPLETE, NODE_YIELD
+from tavernkeep.contracts.events import NodeComplete, NodeYield
 from tavernkeep_web.outbox import Outbox
 
 
 def chunk(text: Any, seq: int, node: str = "n", **more: Any) -> Event:
     content = {"type": "text_chunk", "content": text} | more
-    return Event(NODE_YIELD, {"promptId": "p", "sourceNodeId": node, "yieldedContent": content, "isLastChunk": False, "seq": seq}, "p", seq)
+    return NodeYield(node, content, False).of("p", seq)
 
 
 def taken(outbox: Outbox) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def test_what_differs_is_not_merged() -> None:
         outbox.put(chunk("x", seq, tokens=1))
     assert len(taken(outbox)) == 20
     for seq in range(20):
-        outbox.put(Event(NODE_COMPLETE, {"seq": seq}, "p", seq) if seq % 2 else chunk("x", seq))
+        outbox.put(NodeComplete("n", {}).of("p", seq) if seq % 2 else chunk("x", seq))
     assert len(taken(outbox)) == 20
 
 

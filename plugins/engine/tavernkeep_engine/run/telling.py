@@ -4,9 +4,23 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import attrs
 import structlog
 
-from tavernkeep.contracts import events
+from tavernkeep.contracts.events import (
+    INTERFACE_OUTPUTS,
+    Event,
+    InterfaceYield,
+    NodeBypassed,
+    NodeComplete,
+    NodeError,
+    NodeExecuting,
+    NodeProgress,
+    NodeRetrying,
+    NodeSkipped,
+    NodeWaiting,
+    NodeYield,
+)
 from tavernkeep.contracts.running import Chunk
 from tavernkeep.logs import HIDDEN, hide
 from tavernkeep_engine.plan.types import InterfaceOutput, PlanNode
@@ -15,14 +29,14 @@ _log = structlog.get_logger(__name__)
 
 STREAM_ENDED: Final = {"type": "finish_reason_chunk", "content": "Stream ended"}
 
-Emit = Callable[[str, dict[str, Any]], None]
+Emit = Callable[[Event], None]
 
 
 class Teller:
     """Makes the events of one run, without any secret.
 
     Args:
-        emit: Called with each event's type and payload, in order.
+        emit: Called with each event, in order, before it is numbered.
         secrets: What must be in no message; may grow.
         prefix: What the ids of the run's nodes begin with in messages; not empty where it runs on behalf of a node.
     """
@@ -35,75 +49,66 @@ class Teller:
 
     def inside(self, prefix: str) -> "Teller":
         """Of a run on behalf of a node of this one."""
-        return Teller(self.tell, self._secrets, self.prefix + prefix)
+        return Teller(self._tell, self._secrets, self.prefix + prefix)
 
     def close(self) -> None:
         """The run has ended: a node that was left behind tells nothing more."""
         self._closed = True
 
-    def tell(self, type_: str, payload: dict[str, Any]) -> None:
-        """Tell of anything."""
+    def _tell(self, event: Event) -> None:
         if not self._closed:
-            if self._secrets:
-                payload = hide(payload, self._secrets)
-            self._emit(type_, payload)
+            if self._secrets and not self.prefix:
+                _hide_in(event, self._secrets)
+            self._emit(event)
 
     def executing(self, node: PlanNode) -> None:
         """A node has started."""
-        self.tell(events.NODE_EXECUTING, {"nodeId": self.prefix + node.id})
+        self._tell(NodeExecuting(self.prefix + node.id))
 
     def progress(self, node_id: str, value: float, max_: float) -> None:
         """How far a node is."""
-        self.tell(events.NODE_PROGRESS, {"nodeId": self.prefix + node_id, "value": value, "max": max_})
+        self._tell(NodeProgress(self.prefix + node_id, value, max_))
 
     def waiting(self, node_id: str, question: Mapping[str, Any]) -> None:
         """A node asks a person."""
-        self.tell(events.NODE_WAITING, {**question, "nodeId": self.prefix + node_id})
+        self._tell(NodeWaiting(self.prefix + node_id, question))
 
     def chunk(self, node: PlanNode, chunk: Chunk, wire: dict[str, Any]) -> None:
         """A node gave a chunk."""
-        self.tell(events.NODE_YIELD, {"sourceNodeId": self.prefix + node.id, "yieldedContent": wire, "isLastChunk": chunk.is_last})
+        self._tell(NodeYield(self.prefix + node.id, wire, chunk.is_last))
 
     def interface_chunk(self, output: InterfaceOutput, wire: dict[str, Any], *, last: bool) -> None:
         """A streamed output of the workflow gave a chunk."""
-        payload: dict[str, Any] = {"interfaceOutputKey": output.key}
-        if output.display_name is not None:
-            payload["interfaceOutputDisplayName"] = output.display_name
-        self.tell(events.INTERFACE_YIELD, payload | {"yieldedContent": wire, "isLastChunk": last})
+        self._tell(InterfaceYield(output.key, wire, last, output.display_name))
 
     def complete(self, node: PlanNode, outputs: Mapping[str, Any], not_taken: frozenset[str] | None, *, cached: bool) -> None:
         """A node has completed; a client closes its view of one that streams nothing."""
-        payload: dict[str, Any] = {"nodeId": self.prefix + node.id, "output": outputs}
-        if not_taken is not None:
-            payload["notTaken"] = sorted(not_taken)
-        if cached:
-            payload["cached"] = True
-        self.tell(events.NODE_COMPLETE, payload)
+        node_id = self.prefix + node.id
+        self._tell(NodeComplete(node_id, outputs, None if not_taken is None else sorted(not_taken), cached or None))
         if not node.shape.stream_outputs:
-            self.tell(events.NODE_YIELD, {"sourceNodeId": self.prefix + node.id, "yieldedContent": STREAM_ENDED, "isLastChunk": True})
+            self._tell(NodeYield(node_id, STREAM_ENDED, True))
 
     def outcome(self, outputs: Mapping[str, Any]) -> None:
         """The workflow's own outputs."""
-        self.tell(events.NODE_COMPLETE, {"nodeId": events.INTERFACE_OUTPUTS, "output": outputs})
+        self._tell(NodeComplete(INTERFACE_OUTPUTS, outputs))
 
     def bypassed(self, node: PlanNode, outputs: Mapping[str, Any]) -> None:
         """A node was bypassed, and gives this instead of its outputs."""
-        self.tell(events.NODE_BYPASSED, {"nodeId": self.prefix + node.id, "pseudoOutputs": outputs})
+        self._tell(NodeBypassed(self.prefix + node.id, outputs))
 
     def skipped(self, node: PlanNode, reason: str) -> None:
         """A node does not run."""
-        self.tell(events.NODE_SKIPPED, {"nodeId": self.prefix + node.id, "reason": reason})
+        self._tell(NodeSkipped(self.prefix + node.id, reason))
 
     def retrying(self, node: PlanNode, details: dict[str, Any], attempt: int, attempts: int, wait_s: float) -> None:
         """An attempt failed, and another is to follow."""
         node_id = self.prefix + node.id
-        told = {"nodeId": node_id, "attempt": attempt, "attempts": attempts, "waitS": wait_s, "errorDetails": self._own(details, node_id)}
-        self.tell(events.NODE_RETRYING, told)
+        self._tell(NodeRetrying(node_id, attempt, attempts, wait_s, self._own(details, node_id)))
 
     def error(self, node: PlanNode, details: dict[str, Any]) -> None:
         """A node has failed."""
         node_id = self.prefix + node.id
-        self.tell(events.NODE_ERROR, {"nodeId": node_id, "errorDetails": self._own(details, node_id)})
+        self._tell(NodeError(node_id, self._own(details, node_id)))
 
     def _own(self, details: dict[str, Any], node_id: str) -> dict[str, Any]:
         return {**details, "nodeId": node_id} if self.prefix else details
@@ -127,3 +132,9 @@ def shown(node: PlanNode, outputs: dict[str, Any], *, streams: bool = False) -> 
         for slot, value in outputs.items()
         if streams or slot not in node.shape.stream_outputs
     }
+
+
+def _hide_in(event: Event, secrets: set[str]) -> None:
+    for field in attrs.fields(type(event)):
+        if field.init:
+            setattr(event, field.name, hide(getattr(event, field.name), secrets))

@@ -7,9 +7,8 @@ from typing import Any
 
 import attrs
 
-from tavernkeep.contracts import events
 from tavernkeep.contracts.auth import UserContext
-from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.events import Event, StatusUpdate
 from tavernkeep.contracts.execution import ExecutionDetail, ExecutionInfo, ExecutionStatus, Recorded
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_engine.plan.prepare import Preparer
@@ -39,13 +38,10 @@ class Execution:
     last_seq: int = 0
     ended: asyncio.Event = attrs.field(factory=asyncio.Event)
 
-    def emit(self, type_: str, payload: dict[str, Any]) -> None:
-        """Number an event, keep it, and publish it. The payload becomes the event's own."""
+    def emit(self, event: Event) -> None:
+        """Number an event, keep it, and publish it."""
         self.last_seq += 1
-        payload["promptId"] = self.id
-        payload["seq"] = self.last_seq
-        event = Event(type_, payload, self.id, self.last_seq)
-        self.log.append(event)
+        self.log.append(event.of(self.id, self.last_seq))
         self.publish(event)
 
     def set_status(self, status: ExecutionStatus, now: int) -> None:
@@ -55,10 +51,7 @@ class Execution:
             self.started_at = now
         elif status.is_final:
             self.completed_at = now
-        payload: dict[str, Any] = {"status": status.value}
-        if self.error_info is not None:
-            payload["errorInfo"] = self.error_info
-        self.emit(events.STATUS_UPDATE, payload)
+        self.emit(StatusUpdate(status, self.error_info))
 
     def info(self) -> ExecutionInfo:
         """The execution as lists show it."""

@@ -11,9 +11,9 @@ from typing import Any, Final
 import anyio
 import structlog
 
-from tavernkeep.contracts import events
 from tavernkeep.contracts.auth import UserContext
-from tavernkeep.contracts.events import Event, EventBus
+from tavernkeep.contracts.bus import EventBus
+from tavernkeep.contracts.events import Event, QueueUpdate
 from tavernkeep.contracts.execution import (
     SHUTDOWN,
     EventsLost,
@@ -234,8 +234,7 @@ class EmbeddedScheduler:
         return self._running < self._max_concurrent and self._queue.has_room(uid)
 
     def _tell_queue(self) -> None:
-        payload = {"runningExecutions": self._running, "pendingExecutions": self._pending}
-        self._bus.publish(Event(events.QUEUE_UPDATE, payload))
+        self._bus.publish(QueueUpdate(self._running, self._pending))
 
     def _start_waiting(self) -> None:
         while self._running < self._max_concurrent and (execution := self._queue.take()) is not None:

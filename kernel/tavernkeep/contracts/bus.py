@@ -1,0 +1,64 @@
+"""The bus that carries events to who wants to see them."""
+
+from collections.abc import Callable
+
+import attrs
+import structlog
+
+from tavernkeep.contracts.events import Event
+
+_log = structlog.get_logger(__name__)
+
+Sink = Callable[[Event], None]
+
+
+@attrs.define
+class EventBus:
+    """Carries each event to every sink, to those who watch its execution, and notices to everyone who listens.
+
+    A sink is called on the event loop for every single event, so it only takes note and returns. One that raises is logged and left
+    out from then on: it must not cost the others theirs.
+    """
+
+    _sinks: tuple[Sink, ...] = ()
+    _watchers: dict[str, tuple[Sink, ...]] = attrs.field(factory=dict)
+    _listeners: tuple[Sink, ...] = ()
+
+    def add_sink(self, sink: Sink) -> None:
+        """Let a sink see every event and every notice."""
+        self._sinks += (sink,)
+
+    def watch(self, execution_id: str, sink: Sink) -> Callable[[], None]:
+        """Let a sink see the events of one execution; the returned function ends that."""
+        self._watchers[execution_id] = (*self._watchers.get(execution_id, ()), sink)
+        return lambda: self._unwatch(execution_id, sink)
+
+    def listen(self, sink: Sink) -> Callable[[], None]:
+        """Let a sink see the notices to everyone; the returned function ends that."""
+        self._listeners += (sink,)
+        return lambda: self._unlisten(sink)
+
+    def publish(self, event: Event) -> None:
+        """Carry an event, or (without an execution) a notice, to all who should see it."""
+        self._deliver(self._sinks, event)
+        self._deliver(self._watchers.get(event.execution_id, ()) if event.execution_id else self._listeners, event)
+
+    def _deliver(self, sinks: tuple[Sink, ...], event: Event) -> None:
+        for sink in sinks:
+            try:
+                sink(event)
+            except Exception:
+                _log.exception("event sink failed and is left out from now on", sink=repr(sink), event_type=event.type)
+                self._sinks = tuple(other for other in self._sinks if other != sink)
+                self._unlisten(sink)
+                self._unwatch(event.execution_id, sink)
+
+    def _unlisten(self, sink: Sink) -> None:
+        self._listeners = tuple(other for other in self._listeners if other != sink)
+
+    def _unwatch(self, execution_id: str, sink: Sink) -> None:
+        left = tuple(other for other in self._watchers.get(execution_id, ()) if other != sink)
+        if left:
+            self._watchers[execution_id] = left
+        else:
+            self._watchers.pop(execution_id, None)
