@@ -102,7 +102,7 @@ def _view(app: App, route: Route, binding: Binding, proxies: frozenset[str]) -> 
         client, secure = _origin(proxies)
         if limiter is not None and (wait_s := limiter.wait_s(user, client)):
             raise ApiError(429, "Too many requests; slow down.", headers={"Retry-After": str(math.ceil(wait_s))})
-        authority.admit(user)
+        authority.admit(user, path)
         if route.max_body is not None:
             request.max_content_length = route.max_body
         arguments = await binding.arguments(path, _request(client, secure), user)

@@ -228,7 +228,7 @@ class _Connection:
 
     async def _dispatch(self, message: WebSocketMessage, payload: Any) -> None:
         authority = Authority(message.scope, message.type, message.sources())
-        authority.admit(self.user)
+        authority.admit(self.user, {})
         if message.payload_type is not Any:
             payload = structure(payload, message.payload_type, "payload")
         authority.check(self.user, {"payload": payload})
