@@ -59,6 +59,7 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/engine.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/turns.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/server.py
 
 clean:

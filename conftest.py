@@ -2,16 +2,14 @@
 
 import doctest
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx2
 from sybil import Example, Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
@@ -41,23 +39,18 @@ def run_session(example: Example) -> None:
                 raise AssertionError(f"$ {command}\nprinted\n{ran.stdout}\nand not\n{wanted}")
 
 
-def start_server(namespace: dict[str, Any]) -> None:
+def start_tavern(namespace: dict[str, Any]) -> None:
     """For the pages of the features: a server in a fresh folder, and `here`, a client of it."""
-    folder = namespace["_folder"] = tempfile.TemporaryDirectory()
-    command = [sys.executable, "-m", "tavernkeep", "serve", "--port", "0"]
-    server = namespace["_server"] = subprocess.Popen(command, cwd=folder.name, stderr=subprocess.PIPE, text=True)
-    url = next(found[1] for line in server.stderr if (found := re.search(r"is ready at (http://\S+)", line)))
-    threading.Thread(target=server.stderr.read, daemon=True).start()  # it must not wait for a reader of its log
-    namespace["here"] = httpx2.Client(base_url=url)
+    from tavernkeep.testing import Tavern  # late: pytest rewrites the assertions in it first
+
+    opened = namespace["_opened"] = ExitStack()
+    tavern = opened.enter_context(Tavern.open(Path(opened.enter_context(tempfile.TemporaryDirectory()))))
+    namespace["here"] = opened.enter_context(tavern.client())
 
 
-def stop_server(namespace: dict[str, Any]) -> None:
+def stop_tavern(namespace: dict[str, Any]) -> None:
     """End it."""
-    namespace["here"].close()
-    namespace["_server"].terminate()
-    namespace["_server"].wait()
-    namespace["_server"].stderr.close()
-    namespace["_folder"].cleanup()
+    namespace["_opened"].close()
 
 
 PARSERS = [PythonCodeBlockParser(), CodeBlockParser(language="console", evaluator=run_session)]
@@ -67,7 +60,7 @@ FEATURES = Sybil(
     patterns=["docs/features/*.md"],
     excludes=["docs/features/index.md"],
     path=str(ROOT),
-    setup=start_server,
-    teardown=stop_server,
+    setup=start_tavern,
+    teardown=stop_tavern,
 )
 pytest_collect_file = (PAGES + FEATURES).pytest()
