@@ -18,6 +18,7 @@ from websockets.exceptions import InvalidStatus
 
 from support.client import statuses, viewer
 from support.users import PASSWORD, Person, Town, town
+from tavernkeep.testing import PATIENCE_S
 
 CARDS = "user://library/SillyTavern/CharacterCard"
 
@@ -331,14 +332,16 @@ async def test_too_many_requests(tmp_path: Path) -> None:
     """Each user has their own measure, and so has each address without a login; one who asks too much slows down nobody else."""
     async with town(tmp_path, {"guard": {"requestsPerMinute": 60}}) as place:
         greedy, modest = await place.person("greedy"), await place.person("modest")
-        answers = [await greedy.http.get("/api/projects") for _ in range(40)]
-        statuses_ = [answer.status_code for answer in answers]
-        assert 25 <= statuses_.count(200) <= 35
-        assert int(answers[-1].headers["retry-after"]) >= 1
+        answered = 0
+        while (answer := await greedy.http.get("/api/projects")).status_code == 200:
+            answered += 1
+        assert answered >= 29  # half a minute's at once, of which the login may have been one; more if it took longer
+        assert (answer.status_code, int(answer.headers["retry-after"]) >= 1) == (429, True)
         assert (await modest.http.get("/api/projects")).status_code == 200
         async with place.client() as nobody:
-            flood = [(await nobody.get("/healthz", headers={"X-Forwarded-For": "203.0.113.5"})).status_code for _ in range(40)]
-            assert 429 in flood
+            while (answer := await nobody.get("/healthz", headers={"X-Forwarded-For": "203.0.113.5"})).status_code == 200:
+                pass
+            assert answer.status_code == 429
             assert (await nobody.get("/healthz", headers={"X-Forwarded-For": "203.0.113.6"})).status_code == 200
 
 
@@ -349,7 +352,7 @@ async def raw(place: Town, data: bytes) -> bytes:
     try:
         writer.write(data)
         await writer.drain()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             return await reader.read(65536)
     finally:
         writer.close()
@@ -364,7 +367,7 @@ async def test_slowloris(tmp_path: Path) -> None:
         for _, writer in slow:
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         await well(place)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             for reader, _ in slow:
                 while await reader.read(1000):
                     pass

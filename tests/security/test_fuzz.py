@@ -21,6 +21,7 @@ from tavernkeep.contracts.execution import Refused
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.workflow import WorkflowPayload
+from tavernkeep.testing import PATIENCE_S
 from tavernkeep.wire import Invalid, dumps, structure
 from tavernkeep_characters.cards import CardError, read_card
 from tavernkeep_engine.plan.compile import compile_plan
@@ -79,7 +80,7 @@ def descriptors(place: Town) -> int:
 
 async def unharmed(place: Town, before: int) -> None:
     """It answers, has logged no failure, and holds no more descriptors than before."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while descriptors(place) > before + 5:
             await asyncio.sleep(0.2)
     assert (await place.admin.http.get("/readyz")).status_code == 200

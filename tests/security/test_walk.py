@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -76,10 +75,10 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     declared = await surface(tmp_path_factory.mktemp("surface"))
     async with town(tmp_path_factory.mktemp("town")) as place:
         user, watcher, gone = await place.person("user"), await place.person("watcher", "viewer"), await place.person("gone")
-        soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1.5))
+        brief = [key for seconds in (2, 8, 32) if (key := await user.brief_key(seconds, "*"))]
         keys = {
             "no scope": await user.key("nothing:here"),
-            "expired": await user.key(expiresAt=soon),
+            "expired": brief[0],
             "disabled key": await gone.key(),
             "viewer key": await watcher.key("*"),
         }

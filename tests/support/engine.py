@@ -14,6 +14,7 @@ from tavernkeep.contracts.execution import ExecutionDetail, Submission
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.workflow import WorkflowPayload
+from tavernkeep.testing import PATIENCE_S
 from tavernkeep.wire import structure
 from tavernkeep_engine.config import EngineConfig
 from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
@@ -239,7 +240,7 @@ class Engine:
             structure(dict(payload), WorkflowPayload), USER, lambda execution_id: self.bus.watch(execution_id, watch) and None
         )
         execution_id = await self.scheduler.submit(submission)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await ended.wait()
             await asyncio.gather(*interrupts)
         detail = self.scheduler.detail(execution_id, USER)

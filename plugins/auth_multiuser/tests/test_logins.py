@@ -2,20 +2,22 @@
 
 import asyncio
 import re
-import statistics
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyotp
 import pytest
 import pytest_asyncio
+from argon2 import PasswordHasher, extract_parameters
 from websockets.exceptions import InvalidStatus
 
 from support.client import viewer
 from support.server import serve, tavernkeep
 from support.users import MULTIUSER, PASSWORD, Town, town
+from tavernkeep.testing import PATIENCE_S, Tavern
 
 LOGIN = "/api/auth/login"
 
@@ -29,7 +31,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]
 
 async def closed(socket: Any) -> int:
     """The code with which a socket is closed."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await socket.wait_closed()
     return int(socket.close_code)
 
@@ -166,12 +168,20 @@ async def test_keys_expire_and_have_scopes(place: Town) -> None:
         assert (await key.post("/api/users/me/service-keys", json={"scopes": ["*"]})).status_code == 403
     assert (await fritz.http.post("/api/users/me/service-keys", json={"scopes": ["users:admin"]})).status_code == 403
     assert (await fritz.http.post("/api/users/me/service-keys", json={"expiresAt": "2020-01-01T00:00:00Z"})).status_code == 422
-    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
-    key = await fritz.key("project:read", expiresAt=soon)
-    async with viewer(place.server.ws_url, subprotocols=["bearer", key]) as socket, place.with_key(key) as client:
-        assert (await client.get("/api/projects")).status_code == 200
-        assert await closed(socket.socket) == 4401
-        assert (await client.get("/api/projects")).status_code == 401
+
+
+async def test_what_a_key_has_opened_ends_with_it(place: Town) -> None:
+    """A socket of it is closed, and requests are refused."""
+    rosa = await place.person("rosa")
+    for seconds in (2, 8, 32):  # what comes first may take a busy machine longer than the key is good
+        key = await rosa.brief_key(seconds, "project:read")
+        with suppress(InvalidStatus):
+            async with viewer(place.server.ws_url, subprotocols=["bearer", str(key)]) as socket, place.with_key(str(key)) as client:
+                if (await client.get("/api/projects")).status_code == 200:
+                    assert await closed(socket.socket) == 4401
+                    assert (await client.get("/api/projects")).status_code == 401
+                    return
+    pytest.fail("no key was good for long enough")
 
 
 async def test_a_key_in_an_address_is_refused(place: Town) -> None:
@@ -303,7 +313,7 @@ async def test_guessing_a_password_is_slowed_down(place: Town) -> None:
         elsewhere = {"X-Forwarded-For": "203.0.113.7"}
         tries = [thief.post(LOGIN, json={"username": "moritz", "password": f"guess {n}"}, headers=elsewhere) for n in range(20)]
         answers = [answer.status_code for answer in await asyncio.gather(*tries)]
-        assert answers.count(401) <= 5
+        assert answers.count(401) <= 5 + 6  # the wait doubles with each: a busy machine may take a minute for all, and not an hour
         assert 429 in answers
         slowed = await thief.post(LOGIN, json={"username": "moritz", "password": PASSWORD}, headers=elsewhere)
         assert (slowed.status_code, int(slowed.headers["retry-after"]) >= 1) == (429, True)
@@ -316,7 +326,7 @@ async def test_credential_stuffing_is_slowed_down(place: Town) -> None:
         elsewhere = {"X-Forwarded-For": "203.0.113.8"}
         tries = [thief.post(LOGIN, json={"username": f"user{n}", "password": PASSWORD}, headers=elsewhere) for n in range(60)]
         answers = [answer.status_code for answer in await asyncio.gather(*tries)]
-    assert answers.count(401) <= 31
+    assert answers.count(401) <= 30 + 6  # the wait doubles with each, as above
     assert set(answers) == {401, 429}
 
 
@@ -330,25 +340,23 @@ async def test_the_address_cannot_be_made_up(tmp_path: Path) -> None:
         assert 429 in answers
 
 
-@pytest.mark.slow
-async def test_the_time_of_a_login_tells_nothing(tmp_path: Path) -> None:
-    """A wrong password of a known name and of an unknown one take as long: by the medians of many, beside each other in one run."""
-    async with town(tmp_path) as place, place.client() as thief:
-        await place.person("nora")
-        times: dict[bool, list[float]] = {True: [], False: []}
-        for n in range(120):
-            known = n % 2 == 0
-            address = {"X-Forwarded-For": f"198.51.{n}.1"}
-            name = "nora" if known and n < 36 else f"nobody{n}"  # a known account is guessed at too often otherwise
-            if known and n >= 36:
-                continue
-            began = time.perf_counter()
-            answer = await thief.post(LOGIN, json={"username": name, "password": "x" * 12}, headers=address)
-            assert answer.status_code == 401
-            times[known].append(time.perf_counter() - began)
-        difference = abs(statistics.median(times[True]) - statistics.median(times[False]))
-        # Hashing takes some 20 ms; without it for an unknown name the answer comes after one or two.
-        assert difference < min(statistics.median(times[True]), statistics.median(times[False])) / 2
+def test_a_login_costs_as_much_for_a_name_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One password is hashed, with the same parameters, whoever it is for: how long it takes tells nobody which names there are."""
+    verify, costs = PasswordHasher.verify, []
+
+    def counted(hasher: PasswordHasher, hashed: str, password: bytes) -> bool:
+        costs.append(extract_parameters(hashed))
+        return verify(hasher, hashed, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", counted)
+    config = {"auth": {"provider": "multiuser", "multiuser": {"registration": "open"}}}
+    with Tavern.open(tmp_path, config) as tavern, tavern.client() as thief:
+        made = thief.post("/api/auth/register", json={"username": "nora", "password": PASSWORD})
+        assert made.status_code == 201
+        for name in ("nora", "nobody"):
+            assert thief.post(LOGIN, json={"username": name, "password": "x" * 12}).status_code == 401
+    assert len(costs) == 2
+    assert costs[0] == costs[1]
 
 
 async def test_what_was_done_can_be_looked_up(place: Town) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tavernkeep import Chunk, StreamFailed
+from tavernkeep.testing import PATIENCE_S
 from tavernkeep_engine.run.streams import StreamNetwork
 
 
@@ -76,7 +77,7 @@ async def test_a_wait_that_would_close_a_circle_is_given_room() -> None:
     """A consumer that waits for something which waits for the full producer would wait for ever; its buffer grows instead."""
     streams = network(room=1, waits={1: [2], 2: [0]})
     streams.connect(0, "out", 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         for number in range(10):
             await streams.send(0, text(number))
 

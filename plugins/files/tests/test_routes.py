@@ -14,6 +14,7 @@ import pytest
 from support.attacks import ATTACKS
 from support.plugins import install, on_path
 from support.server import Server, serve
+from tavernkeep.testing import PATIENCE_S
 
 FAM = "/api/fam"
 NAMES = ["a.txt", "中文 文件.json", "🎭.txt", "עברית.txt", "with space & more=1.txt", "100%.txt", "a+b#c.txt", "semi;colon.txt"]
@@ -251,7 +252,7 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(server: Server) -> None:
             f"{FAM}/upload/{encoded('user://cut')}", content=body(), headers={"content-type": "multipart/form-data; boundary=x"}
         )
     folder = server.folder / "data" / "users" / "default_user" / "cut"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while [path.name for path in folder.iterdir()] != ["kept.json"]:
             await asyncio.sleep(0.01)
     assert (await server.http.get(f"{FAM}/read/{encoded('user://cut/kept.json')}")).json() == "kept"

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from support.protocols import ARGUMENTS, WORDS, Protocols, protocols
 from tavernkeep import Chunk
+from tavernkeep.testing import PATIENCE_S
 from tavernkeep.wire import loads
 from tavernkeep_nodes_llm.adapters.anthropic import AnthropicAdapter
 from tavernkeep_nodes_llm.adapters.google import GoogleAdapter
@@ -237,7 +238,7 @@ async def test_cancelling_closes_the_connection(adapter: HttpAdapter, service: P
     asking = asyncio.create_task(adapter.complete(request("hang"), channel(adapter, service)))
     await service.asked.wait()
     asking.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await service.disconnected.wait()
 
 
