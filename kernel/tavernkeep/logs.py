@@ -26,6 +26,10 @@ def _hide(value: Any, secrets: list[str]) -> Any:
         for secret in secrets:
             value = value.replace(secret, HIDDEN)
         return value
+    if isinstance(value, bytes):
+        for secret in secrets:
+            value = value.replace(secret.encode(), HIDDEN.encode())
+        return value
     if isinstance(value, dict):
         return {_hide(key, secrets): _hide(item, secrets) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

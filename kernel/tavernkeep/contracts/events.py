@@ -117,6 +117,7 @@ class NodeComplete(Event):
         output: Its outputs by slot, without those that are streams.
         not_taken: Of a node that picks a way, the outputs that it did not pick.
         cached: `true` when they were remembered and the node did not run.
+        live: The outputs that are no data: of these there is only a description.
     """
 
     type: ClassVar = "NODE_COMPLETE"
@@ -124,6 +125,7 @@ class NodeComplete(Event):
     output: Mapping[str, Any]
     not_taken: Sequence[str] | None = None
     cached: bool | None = None
+    live: Sequence[str] | None = None
 
 
 @attrs.define(eq=False)

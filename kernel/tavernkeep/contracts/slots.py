@@ -50,6 +50,8 @@ class Slot:
         required: Whether the node can run without a value; or a function of the node's configuration values that says so.
         multi: Takes several edges, and hands the node a list.
         is_stream: Carries chunks while its source is still running.
+        live: Carries an object that is no data (an open client, a tensor) from node to node as it is, within the process; only from a slot
+            that says so to one that does. Viewers see a description of it, and it is neither recorded nor remembered.
         secret: The value never appears in a message, a log line, a history row or an error.
     """
 
@@ -61,6 +63,7 @@ class Slot:
     match_categories: tuple[str, ...] = ()
     multi: bool = False
     is_stream: bool = False
+    live: bool = False
     secret: bool = False
     allow_dynamic_type: bool = False
     hide_handle: bool = False
@@ -85,7 +88,7 @@ def all_slots(_: object, attribute: "attrs.Attribute[Slots]", slots: Slots) -> N
 
 def compatible(source: Slot, target: Slot) -> bool:
     """Whether an output of this kind may feed an input of that kind (the rule of the protocol's section on types)."""
-    if source.is_stream != target.is_stream:
+    if source.is_stream != target.is_stream or (source.live and not target.live):
         return False
     given, wanted = source.data_flow_type, target.data_flow_type
     if given == wanted or given in _ANY or wanted in _ANY:

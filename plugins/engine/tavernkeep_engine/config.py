@@ -19,6 +19,10 @@ class EngineConfig:
         execution_timeout_s: After so many seconds an execution is stopped and ends in `error`; never when not set.
         max_concurrent_processes: How many nodes may compute in processes of their own at once; half the processors when not set.
         cache_bytes: How much is kept of the outputs of deterministic nodes, in bytes; 0 keeps none.
+        max_value_bytes: How many bytes one value that a node gives may take; a node that gives a larger one fails.
+        max_execution_bytes: How many bytes all values that one execution holds may take; the node that gives more fails.
+        max_retained_bytes: How many bytes the values of all executions in memory may take. Those that have ended are forgotten first, the
+            oldest before others; where that is not enough the node that gives more fails.
         remembered_executions: How many ended executions can still be asked for.
         kept_output_bytes: How much of a node's output is kept once its execution has ended, in bytes; larger values are left out.
         remembered_events: How many of its last events are kept of each execution, for viewers that come late or come back.
@@ -34,6 +38,9 @@ class EngineConfig:
     max_queued_per_user: int = attrs.field(default=1000, validator=attrs.validators.ge(0))
     max_running_per_user: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
     execution_timeout_s: float | None = attrs.field(default=None, metadata={"wire_name": "executionTimeoutS"})
+    max_value_bytes: int = attrs.field(default=128 * 1024 * 1024, validator=attrs.validators.ge(1024))
+    max_execution_bytes: int = attrs.field(default=512 * 1024 * 1024, validator=attrs.validators.ge(1024))
+    max_retained_bytes: int = attrs.field(default=1024 * 1024 * 1024, validator=attrs.validators.ge(1024))
     remembered_executions: int = attrs.field(default=200, validator=attrs.validators.ge(1))
     kept_output_bytes: int = attrs.field(default=8 * 1024 * 1024, validator=attrs.validators.ge(1024))
     remembered_events: int = attrs.field(default=2000, validator=attrs.validators.ge(0))

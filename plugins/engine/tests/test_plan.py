@@ -139,12 +139,3 @@ def test_how_values_get_from_output_to_input() -> None:
     assert feeds == [Feed.STREAM, Feed.TEXT, Feed.LIFTED]
     assert list(plan.nodes[0].after_start) == [1]
     assert list(plan.nodes[0].after_finish) == [2]
-
-
-def test_defaults_that_could_be_changed_are_copies() -> None:
-    """A node that changes a list it was given by default changes no other node's."""
-    registry = NodeRegistry()
-    registry.add(definition("Listed", {"items": Slot(DataFlowType.ARRAY, config={"default": []})}), "test")
-    plan = compile_plan(WorkflowPayload([PayloadNode("a", "t:Listed"), PayloadNode("b", "t:Listed")], []), registry)
-    plan.nodes[0].static["items"].append(1)
-    assert plan.nodes[1].static["items"] == []

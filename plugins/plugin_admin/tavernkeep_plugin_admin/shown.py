@@ -65,6 +65,7 @@ def shown_slot(slot: Slot, key: str, config_values: ConfigValues) -> dict[str, A
         "matchCategories": list(slot.match_categories),
         "multi": slot.multi,
         "isStream": slot.is_stream,
+        "live": slot.live,
         "secret": slot.secret,
         "allowDynamicType": slot.allow_dynamic_type,
         "hideHandle": slot.hide_handle,

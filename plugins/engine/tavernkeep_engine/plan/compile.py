@@ -4,13 +4,12 @@ What the payload leaves to tolerate (edges to nowhere, several edges into one sl
 warning; what will fail one node is noted on that node; what stops the execution is in `Plan.fatal`.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from tavernkeep.contracts.execution import RefusalReason, Refused
+from tavernkeep.contracts.execution import Refused
 from tavernkeep.contracts.nodes import POLICY_KEY, NodeDefinition, NodeMode, NodeRegistry, Policy
 from tavernkeep.contracts.workflow import PayloadNode, WorkflowPayload
 from tavernkeep.wire import Invalid, Problem, structure
@@ -77,7 +76,7 @@ class _Compiler:
                     Problem(f"nodes[{position}].id", f"{node.id!r} is also the id of nodes[{there}], which is a different node")
                 )
         if problems:
-            raise Refused("The workflow cannot be run.", RefusalReason.INVALID, problems)
+            raise Refused("The workflow cannot be run.", problems)
         return [self._payload.nodes[position] for position in first.values()]
 
     def _only_needed(self, nodes: list[PayloadNode], targets: Sequence[str]) -> list[PayloadNode]:
@@ -88,7 +87,7 @@ class _Compiler:
             if target not in ids
         ]
         if problems:
-            raise Refused("The workflow cannot be run.", RefusalReason.INVALID, problems)
+            raise Refused("The workflow cannot be run.", problems)
         sources: dict[str, list[str]] = {}
         for edge in self._payload.edges:
             if edge.source_handle and edge.target_handle:
@@ -124,19 +123,21 @@ class _Compiler:
                 policy = structure(config[POLICY_KEY], Policy, f"configValues.{POLICY_KEY}")
             except Invalid as invalid:
                 problem = str(invalid)
+        static = _static_inputs(shape, node)
         return PlanNode(
             index,
             node.id,
             node.full_type,
             node.bypassed,
             config,
-            _static_inputs(shape, node),
+            static,
             definition,
             shape,
             None if node.bypassed else shape.kind,
             required,
             problem,
             policy,
+            tuple(key for key, value in static.items() if type(value) in (dict, list)),
         )
 
     def _shape(self, definition: NodeDefinition, config: Mapping[str, Any], node: PayloadNode) -> tuple[Shape, str | None]:
@@ -171,9 +172,6 @@ class _Compiler:
 
 def _static_inputs(shape: Shape, node: PayloadNode) -> dict[str, Any]:
     static = {**shape.defaults, **node.inputs}
-    for key in shape.mutable_defaults:
-        if key not in node.inputs:
-            static[key] = copy.deepcopy(static[key])  # a node that changes its input must not change the definition's default
     for key in shape.multi:
         if key in static and not isinstance(static[key], list):
             static[key] = [static[key]]

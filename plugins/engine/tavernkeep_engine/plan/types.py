@@ -11,8 +11,6 @@ from tavernkeep.contracts.nodes import Kind, NodeDefinition, NodeMode, Policy
 from tavernkeep.contracts.slots import Slots
 from tavernkeep.wire import Problem
 
-_MUTABLE: Final = (list, dict, set, bytearray)
-
 
 class Feed(enum.Enum):
     """How a value gets from an output to an input."""
@@ -54,13 +52,11 @@ class Shape:
     """What all nodes of one type and mode have in common.
 
     Attributes:
-        mutable_defaults: The inputs whose default could be changed by a node that is given it.
         conditional: The inputs that are required or not by the node's configuration.
     """
 
     mode: NodeMode
     defaults: dict[str, Any]
-    mutable_defaults: tuple[str, ...]
     multi: frozenset[str]
     required: tuple[str, ...]
     conditional: tuple[str, ...]
@@ -68,6 +64,8 @@ class Shape:
     stream_outputs: frozenset[str]
     secret_inputs: frozenset[str]
     secret_outputs: frozenset[str]
+    live_inputs: frozenset[str]
+    live_outputs: frozenset[str]
     kind: Kind | None
 
     @classmethod
@@ -76,7 +74,6 @@ class Shape:
         return cls(
             mode=mode,
             defaults=defaults,
-            mutable_defaults=tuple(key for key, value in defaults.items() if isinstance(value, _MUTABLE)),
             multi=_keys(mode.inputs, "multi"),
             required=tuple(key for key, slot in mode.inputs.items() if slot.required is True),
             conditional=tuple(key for key, slot in mode.inputs.items() if callable(slot.required)),
@@ -84,6 +81,8 @@ class Shape:
             stream_outputs=_keys(mode.outputs, "is_stream"),
             secret_inputs=_keys(mode.inputs, "secret"),
             secret_outputs=_keys(mode.outputs, "secret"),
+            live_inputs=_keys(mode.inputs, "live"),
+            live_outputs=_keys(mode.outputs, "live"),
             kind=definition.kind_of(mode),
         )
 
@@ -101,6 +100,7 @@ class PlanNode:
 
     Attributes:
         static: What each input is when no edge gives it a value: typed into the node, or the slot's default.
+        mutable: Those of `static` that a node could change: it is given a copy.
         values: The plain inputs that come over edges, as `(slot, source index, source slot)`; the most frequent kind by far.
         bindings: All other inputs that come over edges.
         required: The inputs without which it fails.
@@ -126,6 +126,7 @@ class PlanNode:
     required: tuple[str, ...]
     problem: str | None
     policy: Policy | None = None
+    mutable: Sequence[str] = ()
     values: Sequence[tuple[str, int, str]] = ()
     bindings: Sequence[Binding] = ()
     sources: Sequence[int] = ()

@@ -4,40 +4,29 @@ import asyncio
 import inspect
 import random
 import threading
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 import anyio
 import attrs
 
 from tavernkeep.contracts.nodes import Kind, Policy
 from tavernkeep.contracts.running import ExecutionContext, NodeContext, NodeFailure
-from tavernkeep.wire import describe
 from tavernkeep_engine.plan.types import PlanNode
 from tavernkeep_engine.run.failures import details_of
 from tavernkeep_engine.run.processes import run_process
 from tavernkeep_engine.run.state import State
 from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.run.threads import run_blocking
+from tavernkeep_engine.run.values import Given, TooLarge
+
+T = TypeVar("T")
+
+AT_ONCE: Final = 1024 * 1024  # bytes; a value that takes more is read off the event loop
 
 
 class TimedOut(NodeFailure):
     """A node took longer than it may."""
-
-
-def as_outputs(result: Any) -> dict[str, Any]:
-    """What a node returned, as its outputs.
-
-    Raises:
-        NodeFailure: It is no mapping.
-    """
-    if isinstance(result, dict):
-        return result
-    if result is None:
-        return {}
-    if isinstance(result, Mapping):
-        return dict(result)
-    raise NodeFailure(f"The node returned {describe(result)}, expected an object with its outputs")
 
 
 @attrs.frozen
@@ -46,27 +35,48 @@ class Performer:
 
     Attributes:
         processes: Bounds how many compute in processes of their own at once, over all executions.
+        most: How many bytes one value may take.
     """
 
     execution: ExecutionContext
     processes: anyio.CapacityLimiter
+    most: int
 
-    async def perform(self, node: PlanNode, inputs: dict[str, Any]) -> dict[str, Any]:
+    async def perform(self, node: PlanNode, inputs: dict[str, Any]) -> Given:
         """One attempt; gives the outputs, or raises whatever the node does."""
         if node.kind is Kind.PROCESS:
             assert node.definition is not None
             assert node.definition.process is not None
-            return as_outputs(await run_process(node.definition.process, inputs, dict(node.config), self.processes))
+            return await run_process(node.definition.process, inputs, dict(node.config), self.most, self.processes)
         execute = node.shape.mode.execute
         assert execute is not None, "the compiler notes a node without a function as a problem"
-        stop = threading.Event() if node.kind is Kind.THREAD else None
+        if node.kind is not Kind.THREAD:
+            return await self.given(node, execute(inputs, NodeContext(self.execution, node.id, node.full_type, node.config)))
+        stop = threading.Event()
         context = NodeContext(self.execution, node.id, node.full_type, node.config, stop)
-        if stop is None:
+
+        def call() -> Any:
             result = execute(inputs, context)
-        else:
-            name = f"{self.execution.execution_id}/{node.id}"
-            result = await run_blocking(lambda: execute(inputs, context), name, stop)
-        return as_outputs(await result if inspect.isawaitable(result) else result)
+            return result if inspect.isawaitable(result) else Given.of(result, self.most, node.shape.live_outputs)
+
+        result = await run_blocking(call, f"{self.execution.execution_id}/{node.id}", stop)
+        return result if isinstance(result, Given) else await self.given(node, result)
+
+    async def given(self, node: PlanNode, result: Any) -> Given:
+        """What a node returned on the event loop, or an awaitable that it returned gives; a large result is read in a thread."""
+        if inspect.isawaitable(result):
+            result = await result
+        return await off_the_loop(lambda most: Given.of(result, most, node.shape.live_outputs), self.most)
+
+
+async def off_the_loop(read: Callable[[int], T], most: int) -> T:
+    """Read a value that may be of so many bytes: at once, or when it is large in a thread."""
+    try:
+        return read(min(most, AT_ONCE))
+    except TooLarge:
+        if most <= AT_ONCE:
+            raise
+    return await asyncio.to_thread(read, most)
 
 
 @attrs.frozen
@@ -76,9 +86,7 @@ class Attempts:
     state: State
     teller: Teller
 
-    async def at(
-        self, node: PlanNode, attempt: Callable[[], Coroutine[Any, Any, dict[str, Any]]], repeatable: Callable[[], bool]
-    ) -> dict[str, Any]:
+    async def at(self, node: PlanNode, attempt: Callable[[], Coroutine[Any, Any, Given]], repeatable: Callable[[], bool]) -> Given:
         """Make attempts until one succeeds or there is no use in another."""
         policy = node.policy
         if policy is None:
@@ -86,8 +94,8 @@ class Attempts:
         number = 1
         while True:
             try:
-                outputs: dict[str, Any] = await within(policy, attempt())
-                return outputs
+                given: Given = await within(policy, attempt())
+                return given
             except Exception as error:
                 if self.state.stopping or not repeatable() or not may_retry(policy, error, number):
                     raise

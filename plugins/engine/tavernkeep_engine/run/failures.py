@@ -6,6 +6,7 @@ from typing import Any
 
 from tavernkeep.contracts.running import Chunk, NodeFailure
 from tavernkeep_engine.plan.types import PlanNode
+from tavernkeep_engine.run.values import mended, text_of
 
 
 class ErrorChunk(Exception):
@@ -22,21 +23,22 @@ class ErrorChunk(Exception):
 def details_of(node: PlanNode, error: BaseException) -> dict[str, Any]:
     """The `errorDetails` of a failure."""
     details: dict[str, Any] = {
-        "message": _message_of(error),
+        "message": message_of(error),
         "type": "NodeFailure" if isinstance(error, ErrorChunk) else type(error).__name__,
         "nodeId": node.id,
         "nodeType": node.full_type,
     }
     if isinstance(error, NodeFailure):
-        details["retryable"] = error.retryable
+        details["retryable"] = bool(error.retryable)
         if error.slot is not None:
-            details["slot"] = error.slot
+            details["slot"] = mended(str(error.slot))
     return details
 
 
-def _message_of(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """The message of a failure; what it is where it has none."""
     if isinstance(error, BaseExceptionGroup):  # from a relay's task group: the one stream that failed
-        return _message_of(error.exceptions[0])
+        return message_of(error.exceptions[0])
     if isinstance(error, asyncio.CancelledError):
         return "The node cancelled itself"
-    return str(error) or type(error).__name__
+    return text_of(error) or type(error).__name__

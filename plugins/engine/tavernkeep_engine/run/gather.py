@@ -6,6 +6,7 @@ from typing import Any
 from tavernkeep.contracts.running import Chunk
 from tavernkeep_engine.plan.types import Binding, Feed, Plan, PlanNode
 from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
+from tavernkeep_engine.run.values import CONTAINERS, copied
 
 
 class Gatherer:
@@ -17,6 +18,7 @@ class Gatherer:
 
     def __init__(self, plan: Plan, network: StreamNetwork, secrets: set[str]) -> None:
         self.outputs: list[dict[str, Any]] = [{}] * len(plan.nodes)
+        self._nodes = plan.nodes
         self._network = network
         self._secrets = secrets
         self._readers: dict[tuple[int, str], list[StreamReader | None]] = {}
@@ -35,10 +37,13 @@ class Gatherer:
         """The inputs of a node that is about to start; those without a value are left out."""
         inputs = node.static.copy()
         outputs = self.outputs
+        for slot in node.mutable:
+            inputs[slot] = copied(inputs[slot])
         for slot, source, key in node.values:
             given = outputs[source]
             if key in given:
-                inputs[slot] = given[key]
+                value = given[key]
+                inputs[slot] = self._handed(source, key) if type(value) in CONTAINERS else value
         for binding in node.bindings:
             self._bind(node, binding, inputs)
         for slot in node.shape.stream_inputs:
@@ -59,9 +64,14 @@ class Gatherer:
             elif source.feed is Feed.TEXT and (source.node, source.slot) in self._texts:
                 found.append(self.text(source.node, source.slot))
             elif source.slot in self.outputs[source.node]:
-                found.append(self.outputs[source.node][source.slot])
+                found.append(self._handed(source.node, source.slot))
         if found:
             inputs[binding.slot] = found if binding.multi else found[0]
+
+    def _handed(self, source: int, key: str) -> Any:
+        """An output as a node is given it: its own to change, unless it is live."""
+        value = self.outputs[source][key]
+        return value if key in self._nodes[source].shape.live_outputs else copied(value)
 
     def _as_stream(self, node: PlanNode, value: Any) -> Any:
         if isinstance(value, StreamReader):

@@ -7,9 +7,11 @@ from typing import Any
 
 from tavernkeep.contracts.running import Subflow
 from tavernkeep.contracts.workflow import WorkflowPayload
+from tavernkeep.wire import describe
 from tavernkeep_engine.plan.prepare import Chain, Preparer
 from tavernkeep_engine.run.nested import Inner, NestedRun
 from tavernkeep_engine.run.telling import Teller
+from tavernkeep_engine.run.values import own_value
 
 Nest = Callable[[Subflow, Mapping[str, Any], str], Inner]
 
@@ -20,10 +22,12 @@ class NodeHost:
     Args:
         chain: What the workflow, and those that contain it, are called.
         nest: Makes a run of a subflow, with its inputs, and what the ids of its nodes begin with.
+        most: How many bytes a question may take.
     """
 
-    def __init__(self, teller: Teller, preparer: Preparer, chain: Chain, nest: Nest) -> None:
+    def __init__(self, teller: Teller, preparer: Preparer, chain: Chain, nest: Nest, most: int) -> None:
         self._teller = teller
+        self._most = most
         self._preparer = preparer
         self._chain = chain
         self._nest = nest
@@ -34,6 +38,7 @@ class NodeHost:
 
     def progress(self, node_id: str, value: float, max_: float) -> None:
         """Tell how far a node is; may be called from a node's thread."""
+        value, max_ = _number(value, "value"), _number(max_, "max_")
         if threading.get_ident() == self._thread:
             self._teller.progress(node_id, value, max_)
         else:
@@ -41,8 +46,9 @@ class NodeHost:
 
     async def ask(self, node_id: str, question: Mapping[str, Any]) -> Any:
         """Wait for a person's answer."""
+        asked, _ = own_value(question, self._most, "question")
         answer = self._questions[node_id] = self._loop.create_future()
-        self._teller.waiting(node_id, question)
+        self._teller.waiting(node_id, asked)
         try:
             return await answer
         finally:
@@ -70,4 +76,16 @@ class NodeHost:
         if prefix in self._nested:
             raise ValueError(f"{prefix} is running already; give each of several its own name")
         inner = self._nested[prefix] = self._nest(subflow, {**subflow.plan.interface_inputs, **inputs}, prefix)
-        return NestedRun(inner, subflow, lambda: self._nested.pop(prefix, None))
+
+        def end() -> None:
+            self._nested.pop(prefix, None)
+            inner.release()
+
+        return NestedRun(inner, subflow, end)
+
+
+def _number(value: object, name: str) -> float:
+    plain, _ = own_value(value, 1024, name)
+    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
+        raise TypeError(f"{name} of a progress is a number, not {describe(plain)}")
+    return plain

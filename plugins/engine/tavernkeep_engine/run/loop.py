@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -13,7 +13,7 @@ from tavernkeep.contracts.nodes import Kind
 from tavernkeep.contracts.running import NodeContext, NodeFailure, Routed, Subflow
 from tavernkeep_engine.plan.prepare import Chain
 from tavernkeep_engine.plan.types import Plan, PlanNode, missing_input
-from tavernkeep_engine.run.attempts import Attempts, Performer, as_outputs
+from tavernkeep_engine.run.attempts import AT_ONCE, Attempts, Performer
 from tavernkeep_engine.run.bypass import pseudo_outputs
 from tavernkeep_engine.run.failures import details_of
 from tavernkeep_engine.run.gather import Gatherer
@@ -25,6 +25,7 @@ from tavernkeep_engine.run.state import NodeState, State
 from tavernkeep_engine.run.streaming import SLICE_S, Streaming
 from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
 from tavernkeep_engine.run.telling import Teller, shown
+from tavernkeep_engine.run.values import Described, Given, TooLarge, description, own, size_of
 
 _log = structlog.get_logger(__name__)
 
@@ -58,14 +59,26 @@ class Run:
         self._tasks: dict[asyncio.Task[None], int] = {}
         self._busy = 0  # tasks that take one of the places
         self._wake = asyncio.Event()
-        self._host = NodeHost(teller, setting.preparer, chain, self._nest)
+        self._at_once = min(AT_ONCE, setting.most)
+        self._allowance = setting.allowance.part() if teller.prefix else setting.allowance
+        self._host = NodeHost(teller, setting.preparer, chain, self._nest, setting.most)
         self._context = setting.context(interface_inputs, self._host)
         self._network = StreamNetwork(self._waits_for, setting.limits.room)
         self._gatherer = Gatherer(plan, self._network, setting.secrets)
         self.outlets = Outlets(plan, self._network, self._gatherer, teller, nested=bool(teller.prefix))
-        self._performer = Performer(self._context, setting.limits.processes)
+        self._performer = Performer(self._context, setting.limits.processes, setting.most)
         self._attempts = Attempts(self._state, teller)
-        self._streaming = Streaming(setting.clock, self._context, self._network, self._gatherer, self.outlets, teller, self._attempts)
+        self._streaming = Streaming(
+            setting.clock,
+            self._context,
+            self._network,
+            self._gatherer,
+            self.outlets,
+            teller,
+            self._attempts,
+            self._allowance,
+            setting.most,
+        )
 
     def _nest(self, subflow: Subflow, inputs: Mapping[str, Any], prefix: str) -> "Run":
         return Run(subflow.plan, inputs, self._setting, self._teller.inside(prefix), (*self._chain, subflow.reference))
@@ -105,6 +118,7 @@ class Run:
         if self.plan.has_outputs:
             self.outcome = self.outlets.outcome(lambda index: self._state.nodes[index] is NodeState.ERROR)
             if not self.outlets.nested:
+                self.outcome = self._teller.hidden(self.outcome)
                 self._teller.outcome(self.outcome)
         self._teller.close()
         return ExecutionStatus.ERROR if self._state.failures else ExecutionStatus.COMPLETE
@@ -142,12 +156,25 @@ class Run:
             output = shown(self.plan.nodes[index], self._gatherer.outputs[index], streams=state is NodeState.BYPASSED)
         return NodeStatus(state.value, self._teller.hidden(output), self._state.errors.get(index))
 
-    def trim(self, most: int) -> None:
-        """Keep no more of each output than so many bytes; for a run that has ended, from any thread."""
+    def let_go(self) -> None:
+        """Hold no live value any more; for a run that has ended."""
+        for node in self.plan.nodes:
+            if node.shape.live_outputs:
+                outputs = self._gatherer.outputs[node.index]
+                live = {slot: Described(description(outputs[slot])) for slot in node.shape.live_outputs & outputs.keys()}
+                self._gatherer.outputs[node.index] = outputs | live
+
+    def trim(self, most: int) -> int:
+        """Keep no more of each output than so many bytes; for a run that has ended, from any thread. Gives how many bytes are left."""
         for index, output in enumerate(self._gatherer.outputs):
             if output:
                 self._gatherer.outputs[index] = trimmed(output, most)
         self.outcome = trimmed(self.outcome, most)
+        return size_of(self._gatherer.outputs)
+
+    def release(self) -> None:
+        """Count nothing of it as held any more."""
+        self._allowance.release()
 
     # Starting
 
@@ -184,20 +211,32 @@ class Run:
             return
         self._state.nodes[node.index] = NodeState.EXECUTING
         self._teller.executing(node)
-        if self._finish_from_memory(node, key := self._setting.cache.key_of(node, inputs)):
-            return
-        context = NodeContext(self._context, node.id, node.full_type, node.config)
+        key, result = self._setting.cache.key_of(node, inputs), None
         try:
-            result = node.shape.mode.execute(inputs, context)  # type: ignore[misc]
-            if type(result) is not dict and inspect.isawaitable(result):
-                self._busy += 1
-                self._track(asyncio.ensure_future(self._finish_awaitable(node, result)), node, takes_place=True)
-                return
-            outputs = as_outputs(result)
+            given = self._remembered(node, key)
+            if cached := given is not None:
+                key = None
+            else:
+                result = node.shape.mode.execute(inputs, NodeContext(self._context, node.id, node.full_type, node.config))  # type: ignore[misc]
+                if type(result) is not dict and inspect.isawaitable(result):
+                    self._finish_later(node, result, None)
+                    return
+                given = Given.of(result, self._at_once, node.shape.live_outputs)
+            self._allowance.take(given.size)
+        except TooLarge as error:
+            if self._setting.most > self._at_once:
+                self._finish_later(node, result, key)
+            else:
+                self._fail(node, error)
         except BaseException as error:
             self._fail(node, error)
         else:
-            self._finish(node, outputs, key)
+            self._finish(node, given, key, cached=cached)
+
+    def _finish_later(self, node: PlanNode, result: Any, key: bytes | None) -> None:
+        """A node in line returned something to wait for, or so much that it is read in a thread."""
+        self._busy += 1
+        self._track(asyncio.ensure_future(self._finish_with(node, result, key)), node, takes_place=True)
 
     def _spawn(self, node: PlanNode, *, takes_place: bool) -> None:
         # What waits for its start may start once the task exists: whatever it sends before they read is kept for them.
@@ -237,28 +276,34 @@ class Run:
                 return
             self._state.nodes[node.index] = NodeState.EXECUTING
             self._teller.executing(node)
+            cached = False
             if node.kind is Kind.STREAM:
-                outputs = await self._stream(node, inputs)
+                given, cached = await self._stream(node, inputs), self._recorded(node) is not None
             else:
-                if self._finish_from_memory(node, key := self._setting.cache.key_of(node, inputs)):
-                    return
-                outputs = await self._attempts.at(node, lambda: self._performer.perform(node, inputs), lambda: not node.shape.stream_inputs)
+                key = self._setting.cache.key_of(node, inputs)
+                if (remembered := self._remembered(node, key)) is not None:
+                    given, cached = remembered, True
+                else:
+                    perform, repeatable = lambda: self._performer.perform(node, inputs), lambda: not node.shape.stream_inputs
+                    given = await self._attempts.at(node, perform, repeatable)
+            self._allowance.take(given.size)
         except BaseException as error:
             if self._state.stopping:
                 raise
             self._fail(node, error)
         else:
-            self._finish(node, outputs, key, cached=node.kind is Kind.STREAM and self._recorded(node) is not None)
+            self._finish(node, given, key, cached=cached)
 
-    async def _finish_awaitable(self, node: PlanNode, awaitable: Awaitable[Any]) -> None:
+    async def _finish_with(self, node: PlanNode, result: Any, key: bytes | None) -> None:
         try:
-            outputs = as_outputs(await awaitable)
+            given = await self._performer.given(node, result)
+            self._allowance.take(given.size)
         except BaseException as error:
             if self._state.stopping:
                 raise
             self._fail(node, error)
         else:
-            self._finish(node, outputs)
+            self._finish(node, given, key)
 
     def _complete_inputs(self, node: PlanNode, inputs: dict[str, Any]) -> bool:
         for slot in node.required:
@@ -267,14 +312,12 @@ class Run:
                 return False
         return True
 
-    def _finish_from_memory(self, node: PlanNode, key: bytes | None) -> bool:
-        outputs = self._setting.cache.get(key) if key is not None else None
+    def _remembered(self, node: PlanNode, key: bytes | None) -> Given | None:
+        """What a node gave before, where it need not run again."""
         if (recorded := self._recorded(node)) is not None:
-            outputs = Routed(recorded.outputs, recorded.not_taken) if recorded.not_taken else dict(recorded.outputs)
-        if outputs is None:
-            return False
-        self._finish(node, outputs, cached=True)
-        return True
+            outputs = Routed(recorded.outputs, recorded.not_taken) if recorded.not_taken else recorded.outputs
+            return Given.of(outputs, self._setting.most)
+        return self._setting.cache.get(key) if key is not None else None
 
     def _recorded(self, node: PlanNode) -> Recorded | None:
         recorded = self._setting.recorded
@@ -282,7 +325,7 @@ class Run:
 
     # Streams
 
-    async def _stream(self, node: PlanNode, inputs: dict[str, Any]) -> dict[str, Any]:
+    async def _stream(self, node: PlanNode, inputs: dict[str, Any]) -> Given:
         self._released(node.after_start)
         if (recorded := self._recorded(node)) is not None:
             return await self._streaming.replay(node, recorded)
@@ -306,7 +349,9 @@ class Run:
     def _bypass(self, node: PlanNode, inputs: dict[str, Any]) -> None:
         try:
             assert node.definition is not None, "an unknown type is noted as a problem"
-            outputs = pseudo_outputs(node.definition, node.shape.mode, inputs)
+            pseudo = pseudo_outputs(node.definition, node.shape.mode, inputs)
+            outputs, size = own(pseudo, self._setting.most, node.shape.live_outputs)
+            self._allowance.take(size)
         except Exception as error:
             self._fail(node, error)
             return
@@ -318,9 +363,11 @@ class Run:
     async def _relay(self, node: PlanNode, inputs: dict[str, Any]) -> None:
         """A bypassed node with a stream going in: what fits goes out again, chunk by chunk."""
         assert node.definition is not None, "an unknown type is noted as a problem"
-        outputs = pseudo_outputs(node.definition, node.shape.mode, inputs)
-        streams = {slot: value for slot, value in outputs.items() if isinstance(value, StreamReader)}
-        plain = {slot: value for slot, value in outputs.items() if slot not in streams}
+        pseudo = pseudo_outputs(node.definition, node.shape.mode, inputs)
+        streams = {slot: value for slot, value in pseudo.items() if isinstance(value, StreamReader)}
+        values = {slot: value for slot, value in pseudo.items() if slot not in streams}
+        plain, size = own(values, self._setting.most, node.shape.live_outputs)
+        self._allowance.take(size)
         self._gatherer.outputs[node.index] = plain
         self._state.nodes[node.index] = NodeState.EXECUTING
         self._teller.bypassed(node, shown(node, plain, streams=True))
@@ -338,17 +385,15 @@ class Run:
 
     # Ending
 
-    def _finish(self, node: PlanNode, outputs: dict[str, Any], key: bytes | None = None, *, cached: bool = False) -> None:
-        index = node.index
+    def _finish(self, node: PlanNode, given: Given, key: bytes | None, *, cached: bool = False) -> None:
+        index, outputs = node.index, given.outputs
         self._gatherer.outputs[index] = outputs
-        told, not_taken = shown(node, outputs), None
-        if type(outputs) is not dict and isinstance(outputs, Routed):
-            not_taken = outputs.not_taken
-            self._gatherer.turn_off(index, not_taken)
+        if given.not_taken is not None:
+            self._gatherer.turn_off(index, given.not_taken)
         self._state.end(node.index, NodeState.COMPLETE)
         if key is not None and not cached:
-            self._setting.cache.put(key, outputs)
-        self._teller.complete(node, told, not_taken, cached=cached)
+            self._setting.cache.put(key, given)
+        self._teller.complete(node, shown(node, outputs), given.not_taken, cached=cached)
         if node.shape.stream_outputs or node.shape.stream_inputs or index in self.outlets:
             self._streaming.lift(node, outputs)
             self._streaming.end(node)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from tavernkeep.contracts.execution import ExecutionStatus
 from tavernkeep.contracts.running import Chunk, NodeFailure, StreamFailed, Subflow, merged
 from tavernkeep_engine.run.outlets import Outlets
+from tavernkeep_engine.run.values import copied
 
 
 class Inner(Protocol):
@@ -25,6 +26,10 @@ class Inner(Protocol):
         """Give a node the answer that it waits for; tells whether any such node waits."""
         ...
 
+    def release(self) -> None:
+        """Count nothing of it as held any more."""
+        ...
+
 
 class NestedRun:
     """See `tavernkeep.contracts.running.SubRun`.
@@ -40,8 +45,8 @@ class NestedRun:
 
     @property
     def outputs(self) -> Mapping[str, Any]:
-        """Its batch outputs."""
-        return self._run.outcome
+        """Its batch outputs; each time a copy, so that who changes it changes nothing that was told."""
+        return copied(self._run.outcome)  # type: ignore[no-any-return]
 
     async def __aiter__(self) -> AsyncIterator[tuple[str, Chunk]]:
         task = asyncio.get_running_loop().create_task(self._run.execute(), name=f"workflow {self._subflow.reference}")

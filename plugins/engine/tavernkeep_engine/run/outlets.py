@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tavernkeep.contracts.running import Chunk
-from tavernkeep.logs import HIDDEN
 from tavernkeep_engine.plan.types import InterfaceOutput, Plan, PlanNode
 from tavernkeep_engine.run.gather import Gatherer
 from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
-from tavernkeep_engine.run.telling import STREAM_ENDED, Teller
+from tavernkeep_engine.run.telling import STREAM_ENDED, Teller, told
 
 OUTSIDE: Final = -1  # the consumer of a nested run's streamed outputs: no node of its own
 
@@ -82,6 +81,6 @@ class Outlets:
             if text is not None:
                 found[output.key] = text
             elif output.slot in outputs:
-                hidden = not self.nested and output.slot in self._plan.nodes[output.node].shape.secret_outputs
-                found[output.key] = HIDDEN if hidden else outputs[output.slot]
+                node = self._plan.nodes[output.node]
+                found[output.key] = outputs[output.slot] if self.nested else told(node, output.slot, outputs[output.slot])
         return found

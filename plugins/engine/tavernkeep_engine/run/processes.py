@@ -7,21 +7,25 @@ import anyio.to_process
 
 from tavernkeep.contracts.authoring import Node
 from tavernkeep.contracts.running import ExecutionContext, NodeContext
+from tavernkeep_engine.run.values import Given
 
 
-async def run_process(name: str, inputs: dict[str, Any], config: dict[str, Any], limiter: anyio.CapacityLimiter) -> Any:
+async def run_process(name: str, inputs: dict[str, Any], config: dict[str, Any], most: int, limiter: anyio.CapacityLimiter) -> Given:
     """Call what `package.module:name` names, a `Node` or an execute function, in a worker process; when cancelled, that is killed.
 
-    Worker processes are used again. What goes in and comes out is pickled.
+    Worker processes are used again. What goes in and comes out is pickled; what comes out is plain data already.
+
+    Args:
+        most: How many bytes one value that it gives may take.
     """
-    return await anyio.to_process.run_sync(_call, name, inputs, config, cancellable=True, limiter=limiter)
+    return await anyio.to_process.run_sync(_call, name, inputs, config, most, cancellable=True, limiter=limiter)
 
 
-def _call(name: str, inputs: dict[str, Any], config: dict[str, Any]) -> Any:
+def _call(name: str, inputs: dict[str, Any], config: dict[str, Any], most: int) -> Given:
     module, _, path = name.partition(":")
     found: Any = importlib.import_module(module)
     for part in path.split("."):
         found = getattr(found, part)
     execute: Any = found.definition.execute if isinstance(found, Node) else found
     execution: ExecutionContext = None  # type: ignore[assignment] # there is no execution in this process
-    return execute(inputs, NodeContext(execution, "", "", config))
+    return Given.of(execute(inputs, NodeContext(execution, "", "", config)), most)

@@ -13,6 +13,7 @@ from tavernkeep.contracts.execution import Recorded
 from tavernkeep.contracts.running import ExecutionContext, Host
 from tavernkeep.contracts.services import Services
 from tavernkeep_engine.plan.prepare import Preparer
+from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.cache import OutputCache
 
 
@@ -41,6 +42,8 @@ class Setting:
         metadata: What the client sent along.
         clock: Seconds, monotonic; only for taking turns on the event loop.
         preview: What must not run in a preview is skipped.
+        allowance: What its values may take.
+        most: How many bytes one value may take.
         recorded: What nodes gave that need not run again, by id, with that of the groups around them.
         secrets: Strings that must not leave the engine in any message.
         cancelled: Set when the execution is to end.
@@ -54,6 +57,8 @@ class Setting:
     limits: Limits
     preparer: Preparer
     cache: OutputCache
+    allowance: Allowance
+    most: int
     preview: bool = False
     recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
     secrets: set[str] = attrs.field(factory=set, repr=False)

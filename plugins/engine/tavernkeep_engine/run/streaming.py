@@ -9,12 +9,14 @@ import attrs
 from tavernkeep.contracts.execution import Recorded
 from tavernkeep.contracts.running import Chunk, ExecutionContext, NodeContext, Outputs
 from tavernkeep_engine.plan.types import PlanNode
-from tavernkeep_engine.run.attempts import Attempts
-from tavernkeep_engine.run.failures import ErrorChunk
+from tavernkeep_engine.run.allowance import Allowance
+from tavernkeep_engine.run.attempts import AT_ONCE, Attempts, off_the_loop
+from tavernkeep_engine.run.failures import ErrorChunk, message_of
 from tavernkeep_engine.run.gather import Gatherer
 from tavernkeep_engine.run.outlets import Outlets
 from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
 from tavernkeep_engine.run.telling import Teller
+from tavernkeep_engine.run.values import Given, own_chunk
 
 SLICE_S: Final = 0.005  # how long nodes may run in line before others on the event loop get their turn
 
@@ -25,6 +27,8 @@ class Streaming:
 
     Attributes:
         clock: Seconds, monotonic.
+        allowance: What the values of the run may take.
+        most: How many bytes one value may take.
     """
 
     clock: Callable[[], float]
@@ -34,14 +38,16 @@ class Streaming:
     outlets: Outlets
     teller: Teller
     attempts: Attempts
+    allowance: Allowance
+    most: int
 
-    async def run(self, node: PlanNode, inputs: dict[str, Any]) -> dict[str, Any]:
+    async def run(self, node: PlanNode, inputs: dict[str, Any]) -> Given:
         """Run a streaming node to its end; gives its batch outputs."""
         execute = node.shape.mode.execute
         assert execute is not None, "the compiler notes a node without a function as a problem"
         shown = [0]
 
-        async def attempt() -> dict[str, Any]:
+        async def attempt() -> Given:
             context = NodeContext(self.context, node.id, node.full_type, node.config)
             return await self._send_all(node, execute(inputs, context), shown)
 
@@ -51,14 +57,14 @@ class Streaming:
             raise
         except BaseException as error:
             if not self.attempts.state.stopping:
-                self._show(node, Chunk("error_chunk", str(error) or type(error).__name__))
+                self._show(node, Chunk("error_chunk", message_of(error)))
             raise
 
-    async def replay(self, node: PlanNode, recorded: Recorded) -> dict[str, Any]:
+    async def replay(self, node: PlanNode, recorded: Recorded) -> Given:
         """Give again what a streaming node gave before."""
         return await self._send_all(node, _replayed(recorded), [0])
 
-    async def _send_all(self, node: PlanNode, pieces: Any, shown: list[int]) -> dict[str, Any]:
+    async def _send_all(self, node: PlanNode, pieces: Any, shown: list[int]) -> Given:
         """Run an async generator: send each chunk to viewers and consumers; gives the batch outputs.
 
         Args:
@@ -72,7 +78,9 @@ class Streaming:
                 if isinstance(piece, Outputs):
                     outputs.update(piece)
                     continue
-                chunk = Chunk.of(piece)
+                chunk, size = await self._own(piece)
+                if node.joined:
+                    self.allowance.take(size)
                 shown[0] += 1
                 self._show(node, chunk)
                 if chunk.type == "error_chunk":
@@ -84,7 +92,13 @@ class Streaming:
                     slice_end = self.clock() + SLICE_S
         finally:
             await pieces.aclose()
-        return outputs
+        return await off_the_loop(lambda most: Given.of(outputs, most, node.shape.live_outputs), self.most)
+
+    async def _own(self, piece: Any) -> tuple[Chunk, int]:
+        """What a node yielded as a chunk, the execution's own, and its size in bytes."""
+        if type(piece) is str and piece.isascii() and len(piece) <= AT_ONCE:  # nearly all there are
+            return Chunk("text_chunk", piece), len(piece)
+        return await off_the_loop(lambda most: own_chunk(piece, most), self.most)
 
     def _show(self, node: PlanNode, chunk: Chunk) -> None:
         wire = chunk.to_wire()

@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep.contracts.running import Chunk, StreamFailed
+from tavernkeep_engine.run.values import CONTAINERS, copied
 
 DEFAULT_ROOM: Final = 64
 
@@ -56,6 +57,8 @@ class StreamReader:
         chunk = self._chunks.popleft()
         if len(self._chunks) < self.room:
             self._network.wake_producer(self.producer)
+        if type(chunk.content) in CONTAINERS or chunk.extra is not None:
+            return attrs.evolve(chunk, content=copied(chunk.content), extra=copied(chunk.extra))
         return chunk
 
     @property

@@ -24,6 +24,7 @@ from tavernkeep.contracts.events import (
 from tavernkeep.contracts.running import Chunk
 from tavernkeep.logs import HIDDEN, hide
 from tavernkeep_engine.plan.types import InterfaceOutput, PlanNode
+from tavernkeep_engine.run.values import description
 
 _log = structlog.get_logger(__name__)
 
@@ -84,7 +85,8 @@ class Teller:
     def complete(self, node: PlanNode, outputs: Mapping[str, Any], not_taken: frozenset[str] | None, *, cached: bool) -> None:
         """A node has completed; a client closes its view of one that streams nothing."""
         node_id = self.prefix + node.id
-        self._tell(NodeComplete(node_id, outputs, None if not_taken is None else sorted(not_taken), cached or None))
+        live = sorted(node.shape.live_outputs & outputs.keys()) if node.shape.live_outputs else None
+        self._tell(NodeComplete(node_id, outputs, None if not_taken is None else sorted(not_taken), cached or None, live or None))
         if not node.shape.stream_outputs:
             self._tell(NodeYield(node_id, STREAM_ENDED, True))
 
@@ -124,14 +126,18 @@ class Teller:
 
 
 def shown(node: PlanNode, outputs: dict[str, Any], *, streams: bool = False) -> dict[str, Any]:
-    """Outputs as viewers may see them: secret ones hidden, streams left out unless a bypassed node has a plain value there."""
-    if not node.shape.secret_outputs and (streams or not node.shape.stream_outputs):
+    """Outputs as viewers may see them, see `told`; streams are left out unless a bypassed node has a plain value there."""
+    shape = node.shape
+    if not shape.secret_outputs and not shape.live_outputs and (streams or not shape.stream_outputs):
         return outputs
-    return {
-        slot: HIDDEN if slot in node.shape.secret_outputs else value
-        for slot, value in outputs.items()
-        if streams or slot not in node.shape.stream_outputs
-    }
+    return {slot: told(node, slot, value) for slot, value in outputs.items() if streams or slot not in shape.stream_outputs}
+
+
+def told(node: PlanNode, slot: str, value: Any) -> Any:
+    """The value of an output as viewers may see it: a secret is hidden, what is live is described."""
+    if slot in node.shape.secret_outputs:
+        return HIDDEN
+    return description(value) if slot in node.shape.live_outputs else value
 
 
 def _hide_in(event: Event, secrets: set[str]) -> None:

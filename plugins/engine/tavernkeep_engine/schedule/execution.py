@@ -13,6 +13,7 @@ from tavernkeep.contracts.execution import ExecutionDetail, ExecutionInfo, Execu
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_engine.plan.prepare import Preparer
 from tavernkeep_engine.plan.types import Plan
+from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.loop import Run
 
 
@@ -28,6 +29,7 @@ class Execution:
     submitted_at: int
     log: deque[Event]
     publish: Callable[[Event], None]
+    allowance: Allowance
     status: ExecutionStatus = ExecutionStatus.QUEUED
     started_at: int | None = None
     completed_at: int | None = None

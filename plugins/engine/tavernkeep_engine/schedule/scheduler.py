@@ -22,7 +22,6 @@ from tavernkeep.contracts.execution import (
     ExecutionStatus,
     Interrupted,
     PayloadReport,
-    RefusalReason,
     Refused,
     Submission,
     SystemStats,
@@ -34,6 +33,7 @@ from tavernkeep.ids import nanoid
 from tavernkeep.wire import Problem
 from tavernkeep_engine.config import EngineConfig
 from tavernkeep_engine.plan.prepare import Preparer
+from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.cache import OutputCache
 from tavernkeep_engine.run.loop import Run
 from tavernkeep_engine.run.setting import Limits, Setting
@@ -79,9 +79,12 @@ class EmbeddedScheduler:
         self._clock = clock
         self._wall_clock = wall_clock
         self._executions: dict[str, Execution] = {}
-        self._memory = Memory(config.remembered_executions)
+        self._retained = Allowance(config.max_retained_bytes, "bytes of all executions in memory (engine.maxRetainedBytes)")
+        self._memory = Memory(config.remembered_executions, self._retained)
+        self._retained.make_room = self._memory.make_room
         self._queue: FairQueue[Execution] = FairQueue(config.max_running_per_user or max_concurrent)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._trims: set[asyncio.Task[None]] = set()
         self._running = 0
         self._pending = 0
         self._by_type: dict[str, asyncio.Semaphore] = {}
@@ -97,12 +100,12 @@ class EmbeddedScheduler:
         self._check_size(submission.payload)
         plan = await preparer.prepare()
         if self._closing:
-            raise Refused("The server is shutting down.", RefusalReason.CLOSING)
+            raise Refused("The server is shutting down.", status=503)
         if self._running >= self._max_concurrent and self._pending >= self._config.max_queued:
-            raise Refused(f"{self._pending} executions are waiting already; try again later.", RefusalReason.FULL)
+            raise Refused(f"{self._pending} executions are waiting already; try again later.", status=503)
         uid = submission.user.uid
         if not self._starts_at_once(uid) and self._queue.waiting(uid) >= self._config.max_queued_per_user:
-            raise Refused(f"{self._queue.waiting(uid)} executions of yours are waiting already; try again later.", RefusalReason.USER_LIMIT)
+            raise Refused(f"{self._queue.waiting(uid)} executions of yours are waiting already; try again later.", status=429)
         for warning in plan.warnings:
             _log.warning("workflow", problem=str(warning), workflow=submission.payload.name)
         earlier = submission.continues
@@ -115,6 +118,11 @@ class EmbeddedScheduler:
             submitted_at=earlier.submitted_at if earlier else self._now(),
             log=deque(maxlen=self._config.remembered_events),
             publish=self._bus.publish,
+            allowance=Allowance(
+                self._config.max_execution_bytes,
+                "bytes that the values of an execution may take (engine.maxExecutionBytes)",
+                self._retained,
+            ),
             last_seq=earlier.last_seq if earlier else 0,
             recorded=submission.recorded,
         )
@@ -210,6 +218,8 @@ class EmbeddedScheduler:
             self._shut_down(execution)
         if self._tasks:
             await asyncio.wait(self._tasks)
+        if self._trims:
+            await asyncio.wait(self._trims)
 
     def _preparer(self, payload: WorkflowPayload, user: UserContext) -> Preparer:
         return Preparer(self._nodes, self._services, user, payload)
@@ -217,8 +227,9 @@ class EmbeddedScheduler:
     def _check_size(self, payload: WorkflowPayload) -> None:
         count, most = len(payload.nodes), self._config.max_nodes
         if count > most:
-            problem = Problem("nodes", f"has {count} nodes; at most {most} are taken (engine.maxNodes)")
-            raise Refused("The workflow is too large.", RefusalReason.INVALID, [problem])
+            raise Refused(
+                "The workflow is too large.", [Problem("nodes", f"has {count} nodes; at most {most} are taken (engine.maxNodes)")]
+            )
 
     def _find(self, execution_id: str, user: UserContext) -> Execution | None:
         execution = self._remembered(execution_id)
@@ -272,6 +283,8 @@ class EmbeddedScheduler:
             limits=limits,
             preparer=execution.preparer,
             cache=self._cache,
+            allowance=execution.allowance,
+            most=self._config.max_value_bytes,
             preview=execution.payload.preview,
             recorded=execution.recorded,
         )
@@ -318,6 +331,13 @@ class EmbeddedScheduler:
         execution.set_status(status, self._now())
         execution.ended.set()
         del self._executions[execution.id]
-        self._memory.add(execution)
         if execution.run is not None:
-            asyncio.get_running_loop().run_in_executor(None, execution.run.trim, self._config.kept_output_bytes)
+            execution.run.let_go()
+            if execution.allowance.used > self._config.kept_output_bytes // 2:  # else there is nothing that is too large to be kept
+                self._trims.add(task := asyncio.get_running_loop().create_task(self._trim(execution, execution.run)))
+                task.add_done_callback(self._trims.discard)
+        self._memory.add(execution)
+
+    async def _trim(self, execution: Execution, run: Run) -> None:
+        left = await asyncio.to_thread(run.trim, self._config.kept_output_bytes)
+        execution.allowance.give_back(max(0, execution.allowance.used - left))
