@@ -23,7 +23,8 @@ from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.testing import PATIENCE_S
 from tavernkeep.wire import Invalid, dumps, structure
-from tavernkeep_characters.cards import CardError, read_card
+from tavernkeep_characters.cards import read_card
+from tavernkeep_characters.contracts import CardError
 from tavernkeep_engine.plan.compile import compile_plan
 
 BATCH: Final = 100

@@ -1,12 +1,10 @@
 """What the routes take and give."""
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
-
-def _length(least: int, most: int) -> Any:
-    return [attrs.validators.min_len(least), attrs.validators.max_len(most)]
+_NAME: Final[Any] = [attrs.validators.min_len(1), attrs.validators.max_len(100)]
 
 
 @attrs.frozen
@@ -18,7 +16,7 @@ class NewKey:
         expires_at: When it ends, in ISO 8601; never when left out.
     """
 
-    name: str | None = attrs.field(default=None, validator=attrs.validators.optional(_length(1, 100)))
+    name: str | None = attrs.field(default=None, validator=attrs.validators.optional(_NAME))
     scopes: list[str] | None = None
     expires_at: str | None = None
 
@@ -27,16 +25,16 @@ class NewKey:
 class NewCredential:
     """A credential for a service elsewhere."""
 
-    service_name: str = attrs.field(validator=_length(1, 100))
-    credential: str = attrs.field(validator=_length(1, 10_000), repr=False)
-    display_name: str | None = attrs.field(default=None, validator=attrs.validators.optional(_length(1, 100)))
+    service_name: str = attrs.field(validator=_NAME)
+    credential: str = attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(10_000)], repr=False)
+    display_name: str | None = attrs.field(default=None, validator=attrs.validators.optional(_NAME))
 
 
 @attrs.frozen
 class NewName:
     """Another name for the user."""
 
-    username: str = attrs.field(validator=_length(1, 100))
+    username: str = attrs.field(validator=_NAME)
 
 
 @attrs.frozen

@@ -74,9 +74,8 @@ def rotate(context: click.Context) -> None:
 
     async def work(app: App) -> None:
         box = app.services.get(Secrets)
-        box.begin_rotation()
         total = 0
-        async for plugin, error, count in app.plugins.agather("reseal", again=lambda sealed: box.seal(box.open(sealed))):
+        async for plugin, error, count in app.plugins.agather("reseal", again=box.begin_rotation()):
             if error is not None:
                 raise ApiError(500, f"{plugin.name}: {error}; the keys before are kept, so nothing is lost")
             total += count or 0

@@ -1,13 +1,12 @@
 """What this plugin publishes: users, and the service through which auth providers find them."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
 import attrs
 
-from tavernkeep import AuthError, Credentials, UserContext
+from tavernkeep import Credentials, UserContext
 
 DEFAULT_UID: Final = "default_user"
 
@@ -146,8 +145,12 @@ class Accounts(Protocol):
         """Add a credential that another installation had, sealed anew; `False` where it is there already."""
         ...
 
-    async def by_key(self, key: str) -> UserContext | None:
-        """Whom an API key stands for, with its scopes; `None` when there is no such key. Its use is noted."""
+    async def shown(self, credentials: Credentials) -> UserContext | None:
+        """Whom the API key that is shown stands for, with its scopes; `None` when none is shown. Its use is noted.
+
+        Raises:
+            AuthError: It is a wrong one.
+        """
         ...
 
 
@@ -158,8 +161,15 @@ class Sessions(Protocol):
         """Log a user in; gives the token."""
         ...
 
-    async def user_of(self, token: str) -> UserContext | None:
-        """Whom a token stands for; `None` when it is of no session that is good."""
+    async def shown(self, credentials: Credentials) -> UserContext | None:
+        """Whom the session's cookie that is shown stands for; `None` when there is none that is good."""
+        ...
+
+    def cookie(self, token: str | None, *, secure: bool) -> dict[str, str]:
+        """The header that hands a browser its session, or (without a token) takes it away.
+
+        No script can read it, and no other site's page can send it along with anything but a plain visit.
+        """
         ...
 
     async def of(self, uid: str, current: str = "") -> list[SessionInfo]:
@@ -186,6 +196,10 @@ class Passwords(Protocol):
         """Whether it is the password; for no hash as slow as for any."""
         ...
 
+    def digest(self, token: str) -> str:
+        """What is kept of a token with 256 random bits, for which nothing slow is needed against guessing."""
+        ...
+
     def is_outdated(self, hashed: str) -> bool:
         """Whether a hash was made with less effort than is usual now, and should be made anew."""
         ...
@@ -193,46 +207,3 @@ class Passwords(Protocol):
     def is_hash(self, text: str) -> bool:
         """Whether it is a hash that can be checked."""
         ...
-
-
-def digest_of(secret: str) -> str:
-    """What is kept of a key or a token: its SHA-256, in hexadecimal.
-
-    They have 256 random bits, so that nothing slower is needed against guessing.
-    """
-    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
-
-
-async def user_of_key(credentials: Credentials, accounts: Accounts) -> UserContext | None:
-    """Who shows an API key; `None` when nobody shows any.
-
-    Raises:
-        AuthError: It is a wrong one.
-    """
-    key = credentials.bearer()
-    if key is None:
-        return None
-    user = await accounts.by_key(key)
-    if user is None:
-        raise AuthError("The key is wrong, or revoked.")
-    return user
-
-
-async def user_of_session(credentials: Credentials, sessions: Sessions) -> UserContext | None:
-    """Who shows the cookie of a session that is good, or `None`."""
-    token = credentials.cookies.get(_TLS_COOKIE) or credentials.cookies.get(_PLAIN_COOKIE)
-    return await sessions.user_of(token) if token else None
-
-
-_PLAIN_COOKIE: Final = "tavernkeep"
-_TLS_COOKIE: Final = "__Host-tavernkeep"
-
-
-def session_cookie(token: str | None, *, secure: bool) -> dict[str, str]:
-    """The header that hands a browser its session, or (without a token) takes it away.
-
-    No script can read it, and no other site's page can send it along with anything but a plain visit.
-    """
-    name = f"{_TLS_COOKIE}={token or ''}; Secure" if secure else f"{_PLAIN_COOKIE}={token or ''}"
-    end = "" if token else "; Max-Age=0"
-    return {"Set-Cookie": f"{name}; Path=/; HttpOnly; SameSite=Lax{end}"}

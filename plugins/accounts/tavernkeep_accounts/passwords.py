@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.to_thread
 
+from tavernkeep_accounts.tokens import digest_of
+
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
@@ -45,6 +47,10 @@ class Argon2Passwords:
             return self._hasher.verify(hashed or nobodys, password) and hashed is not None
         except (VerificationError, InvalidHashError):
             return False
+
+    def digest(self, token: str) -> str:
+        """See `Passwords`."""
+        return digest_of(token)
 
     def is_outdated(self, hashed: str) -> bool:
         """See `Passwords`."""

@@ -1,6 +1,5 @@
 """The plugin: users, in the database."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from tavernkeep_accounts.command import key
 from tavernkeep_accounts.config import SessionConfig
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
 from tavernkeep_guard.contracts import Pictures
-from tavernkeep_secrets.contracts import Secrets, reseal_rows
+from tavernkeep_secrets.contracts import Resealing, Secrets
 
 if TYPE_CHECKING:
     from tavernkeep_accounts.service import UserAccounts
@@ -60,10 +59,10 @@ class AccountsPlugin:
         return []
 
     @hookimpl
-    async def reseal(self, again: Callable[[str], str]) -> int:
+    async def reseal(self, again: Resealing) -> int:
         from tavernkeep_accounts.models import Credential
 
-        return await reseal_rows(Credential.all(), "sealed", again)
+        return await again.rows(Credential.all(), "sealed")
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

@@ -12,11 +12,12 @@ from tortoise.exceptions import IntegrityError, ValidationError
 from tortoise.queryset import QuerySet
 from tortoise.transactions import in_transaction
 
-from tavernkeep import ApiError, UserContext
+from tavernkeep import ApiError, AuthError, Credentials, UserContext
 from tavernkeep.contracts.auth import EVERYTHING, KEY_PREFIX, READ_ONLY, Revocations
 from tavernkeep.wire import iso
-from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey, KeyInfo, Role, digest_of
+from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey, KeyInfo, Role
 from tavernkeep_accounts.models import Credential, ServiceKey, SessionRow, User
+from tavernkeep_accounts.tokens import digest_of
 from tavernkeep_secrets.contracts import Secrets
 
 _DEFAULT_NAME: Final = "default"
@@ -186,8 +187,18 @@ class UserAccounts:
             raise ApiError(404, "There is no such key.")
         self._revocations.revoke([f"key:{id_}"])
 
-    async def by_key(self, key: str) -> UserContext | None:
+    async def shown(self, credentials: Credentials) -> UserContext | None:
         """See `Accounts`."""
+        key = credentials.bearer()
+        if key is None:
+            return None
+        user = await self.by_key(key)
+        if user is None:
+            raise AuthError("The key is wrong, or revoked.")
+        return user
+
+    async def by_key(self, key: str) -> UserContext | None:
+        """Whom an API key stands for; `None` when there is no such key. Its use is noted."""
         digest, found = digest_of(key), None
         for candidate in await ServiceKey.filter(prefix=key[:_PREFIX_LENGTH]).select_related("user"):
             if hmac.compare_digest(candidate.digest, digest):

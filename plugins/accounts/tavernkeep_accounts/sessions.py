@@ -8,12 +8,13 @@ from typing import Final
 
 from tortoise.exceptions import ValidationError
 
-from tavernkeep import UserContext
+from tavernkeep import Credentials, UserContext
 from tavernkeep.contracts.auth import Revocations
 from tavernkeep_accounts.config import SessionConfig
-from tavernkeep_accounts.contracts import SessionInfo, digest_of
+from tavernkeep_accounts.contracts import SessionInfo
 from tavernkeep_accounts.models import SessionRow
 from tavernkeep_accounts.service import context_of, now
+from tavernkeep_accounts.tokens import digest_of, session_cookie, session_token
 
 _TOKEN_BYTES: Final = 32
 _NOTE_USE_EVERY: Final = timedelta(minutes=1)
@@ -49,8 +50,17 @@ class UserSessions:
         )
         return token
 
-    async def user_of(self, token: str) -> UserContext | None:
+    async def shown(self, credentials: Credentials) -> UserContext | None:
         """See `Sessions`."""
+        token = session_token(credentials.cookies)
+        return await self.user_of(token) if token else None
+
+    def cookie(self, token: str | None, *, secure: bool) -> dict[str, str]:
+        """See `Sessions`."""
+        return session_cookie(token, secure=secure)
+
+    async def user_of(self, token: str) -> UserContext | None:
+        """Whom a token stands for; `None` when it is of no session that is good."""
         row = await SessionRow.get_or_none(digest=digest_of(token)).select_related("user")
         moment = self._clock()
         if row is None or row.user.disabled or row.expires_at <= moment or row.last_seen_at <= moment - self._idle:

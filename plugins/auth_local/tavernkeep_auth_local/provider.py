@@ -4,7 +4,7 @@ import ipaddress
 from typing import Any, Final
 
 from tavernkeep import AuthError, Credentials, StartError, UserContext
-from tavernkeep_accounts.contracts import Account, Accounts, Sessions, user_of_key, user_of_session
+from tavernkeep_accounts.contracts import Account, Accounts, Sessions
 from tavernkeep_auth_local.config import AuthLocalConfig
 
 _FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded")
@@ -54,11 +54,11 @@ class LocalAuth:
         """See `AuthProvider`. Without a password a peer that is not this machine is refused, however the server was told to listen."""
         if not (self._has_password or self._config.allow_insecure) and not all(map(is_loopback, _peers(credentials))):
             raise AuthError("This server has a single user without a login and only serves the machine that it runs on.", 403)
-        user = await user_of_key(credentials, self._accounts)
+        user = await self._accounts.shown(credentials)
         if user is not None:
             return user
         if self._has_password:
-            return await user_of_session(credentials, self._sessions)
+            return await self._sessions.shown(credentials)
         account = await self.account()
         return UserContext(account.uid, account.username, account.is_admin)
 

@@ -5,7 +5,7 @@ import attrs
 from tavernkeep import ApiError, Request, Response, Route, UserContext
 from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.wire import dumps
-from tavernkeep_accounts.contracts import Passwords, Sessions, session_cookie
+from tavernkeep_accounts.contracts import Passwords, Sessions
 from tavernkeep_auth_local.bodies import AccessBody
 from tavernkeep_auth_local.provider import LocalAuth
 from tavernkeep_guard.contracts import Throttle
@@ -40,14 +40,14 @@ class AccessRoutes:
         self.throttle.passed(account.username, request.client)
         token = await self.sessions.begin(account.uid, address=request.client, agent=request.user_agent)
         self._note("login", UserContext(account.uid, account.username, account.is_admin), request)
-        return Response(dumps({"success": True}), "application/json", headers=session_cookie(token, secure=request.secure))
+        return Response(dumps({"success": True}), "application/json", headers=self.sessions.cookie(token, secure=request.secure))
 
     async def logout(self, request: Request, user: UserContext | None) -> Response:
         """End this session, and the sockets that it opened."""
         if user is not None and user.credential.startswith("session:"):
             await self.sessions.end(user.uid, user.credential.removeprefix("session:"))
             self._note("logout", user, request)
-        return Response(b"", "application/json", 204, session_cookie(None, secure=request.secure))
+        return Response(b"", "application/json", 204, self.sessions.cookie(None, secure=request.secure))
 
     def _note(self, action: str, user: UserContext | None, request: Request) -> None:
         if self.audit is not None:

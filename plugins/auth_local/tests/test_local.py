@@ -14,6 +14,9 @@ class Accounts:
 
     asked = 0
 
+    async def shown(self, credentials: Credentials) -> None:
+        """Nobody shows a key."""
+
     async def default(self) -> Any:
         from tavernkeep_accounts.contracts import Account
 

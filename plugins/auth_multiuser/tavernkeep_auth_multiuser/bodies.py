@@ -1,19 +1,15 @@
 """What comes in and goes out at `/api/auth/…` and `/api/admin/…`."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from tavernkeep_accounts.contracts import Role, SessionInfo
 
-
-def _text(most: int) -> Any:
-    return attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(most)])
-
-
-def _secret(most: int) -> Any:
-    return attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(most)], repr=False)
+_NAME: Final[Any] = [attrs.validators.min_len(1), attrs.validators.max_len(100)]
+_TOKEN: Final[Any] = [attrs.validators.min_len(1), attrs.validators.max_len(200)]
+_PASSWORD: Final[Any] = [attrs.validators.min_len(1), attrs.validators.max_len(1000)]
 
 
 @attrs.frozen
@@ -24,8 +20,8 @@ class LoginBody:
         totp: The one-time code, where the account wants one.
     """
 
-    username: str = _text(100)
-    password: str = _secret(1000)
+    username: str = attrs.field(validator=_NAME)
+    password: str = attrs.field(validator=_PASSWORD, repr=False)
     totp: str | None = attrs.field(default=None, repr=False)
 
 
@@ -37,8 +33,8 @@ class RegisterBody:
         token: An invitation, or the token that the server printed at its start for the first administrator.
     """
 
-    username: str = _text(100)
-    password: str = _secret(1000)
+    username: str = attrs.field(validator=_NAME)
+    password: str = attrs.field(validator=_PASSWORD, repr=False)
     token: str | None = attrs.field(default=None, repr=False)
 
 
@@ -46,38 +42,38 @@ class RegisterBody:
 class PasswordBody:
     """Another password, for who knows the present one."""
 
-    current: str = _secret(1000)
-    password: str = _secret(1000)
+    current: str = attrs.field(validator=_PASSWORD, repr=False)
+    password: str = attrs.field(validator=_PASSWORD, repr=False)
 
 
 @attrs.frozen
 class ResetBody:
     """Another password, for who has a token from an administrator."""
 
-    token: str = _secret(200)
-    password: str = _secret(1000)
+    token: str = attrs.field(validator=_TOKEN, repr=False)
+    password: str = attrs.field(validator=_PASSWORD, repr=False)
 
 
 @attrs.frozen
 class CodeBody:
     """A one-time code."""
 
-    code: str = _secret(20)
+    code: str = attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(20)], repr=False)
 
 
 @attrs.frozen
 class ConfirmBody:
     """The present password, for something grave."""
 
-    password: str = _secret(1000)
+    password: str = attrs.field(validator=_PASSWORD, repr=False)
 
 
 @attrs.frozen
 class NewUser:
     """An account, made by an administrator."""
 
-    username: str = _text(100)
-    password: str = _secret(1000)
+    username: str = attrs.field(validator=_NAME)
+    password: str = attrs.field(validator=_PASSWORD, repr=False)
     role: Role = "user"
 
 

@@ -1,7 +1,6 @@
 """The plugin: multi-user mode as an auth provider."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
 from tavernkeep_auth_multiuser.command import user
 from tavernkeep_auth_multiuser.config import NAME, MultiuserConfig
 from tavernkeep_guard.contracts import Throttle
-from tavernkeep_secrets.contracts import Secrets, reseal_rows
+from tavernkeep_secrets.contracts import Resealing, Secrets
 
 if TYPE_CHECKING:
     from tavernkeep_auth_multiuser.provider import MultiuserAuth
@@ -66,10 +65,10 @@ class AuthMultiuserPlugin:
             )
 
     @hookimpl
-    async def reseal(self, again: Callable[[str], str]) -> int:
+    async def reseal(self, again: Resealing) -> int:
         from tavernkeep_auth_multiuser.models import Login
 
-        return await reseal_rows(Login.all(), "totp", again)
+        return await again.rows(Login.all(), "totp")
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

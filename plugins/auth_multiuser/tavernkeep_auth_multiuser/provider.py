@@ -3,7 +3,7 @@
 from typing import Any
 
 from tavernkeep import Credentials, UserContext
-from tavernkeep_accounts.contracts import Accounts, Sessions, user_of_key, user_of_session
+from tavernkeep_accounts.contracts import Accounts, Sessions
 from tavernkeep_auth_multiuser.config import NAME
 from tavernkeep_auth_multiuser.service import Logins
 
@@ -20,7 +20,7 @@ class MultiuserAuth:
 
     async def authenticate(self, credentials: Credentials) -> UserContext | None:
         """See `AuthProvider`."""
-        return await user_of_key(credentials, self._accounts) or await user_of_session(credentials, self._sessions)
+        return await self._accounts.shown(credentials) or await self._sessions.shown(credentials)
 
     async def describe(self, user: UserContext | None) -> dict[str, Any]:
         """See `AuthProvider`."""

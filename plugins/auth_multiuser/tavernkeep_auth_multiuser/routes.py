@@ -7,7 +7,7 @@ import attrs
 from tavernkeep import ApiError, Request, Response, Route, UserContext
 from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.wire import dumps, unstructure
-from tavernkeep_accounts.contracts import Account, Accounts, Sessions, session_cookie
+from tavernkeep_accounts.contracts import Account, Accounts, Sessions
 from tavernkeep_auth_multiuser.bodies import (
     CodeBody,
     ConfirmBody,
@@ -124,7 +124,7 @@ class LoginRoutes:
         self._note(action, UserContext(account.uid, account.username, account.is_admin), request)
         answer = LoggedIn(True, await self.accounts.profile(account))
         secure = self.always_secure or request.secure
-        return Response(dumps(unstructure(answer)), "application/json", status, session_cookie(token, secure=secure))
+        return Response(dumps(unstructure(answer)), "application/json", status, self.sessions.cookie(token, secure=secure))
 
     async def begin_oidc(self, request: Request) -> Response:
         """Send the browser to the identity provider."""
@@ -143,7 +143,7 @@ class LoginRoutes:
         self.throttle.passed("(oidc)", request.client)
         token = await self.sessions.begin(account.uid, address=request.client, agent=request.user_agent)
         self._note("login", UserContext(account.uid, account.username, account.is_admin), request, via="oidc")
-        headers = session_cookie(token, secure=self.always_secure or request.secure)
+        headers = self.sessions.cookie(token, secure=self.always_secure or request.secure)
         return Response(b"", "text/plain", 302, {"Location": self.oidc.config.return_to, **headers})
 
     def _oidc_cookie(self, value: str, request: Request) -> str:
@@ -163,7 +163,7 @@ class LoginRoutes:
             await self.sessions.end(user.uid, user.credential.removeprefix("session:"))
             self._note("logout", user, request)
         secure = self.always_secure or request.secure
-        return Response(b"", "application/json", 204, session_cookie(None, secure=secure))
+        return Response(b"", "application/json", 204, self.sessions.cookie(None, secure=secure))
 
     async def change_password(self, body: PasswordBody, request: Request, user: UserContext) -> Response:
         """Another password. Every session ends, and this one is replaced by a new one."""

@@ -12,7 +12,7 @@ import attrs
 from tortoise.expressions import Q
 
 from tavernkeep import ApiError
-from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, Passwords, Role, Sessions, digest_of
+from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, Passwords, Role, Sessions
 from tavernkeep_auth_multiuser.config import MultiuserConfig
 from tavernkeep_auth_multiuser.models import Login, Ticket
 from tavernkeep_secrets.contracts import Secrets
@@ -196,12 +196,12 @@ class Logins:
         await Ticket.filter(Q(expires_at__lte=moment) | Q(purpose="reset", uid=values.get("uid") or "")).delete()
         expires = moment + timedelta(hours=self.config.invitation_hours)
         ticket = await Ticket.create(
-            id=str(uuid.uuid4()), digest=digest_of(token), purpose=purpose, created_at=moment, expires_at=expires, **values
+            id=str(uuid.uuid4()), digest=self.passwords.digest(token), purpose=purpose, created_at=moment, expires_at=expires, **values
         )
         return {**_shown(ticket), "token": token}
 
     async def _ticket(self, token: str, purpose: str) -> Ticket | None:
-        return await Ticket.get_or_none(digest=digest_of(token), purpose=purpose, expires_at__gt=self.clock())
+        return await Ticket.get_or_none(digest=self.passwords.digest(token), purpose=purpose, expires_at__gt=self.clock())
 
     # One-time codes
 

@@ -12,14 +12,19 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from tavernkeep.wire import Invalid, describe, dumps, loads
+from tavernkeep_characters.contracts import CardError
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _KEYWORDS: Final = (b"ccv3", b"chara")
 _LONGEST: Final = 16 * 1024 * 1024  # bytes of a card's text
 
 
-class CardError(ValueError):
-    """A file is no character card; the message says why."""
+class CardReader:
+    """See `Cards`."""
+
+    def character(self, data: bytes) -> dict[str, Any]:
+        """See `Cards`."""
+        return card_data(read_card(data))
 
 
 def read_card(data: bytes) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import structlog
 
-from tavernkeep_characters.cards import CardError, card_data, read_card
+from tavernkeep_characters.cards import card_data, read_card
+from tavernkeep_characters.contracts import CardError
 from tavernkeep_files.contracts import LogicalPath
 
 _log = structlog.get_logger(__name__)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tavernkeep_characters.contracts import CardError, card_data, read_card, write_card
+from tavernkeep_characters.cards import card_data, read_card, write_card
+from tavernkeep_characters.contracts import CardError
 
 V1 = {"name": "Ada", "description": "A tavern keeper.", "first_mes": "Welcome!"}
 V2 = {"spec": "chara_card_v2", "spec_version": "2.0", "data": V1 | {"system_prompt": "You are Ada 🎭."}}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from support.server import Server
-from tavernkeep_characters.contracts import write_card
+from tavernkeep_characters.cards import write_card
 
 
 def home(server: Server) -> Path:

@@ -29,7 +29,7 @@ from tavernkeep_chat.bodies import (
 from tavernkeep_chat.store import ChatStore, Session, apply, check_version
 from tavernkeep_chat.transfer import ENDINGS, exported, imported
 from tavernkeep_chat.tree import Tree
-from tavernkeep_files.contracts import Files, PathError, safe_name
+from tavernkeep_files.contracts import Files, PathError
 
 READ: Final = "project:read"
 WRITE: Final = "project:write"
@@ -164,7 +164,7 @@ class ChatRoutes:
                 if size > _MAX_ASSET:
                     raise ApiError(413, f"The file is larger than {_MAX_ASSET} bytes.")
                 pieces.append(chunk)
-            name = safe_name(part.filename)
+            name = self.files.safe_name(part.filename)
             await self.files.write(folder / name, b"".join(pieces), user)
             return _asset(session_id, query.project_id, name)
         raise ApiError(400, "There is no file in it.")

@@ -4,7 +4,7 @@ import attrs
 
 
 @attrs.frozen
-class Login:
+class StatusLogin:
     """Who wants to see the status."""
 
     username: str
@@ -12,7 +12,7 @@ class Login:
 
 
 @attrs.frozen
-class LoggedIn:
+class StatusToken:
     """A token for the status, for twelve hours."""
 
     success: bool

@@ -2,22 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
-from tavernkeep import Response, Route
+from tavernkeep import Response
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.events import Event, NodeComplete, NodeError, StatusUpdate
 from tavernkeep.contracts.execution import Scheduler
 from tavernkeep.contracts.plugins import PluginStatus
 
-_READ: Final = "metrics:read"
-
 
 @attrs.define(eq=False)
 class Metrics:
-    """An event sink that counts, and the route that tells."""
+    """An event sink that counts."""
 
     app: App
     _executions: Counter[str] = attrs.field(factory=Counter)
@@ -33,12 +31,8 @@ class Metrics:
             case NodeError():
                 self._nodes["error"] += 1
 
-    def routes(self) -> list[Route]:
-        """The route."""
-        return [Route("GET", "/metrics", self.metrics, _READ)]
-
-    async def metrics(self) -> Response:
-        """Executions, nodes, plugins and the process, for Prometheus."""
+    def exposed(self) -> Response:
+        """The whole, in Prometheus's text format."""
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 
         registry = CollectorRegistry()

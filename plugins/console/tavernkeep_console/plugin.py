@@ -32,9 +32,9 @@ class ConsolePlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        from tavernkeep_console.routes import ConsoleRoutes
+        from tavernkeep_console.routes import ConsoleRoutes, MetricsRoutes
         from tavernkeep_console.status import Gatekeeper
 
         assert self._metrics is not None, "routes are for servers"
         gatekeeper = Gatekeeper(app.config.section(BackendPanelConfig))
-        return [*ConsoleRoutes(app, gatekeeper).routes(), *self._metrics.routes()]
+        return [*ConsoleRoutes(app, gatekeeper).routes(), *MetricsRoutes(self._metrics).routes()]

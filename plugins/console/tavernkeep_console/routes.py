@@ -1,4 +1,4 @@
-"""`/`, `/console/…`, `/api/status…`, `/api/server/restart`."""
+"""`/`, `/console/…`, `/api/status…`, `/api/server/restart`, `/metrics`."""
 
 import asyncio
 import mimetypes
@@ -8,13 +8,15 @@ from typing import Any, Final
 
 import attrs
 
-from tavernkeep import ApiError, FileResponse, Request, Route
+from tavernkeep import ApiError, FileResponse, Request, Response, Route
 from tavernkeep.contracts.app import App
-from tavernkeep_console.bodies import AuthRequired, LoggedIn, Login, Restarting
+from tavernkeep_console.bodies import AuthRequired, Restarting, StatusLogin, StatusToken
+from tavernkeep_console.metrics import Metrics
 from tavernkeep_console.status import Gatekeeper, status
 
 _WEB: Final = Path(__file__).parent / "web"
 _ADMIN: Final = "server:admin"
+_METRICS: Final = "metrics:read"
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -72,13 +74,13 @@ class ConsoleRoutes:
             raise ApiError(401, "Log in first (POST /api/status/login).")
         return await asyncio.to_thread(status, self.started, str(self.app.config.data))
 
-    async def login(self, body: Login) -> LoggedIn:
+    async def login(self, body: StatusLogin) -> StatusToken:
         """Log in to the status."""
         token = self.gatekeeper.login(body.username, body.password)
         if token is None:
             message = "The name or the password is wrong."
             raise ApiError(401, message, body={"success": False, "message": message, "error": message})
-        return LoggedIn(True, token, body.username)
+        return StatusToken(True, token, body.username)
 
     async def auth_required(self) -> AuthRequired:
         """Whether the status has a login."""
@@ -90,3 +92,18 @@ class ConsoleRoutes:
             raise ApiError(409, "This server was not started by `tavernkeep serve`; restart it where it was started.")
         asyncio.get_running_loop().call_later(0.1, self.app.restart)
         return Restarting(True, "The server restarts.")
+
+
+@attrs.frozen
+class MetricsRoutes:
+    """The handler; it does what its route says."""
+
+    counted: Metrics
+
+    def routes(self) -> list[Route]:
+        """The route."""
+        return [Route("GET", "/metrics", self.metrics, _METRICS)]
+
+    async def metrics(self) -> Response:
+        """Executions, nodes, plugins and the process, for Prometheus."""
+        return self.counted.exposed()

@@ -104,13 +104,11 @@ _FILES: Final = {
 }
 
 
-@click.command()
-@click.argument("name")
-@click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The folder to make it in (default: here).")
-def new_node_pack(name: str, into: Path) -> None:
-    """Make a node pack called NAME, with tests that pass.
+def make_node_pack(name: str, into: Path) -> Path:
+    """Make a node pack in a folder of its own below another; gives that folder.
 
-    NAME is made of lower-case letters, digits and `_` or `-`; its node types are NAME:Something.
+    Raises:
+        click.UsageError: It is no name, or the folder is there already or cannot be made.
     """
     plain = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", plain) or keyword.iskeyword(plain):
@@ -132,7 +130,7 @@ def new_node_pack(name: str, into: Path) -> None:
         raise click.UsageError(f"{folder} is there already") from None
     except OSError as error:
         raise click.UsageError(f"{folder} cannot be made: {error.strerror}") from None
-    click.echo(f"made {folder}\n  try: pip install -e '{folder}[test]' && pytest {folder}")
+    return folder
 
 
 def _dedented(text: str) -> str:

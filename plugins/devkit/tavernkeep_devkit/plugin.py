@@ -7,6 +7,6 @@ from tavernkeep import hookimpl
 
 @hookimpl
 def register_commands() -> list[click.Command]:
-    from tavernkeep_devkit.new_pack import new_node_pack
+    from tavernkeep_devkit.command import new_node_pack
 
     return [new_node_pack]

@@ -7,9 +7,9 @@ from typing import Final, Protocol
 import attrs
 
 from tavernkeep import UserContext
-from tavernkeep_files.paths import LogicalPath, PathError, safe_name
+from tavernkeep_files.paths import LogicalPath, PathError
 
-__all__ = ["MAX_READ", "TEMPORARY", "Files", "Located", "LogicalPath", "Mount", "PathError", "Resolver", "safe_name"]
+__all__ = ["MAX_READ", "TEMPORARY", "Files", "Located", "LogicalPath", "Mount", "PathError", "Resolver"]
 
 TEMPORARY: Final = ".writing-"  # begins the name of a file that is not whole yet; what a crash leaves of them is removed at the next start
 MAX_READ: Final = 64 * 1024 * 1024  # bytes; what is read into memory at once
@@ -61,6 +61,10 @@ class Files(Protocol):
         Raises:
             PathError: It is no safe path (400), or the user may not (403).
         """
+        ...
+
+    def safe_name(self, text: str) -> str:
+        """A name that is safe as one part of a path, made of any text: what must not stand in it becomes `_`."""
         ...
 
     def add_resolver(self, resolver: Resolver) -> None:

@@ -13,7 +13,7 @@ import attrs
 
 from tavernkeep import UserContext
 from tavernkeep_files.contracts import MAX_READ, TEMPORARY, Located, LogicalPath, PathError, Resolver
-from tavernkeep_files.paths import check_name
+from tavernkeep_files.paths import check_name, safe_name
 
 _READABLE_BY_ALL: Final = (("shared", "library"), ("shared", "templates"), ("system", "public"))
 
@@ -35,6 +35,10 @@ class FileStore:
     data: Path
     config: Path
     _resolvers: list[Resolver] = attrs.field(factory=list)
+
+    def safe_name(self, text: str) -> str:
+        """See `Files`."""
+        return safe_name(text)
 
     def add_resolver(self, resolver: Resolver) -> None:
         """See `Files`."""

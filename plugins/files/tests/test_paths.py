@@ -6,7 +6,7 @@ import pytest
 
 from support.attacks import ATTACKS
 from tavernkeep import UserContext
-from tavernkeep_files.contracts import LogicalPath, PathError, safe_name
+from tavernkeep_files.paths import LogicalPath, PathError, safe_name
 from tavernkeep_files.service import FileStore
 
 USER, ADMIN = UserContext("alice", "alice"), UserContext("root", "root", is_admin=True)

@@ -10,7 +10,7 @@ from tortoise.exceptions import BaseORMException
 
 from tavernkeep import UserContext
 from tavernkeep.wire import iso
-from tavernkeep_guard.bodies import Entry
+from tavernkeep_guard.bodies import AuditEntry
 from tavernkeep_guard.models import AuditRow
 
 _log = structlog.get_logger("tavernkeep.audit")
@@ -77,7 +77,9 @@ class Audit:
             except (BaseORMException, OSError) as error:
                 _log.error("the audit log cannot be written; it is in this log alone", error=str(error), entries=len(rows))
 
-    async def entries(self, *, limit: int, before: int | None = None, uid: str | None = None, action: str | None = None) -> list["Entry"]:
+    async def entries(
+        self, *, limit: int, before: int | None = None, uid: str | None = None, action: str | None = None
+    ) -> list["AuditEntry"]:
         """The latest entries, the last first."""
         await self.flush()
         rows = AuditRow.all()
@@ -88,6 +90,6 @@ class Audit:
         if action is not None:
             rows = rows.filter(action__startswith=action)
         return [
-            Entry(row.id, iso(row.at), row.action, row.target, row.details, row.uid, row.username, row.credential or None, row.address)
+            AuditEntry(row.id, iso(row.at), row.action, row.target, row.details, row.uid, row.username, row.credential or None, row.address)
             for row in await rows.limit(limit)
         ]

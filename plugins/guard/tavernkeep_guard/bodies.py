@@ -6,7 +6,7 @@ import attrs
 
 
 @attrs.frozen
-class Entry:
+class AuditEntry:
     """An entry of the audit log."""
 
     id: int
@@ -29,7 +29,7 @@ class AuditQuery:
 
     Attributes:
         action: What the action begins with: `login`, `key.`.
-        before: Entries with a lower id than this: the next page.
+        before: AuditPage with a lower id than this: the next page.
     """
 
     uid: str | None = None
@@ -39,7 +39,7 @@ class AuditQuery:
 
 
 @attrs.frozen
-class Entries:
+class AuditPage:
     """Some entries of the audit log, the last first."""
 
-    entries: list[Entry]
+    entries: list[AuditEntry]

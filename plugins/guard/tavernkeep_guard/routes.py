@@ -4,7 +4,7 @@ import attrs
 
 from tavernkeep import Route
 from tavernkeep_guard.audit import Audit
-from tavernkeep_guard.bodies import AuditQuery, Entries
+from tavernkeep_guard.bodies import AuditPage, AuditQuery
 
 
 @attrs.frozen
@@ -17,6 +17,6 @@ class AuditRoutes:
         """The routes."""
         return [Route("GET", "/api/admin/audit", self.entries, "audit:admin")]
 
-    async def entries(self, query: AuditQuery) -> Entries:
+    async def entries(self, query: AuditQuery) -> AuditPage:
         """The audit log: logins, keys, roles, changes of plugins and configuration."""
-        return Entries(await self.audit.entries(limit=query.limit, before=query.before, uid=query.uid, action=query.action))
+        return AuditPage(await self.audit.entries(limit=query.limit, before=query.before, uid=query.uid, action=query.action))

@@ -1,7 +1,6 @@
 """The plugin: executions, recorded."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from tavernkeep.contracts.app import App
 from tavernkeep.contracts.bus import Sink
 from tavernkeep.contracts.execution import ExecutionArchive, Scheduler
 from tavernkeep_history.config import HistoryConfig
-from tavernkeep_secrets.contracts import Secrets, reseal_rows
+from tavernkeep_secrets.contracts import Resealing, Secrets
 
 if TYPE_CHECKING:
     from tavernkeep_history.archive import Archive
@@ -64,10 +63,10 @@ class HistoryPlugin:
         return []
 
     @hookimpl
-    async def reseal(self, again: Callable[[str], str]) -> int:
+    async def reseal(self, again: Resealing) -> int:
         from tavernkeep_history.models import ExecutionRow
 
-        return await reseal_rows(ExecutionRow.all(), "payload", again)
+        return await again.rows(ExecutionRow.all(), "payload")
 
     @hookimpl
     def register_routes(self) -> list[Route]:

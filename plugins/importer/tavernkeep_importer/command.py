@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from tavernkeep.cli import loaded_app
-from tavernkeep_importer.source import Source
+from tavernkeep_importer.installation import Installation
 from tavernkeep_importer.takeover import Takeover
 
 
@@ -33,6 +33,6 @@ def import_(
     is left as it is, so that it can be run again; nothing in DIR changes. Passwords are not taken over.
     """
     app = loaded_app(context)
-    source = Source.find(folder.resolve(), database, user_data, library, master_key)
+    source = Installation.find(folder.resolve(), database, user_data, library, master_key)
     click.echo(f"{'What would be taken over' if dry_run else 'Taking over'} from {source.folder} into {app.config.data}:")
     asyncio.run(Takeover(app, source, dry_run).run())

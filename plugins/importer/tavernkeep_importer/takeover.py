@@ -20,7 +20,7 @@ from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, Foreig
 from tavernkeep_importer.ciphers import looks_sealed, open_sealed
 from tavernkeep_importer.database import ForeignData, Row, decoded, first, moment, read_database, text
 from tavernkeep_importer.folders import copy_folder
-from tavernkeep_importer.source import Source
+from tavernkeep_importer.installation import Installation
 from tavernkeep_llm_config.contracts import LlmImport
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
@@ -48,7 +48,7 @@ class Takeover:
     """One of them. It says each thing that it does, or would do."""
 
     app: Application
-    source: Source
+    source: Installation
     dry_run: bool
 
     async def run(self) -> None:

@@ -1,6 +1,5 @@
 """The plugin: LLM channels and models of each user."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ from tavernkeep import ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
 from tavernkeep_llm_config.contracts import LlmImport
 from tavernkeep_nodes_llm.contracts import Llm
-from tavernkeep_secrets.contracts import Secrets, reseal_rows
+from tavernkeep_secrets.contracts import Resealing, Secrets
 
 if TYPE_CHECKING:
     from tavernkeep_llm_config.service import LlmStore
@@ -45,10 +44,10 @@ class LlmConfigPlugin:
         return [f"model {row.model_id} stays: there is one of that id" for row in await ModelRow.filter(user_id=source)]
 
     @hookimpl
-    async def reseal(self, again: Callable[[str], str]) -> int:
+    async def reseal(self, again: Resealing) -> int:
         from tavernkeep_llm_config.models import ChannelRow
 
-        return sum([await reseal_rows(ChannelRow.all(), field, again) for field in ("sealed_key", "sealed_headers")])
+        return sum([await again.rows(ChannelRow.all(), field) for field in ("sealed_key", "sealed_headers")])
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

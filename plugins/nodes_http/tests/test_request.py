@@ -1,19 +1,13 @@
 """HttpRequest, against a real HTTP server on this machine, and against the policy."""
 
-import asyncio
-import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tavernkeep import NodeFailure
 from tavernkeep.testing import RunNode
-from tavernkeep_guard.outgoing import GuardedHttp, OutgoingPolicy
-from tavernkeep_nodes_http.request import http_request
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -105,53 +99,3 @@ def test_failures(run_node: RunNode, url: str, path: str, config: dict[str, Any]
 def test_what_is_no_url(run_node: RunNode, bad: str) -> None:
     """Fails the node, and nothing else."""
     assert run_node("http:Request", url=bad, check=False).errors[0]["message"]
-
-
-def request(url: str, policy: OutgoingPolicy) -> dict[str, Any]:
-    context: Any = SimpleNamespace(config={}, service=lambda contract: GuardedHttp(policy))
-    return asyncio.run(http_request({"url": url}, context))
-
-
-CLOSED = OutgoingPolicy(private=False)
-
-
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0"]
-)
-def test_this_machine_is_out_of_reach_in_every_spelling(url: str, host: str) -> None:
-    """Decimal, octal, hexadecimal, shortened, IPv6 and mapped forms are all the same address."""
-    port = url.rpartition(":")[2]
-    with pytest.raises(NodeFailure):
-        request(f"http://{host}:{port}/a", CLOSED)
-
-
-def test_a_redirect_is_checked_too(url: str) -> None:
-    """From an allowed host to one that is not."""
-    policy = OutgoingPolicy.of(False, [url.removeprefix("http://")])
-    assert request(f"{url}/a", policy)["status"] == 200
-    with pytest.raises(NodeFailure, match="which workflows may not reach"):
-        request(f"{url}/redirect/http://localhost:{url.rpartition(':')[2]}/a", policy)
-
-
-def test_a_name_that_changes_is_connected_where_it_was_checked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second answer of a name server is never asked for: the address that was checked is the one that is used."""
-    answers = iter(["93.184.216.34", "127.0.0.1"])
-    asked = []
-
-    async def getaddrinfo(self: Any, host: str, port: int, **more: Any) -> list[Any]:
-        asked.append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
-
-    connected = []
-
-    async def connect(self: Any, host: str, *args: Any, **kwargs: Any) -> Any:
-        connected.append(host)
-        raise __import__("httpcore2").ConnectError("stop here")
-
-    import httpcore2
-
-    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(httpcore2.AnyIOBackend, "connect_tcp", connect)
-    with pytest.raises(NodeFailure, match="the request failed"):
-        request("http://rebind.example/a", CLOSED)
-    assert (asked, connected) == (["rebind.example"], ["93.184.216.34"])

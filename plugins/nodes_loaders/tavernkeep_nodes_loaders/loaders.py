@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import describe
-from tavernkeep_characters.contracts import CardError, card_data, read_card
+from tavernkeep_characters.contracts import CardError, Cards
 from tavernkeep_files.contracts import Files, PathError
 from tavernkeep_nodes_loaders.formats import parse
 
@@ -39,7 +39,7 @@ async def load_character(inputs: dict[str, Any], context: NodeContext) -> dict[s
     """The character's own fields, of a JSON or PNG card of any version."""
     data, path = await _read(context, "cardResource")
     try:
-        return {"characterData": card_data(read_card(data))}
+        return {"characterData": context.service(Cards).character(data)}
     except CardError as error:
         raise NodeFailure(f"{path}: {error}") from None
 

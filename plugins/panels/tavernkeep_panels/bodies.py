@@ -17,7 +17,7 @@ class NewPanel:
 
 
 @attrs.frozen
-class Entry:
+class PanelFile:
     """A file or folder of a panel; its size in bytes, its time in milliseconds since 1970, UTC."""
 
     name: str

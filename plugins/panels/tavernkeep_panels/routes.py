@@ -11,7 +11,7 @@ import attrs
 
 from tavernkeep import ApiError, FileResponse, Request, Route, UserContext
 from tavernkeep_files.contracts import Files, Located, LogicalPath
-from tavernkeep_panels.bodies import DeleteQuery, Entry, NewPanel, PanelShown, Written
+from tavernkeep_panels.bodies import DeleteQuery, NewPanel, PanelFile, PanelShown, Written
 from tavernkeep_panels.store import PanelStore
 
 READ: Final = "project:read"
@@ -72,11 +72,11 @@ class PanelRoutes:
                 folder = folder / name
         return self.files.locate(folder, user, write=write)
 
-    async def read_root(self, project_id: str, panel_id: str, user: UserContext) -> list[Entry] | FileResponse:
+    async def read_root(self, project_id: str, panel_id: str, user: UserContext) -> list[PanelFile] | FileResponse:
         """The panel's own files."""
         return await self.read(project_id, panel_id, "", user)
 
-    async def read(self, project_id: str, panel_id: str, path: str, user: UserContext) -> list[Entry] | FileResponse:
+    async def read(self, project_id: str, panel_id: str, path: str, user: UserContext) -> list[PanelFile] | FileResponse:
         """What is in a folder of the panel's own, or the bytes of a file."""
         located = await self._locate(project_id, panel_id, path, user)
         if await asyncio.to_thread(located.path.is_file):
@@ -107,13 +107,13 @@ class PanelRoutes:
         await asyncio.to_thread(_remove, located, query.recursive)
 
 
-def _entries(folder: Path, prefix: str) -> list[Entry]:
+def _entries(folder: Path, prefix: str) -> list[PanelFile]:
     found = []
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         status = entry.stat(follow_symlinks=False)
         kind = "directory" if entry.is_dir() else "file"
         path = f"{prefix}/{entry.name}" if prefix else entry.name
-        found.append(Entry(entry.name, path, kind, status.st_size, int(status.st_mtime * 1000)))
+        found.append(PanelFile(entry.name, path, kind, status.st_size, int(status.st_mtime * 1000)))
     return found
 
 

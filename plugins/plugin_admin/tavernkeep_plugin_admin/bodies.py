@@ -32,7 +32,7 @@ class PluginInfo:
 
 
 @attrs.frozen
-class State:
+class PluginState:
     """Whether a plugin is to run."""
 
     enabled: bool

@@ -17,7 +17,7 @@ from tavernkeep.contracts.events import NodesReloaded, PluginDisabled, PluginEna
 from tavernkeep.contracts.plugins import Plugin, PluginStatus
 from tavernkeep.plugins.folders import FolderPlugin
 from tavernkeep.wire import Invalid, loads
-from tavernkeep_plugin_admin.bodies import Outcome, PluginInfo, State
+from tavernkeep_plugin_admin.bodies import Outcome, PluginInfo, PluginState
 from tavernkeep_plugin_admin.models import PluginSettings
 from tavernkeep_plugin_admin.shown import humanized, shown_node
 
@@ -119,7 +119,7 @@ class AdminRoutes:
         disabled = section.get("disabled") if isinstance(section, dict) else None
         return [str(name) for name in disabled] if isinstance(disabled, list) else []
 
-    async def set_state(self, name: str, body: State) -> Outcome:
+    async def set_state(self, name: str, body: PluginState) -> Outcome:
         """Enable or disable a plugin, in the configuration file: it takes effect at the next start."""
         self._plugin(name)
         disabled = [other for other in self._disabled_in_file() if other != name]

@@ -15,7 +15,7 @@ import structlog
 
 from tavernkeep import ApiError, UserContext
 from tavernkeep.wire import Invalid, dumps, iso, loads
-from tavernkeep_files.contracts import Files, LogicalPath, PathError, safe_name
+from tavernkeep_files.contracts import Files, LogicalPath, PathError
 
 _log = structlog.get_logger(__name__)
 
@@ -86,7 +86,7 @@ class ProjectStore:
         Raises:
             ApiError: 409, there is one of that name.
         """
-        project_id = safe_name(name)
+        project_id = self.files.safe_name(name)
         folder = self._folder(project_id)
         async with self.lock(user, project_id):
             located = self.files.locate(folder, user, write=True)
@@ -137,7 +137,9 @@ class ProjectStore:
 
     async def _recycle(self, source: Path, folder: LogicalPath, name: str, ending: str, user: UserContext) -> None:
         for attempt in range(100):  # two of one name in the same millisecond
-            target = self.files.locate(folder / safe_name(f"{name}_{int(self.clock() * 1000) + attempt}{ending}"), user, write=True).path
+            target = self.files.locate(
+                folder / self.files.safe_name(f"{name}_{int(self.clock() * 1000) + attempt}{ending}"), user, write=True
+            ).path
             if not await asyncio.to_thread(os.path.lexists, target):
                 break
         await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
@@ -239,7 +241,7 @@ class ProjectStore:
         return made
 
     def _target(self, folder: LogicalPath, name: str, own: Path | None, stored: list[tuple[Path, Json]]) -> LogicalPath:
-        file = f"{safe_name(name)}.json"
+        file = f"{self.files.safe_name(name)}.json"
         for path, content in stored:
             if path != own and (path.name.casefold() == file.casefold() or content.get("name") == name):
                 raise ApiError(409, f"There is a workflow called {name!r} already.")

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tavernkeep import ApiError
+from tavernkeep_secrets.contracts import Resealing
+from tavernkeep_secrets.resealing import Resealed
 
 _SEALED: Final = "fernet:"
 _PLAIN: Final = "plain:"
@@ -82,11 +84,12 @@ class SecretBox:
         except InvalidToken:
             raise ApiError(503, "A stored secret cannot be opened: it was sealed with another key.") from None
 
-    def begin_rotation(self) -> None:
+    def begin_rotation(self) -> Resealing:
         """See `Secrets`."""
         if self._master is None:
             self._write([_new_key().strip(), *self._from_file()])
         self._made = None
+        return Resealed(self)
 
     def end_rotation(self) -> None:
         """See `Secrets`."""

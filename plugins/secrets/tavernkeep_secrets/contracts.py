@@ -1,7 +1,22 @@
 """What this plugin publishes: sealing what users entrust to the server."""
 
-from collections.abc import Callable
 from typing import Any, Protocol
+
+
+class Resealing(Protocol):
+    """Seals anew what was sealed with a key before; what the hook `reseal` is handed."""
+
+    def __call__(self, sealed: str) -> str:
+        """A sealed secret, sealed with the new key."""
+        ...
+
+    async def rows(self, rows: Any, field: str) -> int:
+        """Seal a field of rows anew; gives how many there were.
+
+        Args:
+            rows: A Tortoise query; rows with nothing in the field are left alone.
+        """
+        ...
 
 
 class Secrets(Protocol):
@@ -23,25 +38,10 @@ class Secrets(Protocol):
         """
         ...
 
-    def begin_rotation(self) -> None:
-        """From now on seal with a new key, and go on opening with those before it."""
+    def begin_rotation(self) -> Resealing:
+        """From now on seal with a new key, and go on opening with those before it; gives what seals anew."""
         ...
 
     def end_rotation(self) -> None:
         """Forget the keys before: nothing is sealed with them any more."""
         ...
-
-
-async def reseal_rows(rows: Any, field: str, again: Callable[[str], str]) -> int:
-    """Seal a field of rows anew, for the hook `reseal`; gives how many there were.
-
-    Args:
-        rows: A Tortoise query; rows with nothing in the field are left alone.
-    """
-    count = 0
-    async for row in rows:
-        if sealed := getattr(row, field):
-            setattr(row, field, again(sealed))
-            await row.save(update_fields=[field])
-            count += 1
-    return count

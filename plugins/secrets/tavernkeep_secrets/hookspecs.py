@@ -1,10 +1,12 @@
 """The hook of this plugin."""
 
-from collections.abc import Callable
-
 from tavernkeep import hookspec
+from tavernkeep_secrets.contracts import Resealing
 
 
 @hookspec
-async def reseal(again: Callable[[str], str]) -> int:  # type: ignore[empty-body]
-    """Seal anew everything that the plugin keeps sealed: `again(sealed)` gives it with the new key. Gives how much it was."""
+async def reseal(again: Resealing) -> int:  # type: ignore[empty-body]
+    """Seal anew everything that the plugin keeps sealed: `again(sealed)` gives it with the new key, `again.rows` does so in a table.
+
+    Gives how much it was.
+    """

@@ -24,7 +24,7 @@ _LONGEST_WAIT_S: Final = 60.0  # a `Retry-After` beyond this is not waited for
 DONE: Final = "[DONE]"
 
 
-class Answer(Protocol):
+class AnswerBuilder(Protocol):
     """Puts an answer together from the events of its stream."""
 
     def take(self, event: Event) -> list[Chunk]:
@@ -73,7 +73,7 @@ class HttpAdapter:
         """An answer that came in one piece. Raises `LookupError`, `TypeError` or `AttributeError` for one that is not of the protocol."""
         raise NotImplementedError
 
-    def answer(self, model: str) -> Answer:
+    def answer(self, model: str) -> AnswerBuilder:
         """What puts a streamed answer together."""
         raise NotImplementedError
 

@@ -16,7 +16,7 @@ _LIBRARIES: Final = ("library", "data/library")
 
 
 @attrs.frozen
-class Source:
+class Installation:
     """Another installation.
 
     Attributes:
@@ -32,7 +32,9 @@ class Source:
     master_key: str | None = attrs.field(repr=False)
 
     @classmethod
-    def find(cls, folder: Path, database: Path | None, user_data: Path | None, library: Path | None, master_key: str | None) -> "Source":
+    def find(
+        cls, folder: Path, database: Path | None, user_data: Path | None, library: Path | None, master_key: str | None
+    ) -> "Installation":
         """Look around in a folder.
 
         Raises:
