@@ -269,7 +269,8 @@ STORAGE = """
     from pathlib import Path
 
     from tavernkeep import hookimpl
-    from tavernkeep_storage_sqlite.provider import SqliteConfig, SqliteStorage
+    from tavernkeep_storage_sqlite.config import SqliteConfig
+    from tavernkeep_storage_sqlite.provider import SqliteStorage
 
     class Elsewhere(SqliteStorage):
         name = "elsewhere"

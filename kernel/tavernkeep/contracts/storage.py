@@ -1,13 +1,33 @@
 """The contract between plugins that keep data and the plugin that knows the database.
 
-Plugins define Tortoise models and hand over where they are; which database it is they never see.
+Plugins define Tortoise models and hand over where they are; which database it is they never see. They read and write single rows with their
+models, and ask `Storage` for whatever is more than one statement.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import attrs
+
+Row = TypeVar("Row")
+
+Reason = Literal["locked", "full", "read-only", "corrupt", "gone", "busy"]
+
+
+class Unavailable(Exception):
+    """The database cannot do its work at present; whoever asked may try again. Over HTTP it is a 503, over a socket an `error` message.
+
+    Attributes:
+        reason: `locked` by another process, the disk is `full`, it is `read-only`, `corrupt`, `gone` (or cannot be read), or `busy`: what
+            was asked before takes too long.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @attrs.frozen
@@ -33,10 +53,83 @@ class Migration:
     version: str
 
 
-class StorageProvider(Protocol):
-    """Keeps the data; one of them is chosen by `storage.provider`."""
+@attrs.frozen
+class StorageStats:
+    """What has been asked of the database since the start. Times are seconds, all told.
+
+    Attributes:
+        waiting: How many wait for their turn now.
+        waited_s: How long was waited for a turn.
+        worked_s: How long statements took.
+        failed: How often something was `Unavailable`, by its reason.
+    """
+
+    statements: int
+    transactions: int
+    waiting: int
+    waited_s: float
+    worked_s: float
+    failed: Mapping[str, int]
+
+
+class Storage(Protocol):
+    """The one door to the database; ask for it as a service.
+
+    Whatever goes through it, and each single statement of a model, has happened or has not when its caller is cancelled, and holds nothing
+    afterwards. It raises `Unavailable` where the database cannot do its work, and `tavernkeep.wire.Invalid` for a value that no column can
+    hold: text that is too long, or has a NUL or half a character in it; a number that is none.
+    """
+
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        """Everything inside happens, or nothing does; alone among all that write. One inside another is undone alone when it fails.
+
+        Await nothing inside but the database: everybody else waits meanwhile.
+        """
+        ...
+
+    async def put(self, model: type[Any], key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """Write a row, over the one that has the key where there is one, in one statement.
+
+        Args:
+            key: Columns that are unique together, with their values.
+            values: The other columns.
+        """
+        ...
+
+    async def ensure(self, model: type[Row], key: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[Row, bool]:
+        """The row that has a key, made with `values` where there is none; tells whether it was made. Of two at once one makes it.
+
+        Args:
+            key: Columns that are unique together, with their values.
+        """
+        ...
+
+    async def add_all(self, rows: Sequence[Any]) -> None:
+        """Add many rows of one table, all or none."""
+        ...
+
+    async def check(self) -> None:
+        """Make sure that something can be written and read now, in bounded time.
+
+        Raises:
+            Unavailable: It cannot, and why.
+        """
+        ...
+
+    def stats(self) -> StorageStats:
+        """What has been asked so far."""
+        ...
+
+
+class StorageProvider(Storage, Protocol):
+    """Keeps the data; one of them is chosen by `storage.provider`, and is what plugins get as `Storage`.
+
+    Attributes:
+        dialect: The folder of migrations that are for it.
+    """
 
     name: str
+    dialect: str
 
     async def open(self, models: Sequence[ModelSet]) -> None:
         """Connect, and make the models usable.
@@ -51,9 +144,27 @@ class StorageProvider(Protocol):
         ...
 
     async def migrate(self) -> list[Migration]:
-        """Apply what is pending; gives what was applied."""
+        """Apply what is pending, one process at a time; gives what was applied."""
         ...
 
     async def close(self) -> None:
         """Disconnect. Called once, also after a failed `open`."""
         ...
+
+
+_UNSTORABLE = {0: "\ufffd"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+
+
+def storable(value: Any) -> Any:
+    """Plain data of the server's own as every database can hold it: in text `�` stands for NUL and half characters, and `None` for NaN."""
+    match value:
+        case str():
+            return value.translate(_UNSTORABLE)
+        case float() if not math.isfinite(value):
+            return None
+        case Mapping():
+            return {storable(key): storable(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [storable(entry) for entry in value]
+        case _:
+            return value

@@ -7,7 +7,8 @@ from tavernkeep.contracts.auth import Revocations
 from tavernkeep_accounts.plugin import AccountsPlugin
 from tavernkeep_accounts.service import UserAccounts
 from tavernkeep_secrets.box import SecretBox
-from tavernkeep_storage_sqlite.provider import SqliteConfig, SqliteStorage
+from tavernkeep_storage_sqlite.config import SqliteConfig
+from tavernkeep_storage_sqlite.provider import SqliteStorage
 
 
 async def test_the_default_user_is_made_once(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from tavernkeep_accounts.plugin import AccountsPlugin
 from tavernkeep_accounts.service import UserAccounts
 from tavernkeep_accounts.sessions import UserSessions
 from tavernkeep_secrets.box import SecretBox
-from tavernkeep_storage_sqlite.provider import SqliteConfig, SqliteStorage
+from tavernkeep_storage_sqlite.config import SqliteConfig
+from tavernkeep_storage_sqlite.provider import SqliteStorage
 
 
 async def test_they_end_when_idle_and_in_any_case(tmp_path: Path) -> None:

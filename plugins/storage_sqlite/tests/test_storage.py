@@ -8,7 +8,8 @@ from tortoise import Tortoise
 
 from tavernkeep import StartError
 from tavernkeep_accounts.plugin import AccountsPlugin
-from tavernkeep_storage_sqlite.provider import SqliteConfig, SqliteStorage, database_of
+from tavernkeep_storage_sqlite.config import SqliteConfig
+from tavernkeep_storage_sqlite.provider import SqliteStorage, database_of
 
 MODELS = AccountsPlugin().register_models()
 

@@ -18,8 +18,8 @@ from werkzeug.routing import PathConverter
 
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import KEY_PREFIX, AuthError, AuthProvider, RequestLimiter, UserContext
-from tavernkeep.contracts.execution import RefusalReason, Refused
 from tavernkeep.contracts.http import ApiError, FileResponse, Request, Response, Route
+from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.ids import nanoid
 from tavernkeep.wire import Invalid, dumps, unstructure
 from tavernkeep_web.authority import Authority
@@ -35,12 +35,6 @@ _JSON: Final = "application/json"
 _LINGER_S: Final = 10.0
 _LOGGED: Final = 1000  # characters of a path
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
-_REFUSALS: Final = {  # the status of an answer to a workflow that is not taken
-    RefusalReason.INVALID: 422,
-    RefusalReason.USER_LIMIT: 429,
-    RefusalReason.FULL: 503,
-    RefusalReason.CLOSING: 503,
-}
 _REQUEST_HEADERS: Final = ["Content-Type", "Authorization"]
 _SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -109,7 +103,7 @@ def _view(app: App, route: Route, binding: Binding, proxies: frozenset[str]) -> 
         client, secure = _origin(proxies)
         if limiter is not None and (wait_s := limiter.wait_s(user, client)):
             raise ApiError(429, "Too many requests; slow down.", headers={"Retry-After": str(math.ceil(wait_s))})
-        authority.admit(user, path)
+        authority.admit(user)
         if route.max_body is not None:
             request.max_content_length = route.max_body
         arguments = await binding.arguments(path, _request(client, secure), user)
@@ -215,9 +209,9 @@ class _Requests:
         quart.after_request(self._end)
         quart.register_error_handler(ApiError, self._on_api_error)
         quart.register_error_handler(Invalid, self._on_invalid)
-        quart.register_error_handler(Refused, self._on_refused)
         quart.register_error_handler(AuthError, self._on_auth_error)
         quart.register_error_handler(Denied, self._on_denied)
+        quart.register_error_handler(Unavailable, self._on_unavailable)
         quart.register_error_handler(HTTPException, self._on_http_error)
         quart.register_error_handler(Exception, self._on_failure)
 
@@ -247,9 +241,6 @@ class _Requests:
         answer.headers.update(error.headers)
         return answer
 
-    async def _on_refused(self, error: Refused) -> QuartResponse:
-        return await self._on_api_error(ApiError(_REFUSALS[error.reason], str(error), unstructure(error.problems) or None))
-
     async def _on_invalid(self, error: Invalid) -> QuartResponse:
         details = [unstructure(problem) for problem in error.problems]
         return _json({"error": "The request does not have the expected shape.", "details": details}, 422)
@@ -259,6 +250,10 @@ class _Requests:
 
     async def _on_denied(self, error: Denied) -> QuartResponse:
         return _json({"error": str(error)}, 403)
+
+    async def _on_unavailable(self, error: Unavailable) -> QuartResponse:
+        _log.error("the database is unavailable", reason=error.reason, problem=str(error), path=request.path[:_LOGGED])
+        return _json({"error": str(error), "details": {"reason": error.reason}}, 503)
 
     async def _on_http_error(self, error: HTTPException) -> QuartResponse:
         messages: Mapping[int, str] = {

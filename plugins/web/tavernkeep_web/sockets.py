@@ -12,6 +12,7 @@ from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import BEARER, KEY_PREFIX, AuthError, AuthProvider, Credentials, UserContext
 from tavernkeep.contracts.events import Event, StatusUpdate
 from tavernkeep.contracts.http import ApiError, WebSocketMessage
+from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.wire import Invalid, describe, dumps, loads, structure, unstructure
 from tavernkeep_web.authority import Authority
 from tavernkeep_web.config import WebConfig
@@ -24,7 +25,6 @@ _GOING_AWAY: Final = 1001
 _TRY_AGAIN_LATER: Final = 1013
 _LOG_IN_AGAIN: Final = 4401
 _TURN: Final = 200  # frames sent before others on the event loop get their turn
-_BATCH: Final = 256 * 1024  # bytes after which a frame takes no further message
 _CLOSE_WAIT_S: Final = 5.0  # for the close frame to a viewer that reads nothing
 
 
@@ -55,6 +55,10 @@ class SocketEndpoint:
                 raise AuthError("Log in first.")
         except (Denied, AuthError) as refusal:
             await _refuse(scope, send, getattr(refusal, "status", 403), str(refusal))
+            return
+        except Unavailable as unavailable:
+            _log.error("the database is unavailable", reason=unavailable.reason, problem=str(unavailable), path=scope["path"])
+            await _refuse(scope, send, 503, str(unavailable))
             return
         await send({"type": "websocket.accept"} | ({"subprotocol": BEARER} if BEARER in scope.get("subprotocols", ()) else {}))
         await _Connection(self.app, user, credentials, self.config, receive, send).serve(self._closing)
@@ -160,6 +164,10 @@ class _Connection:
                 user = await self._app.services.get(AuthProvider).authenticate(self._credentials)
             except AuthError:
                 user = None
+            except Exception as error:
+                # It is known who they were a moment ago, and nobody can have been shut out in a database that cannot be read.
+                _log.error("it cannot be looked up whether a viewer may still be here; they stay", user=self.user.uid, error=str(error))
+                continue
             if user is None or user.uid != self.user.uid:
                 self._revoked.set()
             else:
@@ -186,15 +194,12 @@ class _Connection:
 
     def _take_batch(self) -> bytes | None:
         taken: list[bytes] = []
-        size = 0
-        while len(taken) < _TURN and size < _BATCH and (data := self._outbox.take()) is not None:
+        while len(taken) < _TURN and (data := self._outbox.take()) is not None:
             taken.append(data)
-            size += len(data)
         return b"[" + b",".join(taken) + b"]" if taken else None
 
     async def _read(self) -> None:
         while True:
-            await self._outbox.caught_up()  # who does not take what it asked for asks for nothing more
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return
@@ -204,6 +209,9 @@ class _Connection:
                 self._error(str(invalid), [unstructure(problem) for problem in invalid.problems])
             except ApiError as error:
                 self._error(str(error), error.body.get("details"))
+            except Unavailable as unavailable:
+                _log.error("the database is unavailable", reason=unavailable.reason, problem=str(unavailable))
+                self._error(str(unavailable), {"reason": unavailable.reason})
             except Exception as error:
                 _log.exception("message handler failed")
                 self._error(f"The message could not be processed: {type(error).__name__}")
@@ -232,7 +240,7 @@ class _Connection:
 
     async def _dispatch(self, message: WebSocketMessage, payload: Any) -> None:
         authority = Authority(message.scope, message.type, message.sources())
-        authority.admit(self.user, {})
+        authority.admit(self.user)
         if message.payload_type is not Any:
             payload = structure(payload, message.payload_type, "payload")
         authority.check(self.user, {"payload": payload})
@@ -264,7 +272,8 @@ class _Connection:
 
     def resume(self, events: list[Event]) -> None:
         """Send events that were published before."""
-        self._outbox.resume(events)
+        for event in events:
+            self._outbox.put(event)
 
     def allow_batches(self) -> None:
         """Send several messages in one frame from now on."""

@@ -1,0 +1,300 @@
+"""Tortoise's SQLite client, made safe to be cancelled, and made to say what an error means. `storage.sqlite` names it as its engine.
+
+There is one connection, with a thread of its own that does one thing after the other, and one turn: whoever has it may use the connection.
+Tortoise takes the turn and then awaits `BEGIN`; cancelled there, it would keep it for good. Here everything that leaves something open when
+it is cut off (connecting, beginning, ending) is finished first, and a turn is given back whatever happens. A single statement needs no such
+care: what has been handed to the thread happens, in order, whether or not anybody waits for it.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from tortoise.backends.base.client import ConnectionWrapper, NestedTransactionContext, TransactionContext
+from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
+from tortoise.connection import get_connections
+from tortoise.exceptions import TransactionManagementError
+
+from tavernkeep.contracts.storage import Reason, Unavailable
+from tavernkeep.finish import finish
+from tavernkeep.wire import Invalid, Problem
+from tavernkeep_storage.counts import Counts
+
+# By primary result code, https://www.sqlite.org/rescode.html
+_REASONS: Final[dict[int, tuple[Reason, str]]] = {
+    sqlite3.SQLITE_BUSY: ("locked", "The database is locked by another process; try again."),
+    sqlite3.SQLITE_LOCKED: ("locked", "The database is locked; try again."),
+    sqlite3.SQLITE_FULL: ("full", "The disk of the database is full."),
+    sqlite3.SQLITE_READONLY: ("read-only", "The database can only be read."),
+    sqlite3.SQLITE_PERM: ("read-only", "The database may not be written."),
+    sqlite3.SQLITE_CORRUPT: ("corrupt", "The database is damaged."),
+    sqlite3.SQLITE_NOTADB: ("corrupt", "The database is damaged: its file is no SQLite database."),
+    sqlite3.SQLITE_IOERR: ("gone", "The database cannot be read or written."),
+    sqlite3.SQLITE_CANTOPEN: ("gone", "The database cannot be opened."),
+    sqlite3.SQLITE_NOMEM: ("busy", "There is not enough memory for the database."),
+}
+_CLOSED: Final = "The database is closed."
+
+
+def meaning(error: BaseException, counts: Counts) -> Exception | None:
+    """What an error of SQLite means; `None` where it means that the statement is wrong."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return None  # that is the caller's, and Tortoise's to say
+    if isinstance(error, sqlite3.Error):
+        known = _REASONS.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)
+        if known is not None:
+            return counts.unavailable(known[0], f"{known[1]} ({error})")
+        return counts.unavailable("gone", _CLOSED) if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error) else None
+    if isinstance(error, OverflowError):
+        return Invalid([Problem("", "is a number that no database holds")])
+    if isinstance(error, UnicodeEncodeError):
+        return Invalid([Problem("", "has half a character in it, which no database holds")])
+    return counts.unavailable("gone", _CLOSED) if isinstance(error, ValueError) and str(error) in _CLOSED_WORDS else None
+
+
+_CLOSED_WORDS: Final = ("Connection closed", "no active connection")  # aiosqlite's
+
+
+class _Turn(ConnectionWrapper[Any]):
+    """The connection, for one statement."""
+
+    client: "CarefulClient | CarefulTransaction"
+    __slots__ = ("_began",)
+
+    async def __aenter__(self) -> Any:
+        await self.client.take_turn()
+        try:
+            if not self.client._connection:
+                await finish(self.client.create_connection(with_db=True))
+            self.connection = self.client._connection
+        except BaseException as error:
+            self.client._lock.release()
+            if meant := meaning(error, self.client.counts):
+                raise meant from error
+            raise
+        self.client.counts.statements += 1
+        self._began = time.perf_counter()
+        return self.connection
+
+    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        self.client._lock.release()
+        self.client.counts.worked_s += time.perf_counter() - self._began
+        if exc_val is not None and (meant := meaning(exc_val, self.client.counts)):
+            raise meant from exc_val
+
+
+class CarefulClient(SqliteClient):
+    """The connection outside of transactions.
+
+    Args:
+        longest_wait_s: How long a turn is waited for.
+    """
+
+    def __init__(self, file_path: str, longest_wait_s: float = 60.0, **pragmas: Any) -> None:
+        super().__init__(file_path, **pragmas)
+        self.counts = Counts()
+        self.longest_wait_s = longest_wait_s
+
+    async def create_connection(self, with_db: bool) -> None:
+        """Open the file."""
+        try:
+            await super().create_connection(with_db)
+        except BaseException:  # without its pragmas it is not the one that is wanted
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the file; the next statement opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await finish(connection.close())
+
+    async def undo(self) -> None:
+        """Roll back. Where not even that can be done the connection is given up: nobody is to go on with what another left open."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            await connection.rollback()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def take_turn(self) -> None:
+        """Wait for the connection to be free. Who is cancelled meanwhile has not got it.
+
+        Raises:
+            Unavailable: It takes too long.
+        """
+        if not self._lock.locked():
+            await self._lock.acquire()
+            return
+        counts, began = self.counts, time.perf_counter()
+        counts.waiting += 1
+        try:
+            async with asyncio.timeout(self.longest_wait_s):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise counts.unavailable("busy", "The database is busy: what was asked of it before takes too long.") from None
+        finally:
+            counts.waiting -= 1
+            counts.waited_s += time.perf_counter() - began
+
+    def acquire_connection(self) -> ConnectionWrapper[Any]:
+        """The connection, when it is free."""
+        return _Turn(self._lock, self)
+
+    def _in_transaction(self) -> TransactionContext:
+        return _Transaction(CarefulTransaction(self), self)
+
+    async def execute_many(self, query: str, values: list[list[Any]]) -> None:
+        """Execute a statement for each of some rows, all or none."""
+        async with self._in_transaction() as connection:
+            await connection.execute_many(query, values)
+
+
+class _Transaction(TransactionContext):
+    """A transaction, from its beginning to its end the only one who uses the connection."""
+
+    def __init__(self, transaction: "CarefulTransaction", client: CarefulClient) -> None:
+        self._transaction = transaction
+        self._client = client
+
+    async def __aenter__(self) -> "CarefulTransaction":
+        await self._client.take_turn()
+        try:
+            await finish(self._transaction.begin())
+        except BaseException:
+            try:
+                await finish(self._transaction.abandon())
+            finally:
+                self._client._lock.release()
+            raise
+        self._token = get_connections().set(self._client.connection_name, self._transaction)
+        return self._transaction
+
+    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        try:
+            if not self._transaction._finalized:
+                await finish(self._transaction.rollback() if exc_type else self._transaction.commit())
+        finally:
+            get_connections().reset(self._token)
+            self._client._lock.release()
+
+
+class CarefulTransaction(SqliteTransactionWrapper):
+    """The connection inside of a transaction. A task that was begun inside and goes on afterwards is outside again."""
+
+    _parent: CarefulClient
+
+    def __init__(self, client: "CarefulClient | CarefulTransaction") -> None:
+        super().__init__(client)
+        self.counts: Counts = client.counts
+        self._outside: CarefulClient = client if isinstance(client, CarefulClient) else client._outside
+
+    async def take_turn(self) -> None:
+        """Wait for the statement before, where several tasks share a transaction."""
+        await self._lock.acquire()
+
+    def acquire_connection(self) -> ConnectionWrapper[Any]:
+        """The connection, when the statement before has ended."""
+        return self._outside.acquire_connection() if self._finalized else _Turn(self._lock, self)
+
+    def _in_transaction(self) -> TransactionContext:
+        return self._outside._in_transaction() if self._finalized else NestedTransactionContext(CarefulTransaction(self))
+
+    async def begin(self) -> None:
+        """Begin, and wait for another process that writes: what is read in here is what is written upon."""
+        with self._said():
+            if not self._outside._connection:
+                await self._outside.create_connection(with_db=True)
+            assert self._outside._connection is not None, "it has just been made"
+            self._connection = self._outside._connection
+            self.counts.transactions += 1
+            await self._connection.execute("BEGIN IMMEDIATE")
+
+    async def abandon(self) -> None:
+        """Leave nothing open of what has not quite begun."""
+        self._finalized = True
+        with self._said():
+            await self._outside.undo()
+
+    async def commit(self) -> None:
+        """Make it last; where that fails, it has not happened."""
+        if self._finalized:
+            raise TransactionManagementError("Transaction already finalised")
+        self._finalized = True
+        with self._said():
+            if not self._connection.in_transaction:  # SQLite undoes all by itself where the disk is full or cannot be read
+                raise self.counts.unavailable("gone", "The database gave the transaction up.")
+            try:
+                await self._connection.commit()
+            except BaseException:
+                await self._outside.undo()
+                raise
+
+    async def rollback(self) -> None:
+        """Undo it."""
+        if self._finalized:
+            raise TransactionManagementError("Transaction already finalised")
+        self._finalized = True
+        with self._said():
+            await self._outside.undo()
+
+    async def savepoint(self) -> None:
+        """Begin what can be undone alone."""
+        with self._said():
+            await finish(super().savepoint())
+
+    async def savepoint_rollback(self) -> None:
+        """Undo it alone; where SQLite has undone all by itself there is nothing left to undo."""
+        if self._connection.in_transaction:
+            with self._said():
+                await finish(super().savepoint_rollback())
+
+    async def release_savepoint(self) -> None:
+        """Make it part of the transaction around it."""
+        with self._said():
+            await finish(super().release_savepoint())
+
+    async def execute_script(self, query: str) -> None:
+        """Execute several statements. Python's own way to do so would end the transaction first."""
+        for statement in statements_of(query):
+            await self.execute_query(statement)
+
+    def _said(self) -> "_Said":
+        return _Said(self.counts)
+
+
+class _Said:
+    """Says what an error means that is raised inside."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, exc_type: Any, exc_val: BaseException | None, exc_tb: Any) -> None:
+        if exc_val is not None and not isinstance(exc_val, Unavailable) and (meant := meaning(exc_val, self._counts)):
+            raise meant from exc_val
+
+
+def statements_of(script: str) -> Iterator[str]:
+    """The statements of a script, each whole: a semicolon in a text ends none.
+
+    >>> list(statements_of("SELECT ';'; SELECT 2"))
+    ["SELECT ';';", ' SELECT 2;']
+    """
+    waiting = ""
+    for piece in script.split(";"):
+        waiting += piece + ";"
+        if waiting.strip() == ";":
+            waiting = ""
+        elif sqlite3.complete_statement(waiting):
+            yield waiting
+            waiting = ""
+
+
+client_class = CarefulClient

@@ -1,0 +1,345 @@
+"""The door: whatever is cut off or fails on its way has happened or has not, and holds nothing."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tortoise import Tortoise
+
+from tavernkeep import ModelSet, StartError
+from tavernkeep.contracts.storage import Unavailable
+from tavernkeep.finish import finish
+from tavernkeep.wire import Invalid
+from tavernkeep_accounts.models import ServiceKey, User
+from tavernkeep_accounts.plugin import AccountsPlugin
+from tavernkeep_devkit.cutting import every_cut
+from tavernkeep_storage_sqlite.config import SqliteConfig
+from tavernkeep_storage_sqlite.provider import SqliteStorage
+
+FAULT = OSError("made to fail")
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[SqliteStorage]:
+    storage = SqliteStorage(tmp_path / "db.sqlite3", SqliteConfig(busy_timeout_s=0.05, longest_wait_s=30))
+    await storage.open(AccountsPlugin().register_models())
+    await storage.migrate()
+    yield storage
+    await storage.close()
+
+
+async def names() -> set[str]:
+    return {user.username for user in await User.all()}
+
+
+@pytest.mark.parametrize("error", [None, FAULT], ids=["cancelled", "failed"])
+async def test_a_transaction_is_whole_wherever_it_is_cut_off(storage: SqliteStorage, error: Exception | None) -> None:
+    """Both rows or none, and the next request gets its turn."""
+
+    async def two() -> None:
+        async with storage.transaction():
+            await User.create(uid="1", username="ada")
+            await User.create(uid="2", username="bob")
+
+    cuts = 0
+    async for cut in every_cut(two, error):
+        assert cut.raised is not None
+        assert await names() in (set(), {"ada", "bob"}), cut
+        await storage.check()
+        await User.all().delete()
+        cuts += 1
+    assert cuts >= 4
+    assert await names() == {"ada", "bob"}
+
+
+@pytest.mark.parametrize("error", [None, FAULT], ids=["cancelled", "failed"])
+async def test_what_is_undone_alone_is_whole_too(storage: SqliteStorage, error: Exception | None) -> None:
+    """A transaction in a transaction."""
+
+    async def nested() -> None:
+        async with storage.transaction():
+            await User.create(uid="1", username="ada")
+            await storage.ensure(User, {"uid": "2"}, {"username": "bob"})
+
+    async for cut in every_cut(nested, error):
+        assert await names() in (set(), {"ada", "bob"}), cut
+        await storage.check()
+        await User.all().delete()
+
+
+async def test_an_inner_transaction_is_undone_alone(storage: SqliteStorage) -> None:
+    """The outer one goes on where it catches what the inner one raises."""
+
+    async def fails() -> None:
+        async with storage.transaction():
+            await User.create(uid="2", username="bob")
+            raise FAULT
+
+    async with storage.transaction():
+        await User.create(uid="1", username="ada")
+        with pytest.raises(OSError, match="made"):
+            await fails()
+        await User.create(uid="3", username="cy")
+    assert await names() == {"ada", "cy"}
+
+
+@pytest.mark.parametrize("error", [None, FAULT], ids=["cancelled", "failed"])
+async def test_single_statements_hold_nothing(storage: SqliteStorage, error: Exception | None) -> None:
+    """Reading, writing, writing many, also when the connection has to be opened first."""
+
+    async def all_kinds() -> None:
+        await Tortoise.get_connection("default").close()
+        await User.all()
+        await User.filter(uid="nobody").update(username="x")
+        await storage.put(User, {"uid": "1"}, {"username": "ada"})
+        await storage.add_all([User(uid=str(number), username=f"u{number}") for number in range(2, 5)])
+
+    async for cut in every_cut(all_kinds, error):
+        assert len(await names() - {"ada"}) in (0, 3), cut
+        foreign_keys = await Tortoise.get_connection("default").execute_query_dict("PRAGMA foreign_keys")
+        assert foreign_keys == [{"foreign_keys": 1}], cut
+        await storage.check()
+        await User.all().delete()
+
+
+async def test_sixty_that_are_cancelled_at_random_turns_hold_nothing(storage: SqliteStorage) -> None:
+    """Writers and readers that wait for each other, cancelled while they wait or work."""
+
+    async def write(number: int) -> None:
+        async with storage.transaction():
+            await User.create(uid=f"{number}a", username=f"{number}a")
+            await User.create(uid=f"{number}b", username=f"{number}b")
+
+    tasks = [asyncio.create_task(write(number) if number % 2 else names()) for number in range(60)]
+    for turns, task in enumerate(tasks):
+        for _ in range(turns % 7):
+            await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await storage.check()
+    found = await names()
+    assert {name[:-1] for name in found if name.endswith("a")} == {name[:-1] for name in found if name.endswith("b")}
+    assert storage.stats().waiting == 0
+
+
+async def test_of_two_at_once_one_makes_the_row(storage: SqliteStorage) -> None:
+    """Everybody gets the one row, and one is told that it made it."""
+    got = await asyncio.gather(*(storage.ensure(User, {"uid": "1"}, {"username": f"u{number}"}) for number in range(8)))
+    assert [made for _, made in got].count(True) == 1
+    assert len({row.username for row, _ in got}) == 1
+    await asyncio.gather(*(storage.put(User, {"uid": "1"}, {"username": f"v{number}"}) for number in range(8)))
+    assert len(await names()) == 1
+
+
+async def test_a_task_that_outlives_a_transaction_is_outside_of_it(storage: SqliteStorage) -> None:
+    """What it asks of the database goes its own way."""
+    began = asyncio.Event()
+
+    async def later() -> None:
+        await began.wait()
+        await User.create(uid="1", username="ada")
+        async with storage.transaction():
+            await User.create(uid="2", username="bob")
+
+    async with storage.transaction():
+        task = asyncio.create_task(later())
+    began.set()
+    await task
+    assert await names() == {"ada", "bob"}
+
+
+async def test_finish_goes_on_when_it_is_cancelled() -> None:
+    """The caller hears of the cancellation when all is done."""
+    go, done = asyncio.Event(), []
+
+    async def work() -> None:
+        await go.wait()
+        done.append(True)
+
+    task = asyncio.create_task(finish(work()))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not task.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done == [True]
+
+
+# What errors mean
+
+
+async def test_a_lock_of_another_process_is_said(storage: SqliteStorage, tmp_path: Path) -> None:
+    """And nothing is left open."""
+    other = sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for ask in (User.create(uid="1", username="ada"), storage.add_all([User(uid="1", username="ada")]), storage.check()):
+        with pytest.raises(Unavailable, match="another process") as raised:
+            await ask
+        assert raised.value.reason == "locked"
+    assert storage.stats().failed == {"locked": 3}
+    other.execute("ROLLBACK")
+    other.close()
+    await storage.check()
+
+
+async def test_a_full_disk_is_said_and_undone(storage: SqliteStorage) -> None:
+    """A transaction that runs into it has not happened; the next one works when there is room."""
+    connection = Tortoise.get_connection("default")
+    await connection.execute_query("PRAGMA max_page_count = 1")  # as many as there are, in fact
+
+    async def too_many() -> None:
+        async with storage.transaction():
+            await User.create(uid="1", username="ada")
+            await storage.add_all([User(uid=f"x{number}", username=f"x{number}", avatar_url="x" * 250) for number in range(2000)])
+
+    with pytest.raises(Unavailable) as raised:
+        await too_many()
+    assert raised.value.reason == "full"
+    await connection.execute_query("PRAGMA max_page_count = 100000")
+    assert await names() == set()
+    await storage.check()
+
+
+async def test_a_transaction_that_swallows_a_full_disk_has_not_happened(storage: SqliteStorage) -> None:
+    """SQLite undoes it; who goes on all the same is not told that it is there."""
+    connection = Tortoise.get_connection("default")
+    await connection.execute_query("PRAGMA max_page_count = 1")
+
+    async def goes_on() -> None:
+        async with storage.transaction():
+            await User.create(uid="1", username="ada")
+            for number in range(2000):
+                try:
+                    await User.create(uid=f"x{number}", username=f"x{number}", avatar_url="x" * 250)
+                except Unavailable:
+                    break
+
+    with pytest.raises(Unavailable):
+        await goes_on()
+    await connection.execute_query("PRAGMA max_page_count = 100000")
+    assert await names() == set()
+
+
+async def test_a_database_that_can_only_be_read_is_said(storage: SqliteStorage) -> None:
+    """Reading goes on."""
+    connection = Tortoise.get_connection("default")
+    await connection.execute_query("PRAGMA query_only = ON")
+    with pytest.raises(Unavailable) as raised:
+        await User.create(uid="1", username="ada")
+    assert raised.value.reason == "read-only"
+    assert await names() == set()
+
+
+async def test_a_damaged_database_is_said(storage: SqliteStorage, tmp_path: Path) -> None:
+    """Whatever SQLite stumbles over."""
+    await storage.add_all([User(uid=f"x{number}", username=f"x{number}", avatar_url="x" * 250) for number in range(200)])
+    connection = Tortoise.get_connection("default")
+    await connection.execute_query("PRAGMA wal_checkpoint(TRUNCATE)")
+    await connection.close()
+    file = tmp_path / "db.sqlite3"
+    size = file.stat().st_size
+    with file.open("r+b") as opened:
+        opened.seek(4096)
+        opened.write(os.urandom(size - 4096))
+    with pytest.raises(Unavailable) as raised:
+        await User.all()
+    assert raised.value.reason == "corrupt"
+
+
+async def test_a_database_that_is_taken_away_is_noticed(storage: SqliteStorage, tmp_path: Path) -> None:
+    """SQLite itself would go on writing to a file that nobody finds."""
+    (tmp_path / "db.sqlite3").rename(tmp_path / "away")
+    with pytest.raises(Unavailable) as raised:
+        await storage.check()
+    assert raised.value.reason == "gone"
+
+
+async def test_a_turn_that_never_comes_is_said(tmp_path: Path) -> None:
+    """Whoever waits is told after a while that the database is busy."""
+    storage = SqliteStorage(tmp_path / "db.sqlite3", SqliteConfig(longest_wait_s=0.01))
+    await storage.open(AccountsPlugin().register_models())
+    await storage.migrate()
+    lock = Tortoise.get_connection("default")._lock  # type: ignore[attr-defined]
+    await lock.acquire()
+    for ask in (names(), storage.check()):
+        with pytest.raises(Unavailable) as raised:
+            await ask
+        assert raised.value.reason == "busy"
+    lock.release()
+    await storage.check()
+    await storage.close()
+
+
+# What no column can hold
+
+
+@pytest.mark.parametrize("text", ["a\0b", "half \ud800", "\udc80"])
+async def test_text_that_no_database_holds_is_refused(storage: SqliteStorage, text: str) -> None:
+    """In a column of text, inside of JSON, as a key of it, in a change and in a filter."""
+    await User.create(uid="1", username="ada")
+    key = {"id": "k", "user_id": "1", "prefix": "p", "digest": "d"}
+    for refused in (
+        User.create(uid="2", username=text),
+        User.filter(uid="1").update(username=text),
+        User.get_or_none(username=text),
+        ServiceKey.create(**key, scopes=[text]),
+        ServiceKey.create(**key, scopes=[{text: 1}]),
+        storage.put(User, {"uid": "2"}, {"username": text}),
+    ):
+        with pytest.raises(Invalid, match=r"username|scopes"):
+            await refused
+    assert await names() == {"ada"}
+    made = await ServiceKey.create(**key, scopes=["\\u0000", "ü😀"])
+    assert (await ServiceKey.get(id=made.id)).scopes == ["\\u0000", "ü😀"]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+async def test_numbers_that_are_none_are_refused(storage: SqliteStorage, number: float) -> None:
+    """JSON has no word for them."""
+    await User.create(uid="1", username="ada")
+    with pytest.raises(Invalid, match="scopes"):
+        await ServiceKey.create(id="k", user_id="1", prefix="p", digest="d", scopes=[{"a": number}])
+
+
+async def test_an_id_that_is_longer_than_ids_are_finds_nothing(storage: SqliteStorage) -> None:
+    """And is refused where it is to be written."""
+    await User.create(uid="1", username="ada")
+    assert await User.get_or_none(uid="x" * 1000) is None
+    assert await User.filter(uid__in=["1", "y" * 1000]).count() == 1
+    assert await ServiceKey.filter(id="x" * 1000, user_id="x" * 1000).delete() == 0
+    with pytest.raises(Invalid, match="uid: must have at most 64 characters"):
+        await User.create(uid="x" * 65, username="bob")
+
+
+# Migrations
+
+
+async def test_a_plugin_without_migrations_for_the_dialect_is_named(tmp_path: Path) -> None:
+    """Its tables would not be there."""
+    storage = SqliteStorage(tmp_path / "db.sqlite3", SqliteConfig())
+    await storage.open([ModelSet("accounts", "tavernkeep_accounts.models", tmp_path / "nowhere")])
+    with pytest.raises(StartError, match="'accounts' have no migrations for sqlite"):
+        await storage.migrate()
+    await storage.close()
+
+
+async def test_a_migration_that_fails_has_not_happened(tmp_path: Path) -> None:
+    """Not even its first half."""
+    folder = tmp_path / "migrations" / "sqlite" / "accounts"
+    folder.mkdir(parents=True)
+    (folder / "0_20260101000000_init.py").write_text(
+        "async def upgrade(db):\n    return 'CREATE TABLE half (a INT); INSERT INTO half VALUES (1); CREATE TABLE half (a INT);'\n"
+        "async def downgrade(db):\n    return ''\n"
+    )
+    storage = SqliteStorage(tmp_path / "db.sqlite3", SqliteConfig())
+    await storage.open([ModelSet("accounts", "tavernkeep_accounts.models", tmp_path / "migrations")])
+    with pytest.raises(StartError, match="'accounts' cannot be migrated"):
+        await storage.migrate()
+    assert await Tortoise.get_connection("default").execute_query_dict("SELECT name FROM sqlite_master WHERE name = 'half'") == []
+    await storage.close()
