@@ -1,17 +1,20 @@
-"""The examples of the documentation run: Python blocks, and console sessions with their output."""
+"""The examples of the documentation run: Python, console sessions with their output, and files with their tests."""
 
 import doctest
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from sybil import Example, Sybil
-from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.myst import CodeBlockParser
 
 pytest_plugins = ["tavernkeep.testing", "support.fixtures"]
 
@@ -39,6 +42,45 @@ def run_session(example: Example) -> None:
                 raise AssertionError(f"$ {command}\nprinted\n{ran.stdout}\nand not\n{wanted}")
 
 
+def run_python(example: Example) -> None:
+    """Run it, or keep it as the file that it is; when that is one of tests, they run with the files that stand before it."""
+    name = keep_file(example)
+    if name is None:
+        PYTHON(example)
+    elif name.startswith("test_"):
+        run_tests(name, example.namespace["_files"])
+
+
+def keep_file(example: Example) -> str | None:
+    """Keep a file that a page shows, where its first line says the name, for tests that the page shows later; gives the name."""
+    named = re.match(r"# ([\w.]+)\n", example.parsed)
+    if named is None:
+        return None
+    example.namespace.setdefault("_files", {})[named[1]] = example.parsed[named.end() :]
+    return named[1]
+
+
+def run_tests(tests: str, files: dict[str, str]) -> None:
+    """Run a file of tests in a process of its own, beside the files of a page, as if what their `pyproject.toml` says were installed."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "examples", Path(folder) / "examples")
+        for file, text in files.items():
+            (Path(folder) / file).write_text(text, encoding="utf-8")
+        if "pyproject.toml" in files:
+            project = tomllib.loads(files["pyproject.toml"])["project"]
+            info = Path(folder) / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+            points = project["entry-points"]["tavernkeep.plugins"]
+            (info / "entry_points.txt").write_text(
+                "[tavernkeep.plugins]\n" + "".join(f"{key} = {value}\n" for key, value in points.items())
+            )
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests]
+        environment = os.environ | {"PYTHONPATH": folder}
+        ran = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+        assert ran.returncode == 0, ran.stdout
+
+
 def start_tavern(namespace: dict[str, Any]) -> None:
     """For the pages of the features: a server in a fresh folder, and `here`, a client of it."""
     from tavernkeep.testing import Tavern  # late: pytest rewrites the assertions in it first
@@ -53,7 +95,12 @@ def stop_tavern(namespace: dict[str, Any]) -> None:
     namespace["_opened"].close()
 
 
-PARSERS = [PythonCodeBlockParser(), CodeBlockParser(language="console", evaluator=run_session)]
+PYTHON = PythonEvaluator()
+PARSERS = [
+    CodeBlockParser(language="python", evaluator=run_python),
+    CodeBlockParser(language="toml", evaluator=lambda example: keep_file(example) and None),
+    CodeBlockParser(language="console", evaluator=run_session),
+]
 PAGES = Sybil(parsers=PARSERS, patterns=["README.md", "docs/*.md", "docs/how-to/*.md", "docs/reference/*.md"], path=str(ROOT))
 FEATURES = Sybil(
     parsers=PARSERS,

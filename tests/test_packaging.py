@@ -56,6 +56,6 @@ async def test_wheels_in_an_empty_environment_serve_and_take_a_node_pack(tmp_pat
     await run(bin_ / "tavernkeep", "new-node-pack", "word-play", cwd=tmp_path)
     await run(*install, *links, f"{tmp_path / 'tavern-word-play'}[test]")
     tested = await run(bin_ / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tavern-word-play", cwd=tmp_path)
-    assert "3 passed" in tested
+    assert "5 passed" in tested
     listed = json.loads(await run(bin_ / "tavernkeep", "plugins", "--json", cwd=tmp_path))
     assert {plugin["status"] for plugin in listed} == {"active"}

@@ -21,7 +21,7 @@ _FILES: Final = {
         dependencies = ["tavernkeep-kernel"]
 
         [project.optional-dependencies]
-        test = ["pytest", "tavernkeep"]
+        test = ["tavernkeep", "tavernkeep-devkit[test]"]
 
         [project.entry-points."tavernkeep.plugins"]
         {name} = "{module}"
@@ -75,9 +75,11 @@ _FILES: Final = {
         pytest_plugins = ["tavernkeep.testing"]
     """,
     "tests/test_nodes.py": '''
-        """Each node runs in the real engine."""
+        """Each node runs in the real engine, and is where a client finds it."""
 
-        from tavernkeep.testing import RunNode
+        import httpx2
+
+        from tavernkeep.testing import RunNode, Socket, text_of
 
 
         def test_count_words(run_node: RunNode) -> None:
@@ -94,6 +96,18 @@ _FILES: Final = {
             """A text that is too long fails the node, with the slot at fault."""
             ran = run_node("{name}:Reverse", text="a b c", longest=2, check=False)
             assert ran.errors[0]["slot"] == "text"
+
+
+        def test_an_editor_is_offered_them(http: httpx2.Client) -> None:
+            """The server lists them."""
+            listed = [node["type"] for node in http.get("/api/nodes").json() if node["namespace"] == "{name}"]
+            assert sorted(listed) == ["CountWords", "Reverse"]
+
+
+        def test_a_viewer_sees_the_stream(socket: Socket) -> None:
+            """Word by word, as it comes."""
+            nodes = [{{"id": "turn", "fullType": "{name}:Reverse", "inputs": {{"text": "a b c"}}}}]
+            assert text_of(socket.run({{"nodes": nodes, "edges": []}}), "turn") == "c b a "
     ''',
     ".gitignore": """
         __pycache__/
