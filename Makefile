@@ -12,7 +12,7 @@ help:
 	@echo "make serve      run the server on embedded defaults: SQLite, a demo model, no key"
 	@echo "make test       run the tests, with branch coverage"
 	@echo "make test-slow  run the slow ones: empty environments, long streams, fuzzing, a browser"
-	@echo "make check      lint, formatting, types, import rules, known weaknesses, documentation"
+	@echo "make check      lint, formatting, types, import rules, the architecture's tests, known weaknesses, documentation"
 	@echo "make bench      measure, side by side, in one run"
 	@echo "make docs       build the documentation into docs/_build"
 	@echo "make format     put the sources in form"
@@ -45,6 +45,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest --quiet tests/architecture
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive kernel plugins
 	.ci/audit
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html

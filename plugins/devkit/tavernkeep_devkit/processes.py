@@ -78,7 +78,12 @@ async def serve(
     ready: str = r"(?:is ready at|Running on) (http://\S+)",
     **variables: str,
 ) -> AsyncIterator[Server]:
-    """Start a server in a folder, with a configuration; it is stopped at the end, by force if need be."""
+    """Start a server in a folder, with a configuration; it is stopped at the end.
+
+    Raises:
+        RuntimeError: It did not start; the message has what it printed.
+        AssertionError: It did not end when it was told to, and was killed.
+    """
     _write_config(folder, config)
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -107,16 +112,25 @@ async def serve(
         async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S, trust_env=False) as http:
             yield Server(url, process, folder, lines, http, reader)
     finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(PATIENCE_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        stuck = not await _ended(process)
         await reader
         process._transport.close()  # type: ignore[attr-defined]  # else it is reported as unclosed
+    if stuck:
+        raise AssertionError("the server did not end when it was told to:\n" + "".join(lines))
+
+
+async def _ended(process: asyncio.subprocess.Process) -> bool:
+    """Tell a process to end, and by force if it does not; tells whether it did."""
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return False
+    return True
 
 
 @attrs.frozen
