@@ -9,7 +9,7 @@ from tortoise.models import Model
 
 from tavernkeep.config.sections import PluginsConfig
 from tavernkeep.contracts.storage import ModelSet
-from tavernkeep.plugins.discovery import Plugins
+from tavernkeep.plugins.installed import Plugins
 
 SETS = [entry for _, found in Plugins.discover(PluginsConfig(), []).collect("register_models", ModelSet) for entry in found]
 

@@ -4,6 +4,7 @@ The configuration file is named by `TAVERNKEEP_CONFIG`, else it is `config.json`
 server's lifespan and ends with it.
 """
 
+import asyncio
 import os
 import sys
 from typing import Any
@@ -13,6 +14,7 @@ import structlog
 from tavernkeep.app import Application, config_source
 from tavernkeep.config.sections import LoggingConfig, StartError
 from tavernkeep.logs import configure_logging
+from tavernkeep.plugins.installed import said_of
 
 _log = structlog.get_logger(__name__)
 
@@ -36,9 +38,13 @@ class Lifespan:
             if self._app is None:
                 self._app = load()
             await self._app.start(serving=True)
-        except StartError as error:
-            # Servers answer `lifespan.startup.failed` with a traceback of their own; an operator needs the one line.
-            print(f"tavernkeep: {error}", file=sys.stderr, flush=True)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            raise
+        except BaseException as error:
+            # Servers answer `lifespan.startup.failed` with a traceback of their own, and any other end of it by serving 500 to everybody;
+            # an operator needs the one line.
+            said = str(error) if isinstance(error, StartError) else f"the server cannot start: {said_of(error)}"
+            print(f"tavernkeep: {said}", file=sys.stderr, flush=True)
             os._exit(1)
         await send({"type": "lifespan.startup.complete"})
         await receive()

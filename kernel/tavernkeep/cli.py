@@ -1,10 +1,11 @@
 """The `tavernkeep` program. The kernel's own commands are here; plugins add theirs with `register_commands`."""
 
 import asyncio
+import difflib
 import json
 import platform
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import version as installed_version
 from typing import Any, NoReturn
 
@@ -14,6 +15,7 @@ from tavernkeep.app import Application
 from tavernkeep.asgi import load
 from tavernkeep.config import ConfigError, StartError
 from tavernkeep.config.schema import config_schema
+from tavernkeep.config.sections import PluginsConfig
 from tavernkeep.contracts.http import ApiError
 
 
@@ -21,10 +23,10 @@ class _Program(click.Group):
     """The program: loads the app when a command that needs it, or that a plugin provides, is asked for."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return sorted({*super().list_commands(context), *_plugin_commands(context)})
+        return sorted({*super().list_commands(context), *loaded_app(context).commands})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        return super().get_command(context, name) or _plugin_commands(context).get(name)
+        return super().get_command(context, name) or loaded_app(context).commands.get(name)
 
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
         try:
@@ -66,13 +68,6 @@ def run_with_app(context: click.Context, work: Callable[[Application], Awaitable
     asyncio.run(run())
 
 
-def _plugin_commands(context: click.Context) -> dict[str, click.Command]:
-    commands: dict[str, click.Command] = {}
-    for _, registered in loaded_app(context).plugins.collect("register_commands", click.Command):
-        commands.update((command.name or "", command) for command in registered)
-    return commands
-
-
 def _print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
@@ -93,7 +88,10 @@ def version() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def plugins(context: click.Context, as_json: bool) -> None:
-    """List the installed plugins and what became of them."""
+    """List the installed plugins and what becomes of them when a server starts: all that can be known before one does."""
+    app = loaded_app(context)
+    for problem in _rehearsed(app):
+        click.echo(f"tavernkeep: {problem}", err=True)
     rows = [
         {
             "name": plugin.name,
@@ -103,7 +101,7 @@ def plugins(context: click.Context, as_json: bool) -> None:
             "description": plugin.description,
             "error": plugin.error,
         }
-        for plugin in loaded_app(context).plugins
+        for plugin in app.plugins
     ]
     if as_json:
         _print_json(rows)
@@ -123,13 +121,37 @@ def config() -> None:
 def check(context: click.Context) -> None:
     """Report everything that is wrong with the configuration; exit code 1 if anything is."""
     app = loaded_app(context)
-    for warning in app.config.warnings:
-        click.echo(f"{app.config.file}: {warning}", err=True)
-    if app.config.warnings:
+    problems = [*map(str, app.config.warnings), *_unknown_names(app), *_rehearsed(app)]
+    problems += [f"{plugin} is {plugin.status}: {plugin.error}" for plugin in app.plugins if plugin.has_failed]
+    for problem in problems:
+        click.echo(f"{app.config.file}: {problem}", err=True)
+    if problems:
         context.exit(1)
     click.echo(
         f"{app.config.file}: no problems" if app.config.file.exists() else f"{app.config.file}: not there; every key has its default"
     )
+
+
+def _rehearsed(app: Application) -> list[str]:
+    """What would end the start of a server, where anything would."""
+
+    async def rehearse() -> None:
+        app.rehearse()
+
+    try:
+        asyncio.run(rehearse())
+    except StartError as error:
+        return [str(error)]
+    return []
+
+
+def _unknown_names(app: Application) -> Iterator[str]:
+    names, section = [plugin.name for plugin in app.plugins], app.config.section(PluginsConfig)
+    for key, named in (("disabled", section.disabled), ("only", section.only or []), ("required", section.required)):
+        for name in named:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1)
+                yield f"plugins.{key} names {name!r}, which is not installed" + (f"; there is {near[0]!r}" if near else "")
 
 
 @config.command()

@@ -115,11 +115,6 @@ async def shutdown(app: "App") -> None:
 
 
 @hookspec
-async def hand_over(app: "App", source: str, target: str) -> list[str]:  # type: ignore[empty-body]
-    """Give one user (by uid) all that the plugin keeps of another; gives a line for each thing that stays, because there is one like it."""
-
-
-@hookspec
 async def health(app: "App") -> None:
     """Raise, with a message for the operator, when the plugin cannot do its work at present. Asked by `GET /readyz`."""
 

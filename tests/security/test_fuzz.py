@@ -192,8 +192,7 @@ async def test_websocket(place: Town) -> None:
 def registry(tmp_path_factory: pytest.TempPathFactory) -> NodeRegistry:
     """All node types that are installed."""
     app = Application.load(ConfigSource.read(tmp_path_factory.mktemp("registry") / "config.json", {}))
-    for _ in app.plugins.call("register_services", app=app, services=Services()):
-        break
+    app.plugins.call("register_services", app=app, services=Services())
     app.collect_nodes()
     return app.nodes
 

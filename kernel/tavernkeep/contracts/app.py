@@ -1,6 +1,6 @@
 """What the application is to a plugin: every hook that needs it is given one as `app`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from tavernkeep.config.sections import ConfigSection
@@ -9,7 +9,7 @@ from tavernkeep.contracts.auth import Revocations
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.http import Route, WebSocketMessage
 from tavernkeep.contracts.nodes import NodeRegistry
-from tavernkeep.contracts.plugins import InstalledPlugins
+from tavernkeep.contracts.plugins import InstalledPlugins, Plugin, Reloaded
 from tavernkeep.contracts.services import Services
 
 
@@ -38,6 +38,22 @@ class App(Protocol):
     @property
     def plugins(self) -> InstalledPlugins:
         """Every installed plugin, whatever became of it."""
+        ...
+
+    def needed(self, without: Iterable[str] = ()) -> dict[str, str]:
+        """The plugins without which the server would not start, each with the reason.
+
+        Args:
+            without: Plugins that will not be there either.
+        """
+        ...
+
+    async def reload(self) -> Reloaded:
+        """Look at the plugin folders again: load, reread, take out. Executions that run keep the nodes that they began with."""
+        ...
+
+    async def switch(self, plugin: Plugin, *, enabled: bool) -> bool:
+        """Let a plugin run, or not, from now on; `False` where that needs a restart."""
         ...
 
     async def drain(self) -> None:

@@ -21,12 +21,24 @@ class EventBus:
     """
 
     _sinks: tuple[Sink, ...] = ()
+    _failed: dict[Sink, Callable[[Exception], object]] = attrs.field(factory=dict)
     _watchers: dict[str, tuple[Sink, ...]] = attrs.field(factory=dict)
     _listeners: tuple[Sink, ...] = ()
 
-    def add_sink(self, sink: Sink) -> None:
-        """Let a sink see every event and every notice."""
+    def add_sink(self, sink: Sink, failed: Callable[[Exception], object] | None = None) -> Callable[[], None]:
+        """Let a sink see every event and every notice; the returned function ends that.
+
+        Args:
+            failed: Told when it raises.
+        """
         self._sinks += (sink,)
+        if failed is not None:
+            self._failed[sink] = failed
+        return lambda: self._remove_sink(sink)
+
+    def _remove_sink(self, sink: Sink) -> None:
+        self._sinks = tuple(other for other in self._sinks if other != sink)
+        self._failed.pop(sink, None)
 
     def watch(self, execution_id: str, sink: Sink) -> Callable[[], None]:
         """Let a sink see the events of one execution; the returned function ends that."""
@@ -47,11 +59,14 @@ class EventBus:
         for sink in sinks:
             try:
                 sink(event)
-            except Exception:
+            except Exception as error:
                 _log.exception("event sink failed and is left out from now on", sink=repr(sink), event_type=event.type)
-                self._sinks = tuple(other for other in self._sinks if other != sink)
+                tell = self._failed.get(sink)
+                self._remove_sink(sink)
                 self._unlisten(sink)
                 self._unwatch(event.execution_id, sink)
+                if tell is not None:
+                    tell(error)
 
     def _unlisten(self, sink: Sink) -> None:
         self._listeners = tuple(other for other in self._listeners if other != sink)

@@ -109,17 +109,26 @@ class Submission:
     continues: Continuation | None = None
 
 
+class RefusalReason(enum.Enum):
+    """Why a submission is not taken."""
+
+    INVALID = "invalid"  # its payload cannot be run at all
+    USER_LIMIT = "user limit"  # its user has too much waiting already
+    FULL = "full"  # there is no room for anybody's
+    CLOSING = "closing"  # nothing is taken any more
+
+
 class Refused(Exception):
-    """A submission is not taken: its payload cannot be run at all, or there is no room.
+    """A submission is not taken.
 
     Args:
-        status: The HTTP status that says so: 422 for the payload, 429 or 503 for want of room.
+        problems: Of its payload.
     """
 
-    def __init__(self, message: str, problems: list[Problem] | None = None, status: int = 422) -> None:
+    def __init__(self, message: str, reason: RefusalReason, problems: list[Problem] | None = None) -> None:
         super().__init__(message)
+        self.reason = reason
         self.problems = problems or []
-        self.status = status
 
 
 class Interrupted(enum.Enum):
@@ -151,7 +160,7 @@ class Scheduler(Protocol):
         """Take a workflow; gives the execution's id.
 
         Raises:
-            Refused: With every problem of the payload.
+            Refused: With the reason, and every problem of the payload.
         """
         ...
 

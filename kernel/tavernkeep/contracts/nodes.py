@@ -195,8 +195,8 @@ class NodeRegistry:
 
     _by_type: dict[str, _Registered] = attrs.field(factory=dict)
 
-    def add(self, definition: NodeDefinition, owner: str) -> None:
-        """Add a definition for a plugin.
+    def add(self, definition: NodeDefinition, owner: str) -> Callable[[], None]:
+        """Add a definition for a plugin; the returned function takes it away again.
 
         Args:
             owner: The plugin and its distribution, as shown to people.
@@ -209,11 +209,21 @@ class NodeRegistry:
             raise DuplicateNodeType(
                 f"node type {definition.full_type!r} is defined by both {there.owner} and {owner}; uninstall or disable one of them"
             )
-        self._by_type[definition.full_type] = _Registered(definition, owner)
+        # A new dictionary each time: who has a `snapshot` keeps what was there.
+        self._by_type = {**self._by_type, definition.full_type: _Registered(definition, owner)}
+        return lambda: self._remove(definition.full_type)
 
-    def remove_all_of(self, owner: str) -> None:
-        """Forget what a plugin defined."""
-        self._by_type = {key: entry for key, entry in self._by_type.items() if entry.owner != owner}
+    def replace(self, definition: NodeDefinition) -> None:
+        """Put another definition in the place of the one of its type, where there is one."""
+        if (there := self._by_type.get(definition.full_type)) is not None:
+            self._by_type = {**self._by_type, definition.full_type: _Registered(definition, there.owner)}
+
+    def _remove(self, full_type: str) -> None:
+        self._by_type = {key: entry for key, entry in self._by_type.items() if key != full_type}
+
+    def snapshot(self) -> "NodeRegistry":
+        """The node types as they are now, whatever is added and taken away later."""
+        return NodeRegistry(self._by_type)
 
     def get(self, full_type: str) -> NodeDefinition | None:
         """The definition of `namespace:type`, or `None`."""

@@ -4,7 +4,8 @@ A plugin registers an object for a contract (a class or a protocol) that the ker
 the contract.
 """
 
-from typing import Any, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, cast
 
 import attrs
 
@@ -13,6 +14,27 @@ T = TypeVar("T")
 
 class ServiceNotFound(LookupError):
     """No active plugin provides a service for a contract."""
+
+
+class Ledger(Protocol):
+    """Where registrations are noted with their owner, so that they can be taken back."""
+
+    def take(self, owner: str, what: str) -> None:
+        """Note something that can be had once.
+
+        Raises:
+            ValueError: Somebody else has it.
+        """
+        ...
+
+    def add(self, owner: str, undo: Callable[[], object]) -> None:
+        """Note how something is taken back."""
+        ...
+
+
+def called(contract: type) -> str:
+    """The service for a contract, in words."""
+    return f"the service {contract.__module__}.{contract.__qualname__}"
 
 
 @attrs.define
@@ -25,17 +47,22 @@ class Services:
     5
     """
 
+    _ledger: Ledger | None = None
     _entries: dict[type, tuple[object, str]] = attrs.field(factory=dict)
 
     def add(self, contract: type[T], service: T, *, owner: str) -> None:
-        """Register the service that fulfils a contract.
+        """Register the service that fulfils a contract, until its owner is put out of service.
 
         Raises:
             ValueError: Another plugin has already registered one.
         """
+        if self._ledger is not None:
+            self._ledger.take(owner, called(contract))
         if contract in self._entries:
             raise ValueError(f"{owner} and {self._entries[contract][1]} both provide the service {contract.__qualname__}")
         self._entries[contract] = (service, owner)
+        if self._ledger is not None:
+            self._ledger.add(owner, lambda: self._entries.pop(contract))
 
     def get(self, contract: type[T]) -> T:
         """The service for a contract.
@@ -52,7 +79,3 @@ class Services:
         """The service for a contract, or `None`."""
         entry = self._entries.get(cast("Any", contract))
         return cast("T", entry[0]) if entry else None
-
-    def remove_all_of(self, owner: str) -> None:
-        """Forget what a plugin registered."""
-        self._entries = {contract: entry for contract, entry in self._entries.items() if entry[1] != owner}

@@ -1,6 +1,8 @@
 """Plugins that are folders with a `plugin.yaml`: for development and drop-in use. What is given to others is an installable package."""
 
+import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ from tavernkeep.hookspecs import hookimpl
 from tavernkeep.wire import Invalid, structure
 
 MANIFEST: Final = "plugin.yaml"
+_READ: Final = (".py", MANIFEST)
+_LEFT_OUT: Final = ("__pycache__", "node_modules")
 
 _log = structlog.get_logger(__name__)
 
@@ -107,10 +111,15 @@ class Origin:
 
 @attrs.frozen
 class FolderEntryPoint:
-    """What takes the place of an entry point: a plugin that is found, and loaded on demand."""
+    """What takes the place of an entry point: a plugin that is found, and loaded on demand.
+
+    Attributes:
+        content: What is in the folder, in so few letters that two of them can be compared.
+    """
 
     name: str
     dist: Origin
+    content: str
     _folder: Path
     _problem: str = ""
     _manifest: Manifest | None = None
@@ -150,8 +159,23 @@ def _found(folder: Path) -> FolderEntryPoint:
     except (OSError, ValueError, yaml.YAMLError) as error:
         problem = str(error)
     else:
-        return FolderEntryPoint(manifest.name, Origin(f"folder {folder.name}", manifest.version), folder, "", manifest)
-    return FolderEntryPoint(folder.name, Origin(f"folder {folder.name}", ""), folder, f"{MANIFEST}: {problem}")
+        return FolderEntryPoint(manifest.name, Origin(f"folder {folder.name}", manifest.version), _content(folder), folder, "", manifest)
+    return FolderEntryPoint(folder.name, Origin(f"folder {folder.name}", ""), _content(folder), folder, f"{MANIFEST}: {problem}")
+
+
+def _content(folder: Path) -> str:
+    """A digest of what is read when the plugin is loaded, and of the size and time of all else."""
+    seen = hashlib.sha256()
+    for path, names, files in os.walk(folder):
+        names[:] = sorted(name for name in names if name not in _LEFT_OUT and not name.startswith("."))
+        for name in sorted(files):
+            file = Path(path, name)
+            try:
+                about = file.read_bytes() if name.endswith(_READ) else f"{file.stat().st_size} {file.stat().st_mtime_ns}".encode()
+            except OSError as error:
+                about = str(error).encode()
+            seen.update(f"{file.relative_to(folder)} {len(about)} ".encode("utf-8", "surrogateescape") + about)
+    return seen.hexdigest()
 
 
 def _frontend(folder: Path, manifest: Manifest) -> tuple[dict[str, Any] | None, Path | None]:
@@ -191,11 +215,17 @@ def _imported(folder: Path, manifest: Manifest) -> ModuleType:
     )
     if spec is None or spec.loader is None:
         raise ValueError(f"{MANIFEST}: nodes.entry is no Python file or package: {manifest.nodes.entry!r}")
+    # A folder may be read again while the server runs: what was compiled of it is told from what is there by whole seconds only.
+    for source in folder.rglob("*.py"):
+        Path(importlib.util.cache_from_source(str(source))).unlink(missing_ok=True)
     module = importlib.util.module_from_spec(spec)
+    before = {key: sys.modules.pop(key) for key in list(sys.modules) if key == name or key.startswith(f"{name}.")}
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[name]
+        for key in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
+            del sys.modules[key]
+        sys.modules.update(before)
         raise
     return module

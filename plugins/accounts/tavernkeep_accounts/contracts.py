@@ -129,8 +129,8 @@ class Accounts(Protocol):
         """The one user of a server that has only one; made when it is first asked for."""
         ...
 
-    async def profile(self, account: Account) -> dict[str, Any]:
-        """The user as `currentUser` shows them, with keys and credentials."""
+    async def profile(self, account: Account, caller: UserContext | None = None) -> dict[str, Any]:
+        """The user as `currentUser` shows them, with keys and credentials; without, where the caller is a key that may not see them."""
         ...
 
     async def take_over(self, account: Account) -> bool:

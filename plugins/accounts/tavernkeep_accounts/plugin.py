@@ -8,6 +8,7 @@ import click
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog, Revocations
+from tavernkeep_accounts import hookspecs
 from tavernkeep_accounts.command import key
 from tavernkeep_accounts.config import SessionConfig
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
@@ -25,6 +26,10 @@ class AccountsPlugin:
 
     def __init__(self) -> None:
         self._accounts: UserAccounts | None = None
+
+    @hookimpl
+    def register_hookspecs(self) -> list[object]:
+        return [hookspecs]
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:

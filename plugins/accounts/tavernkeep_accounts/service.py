@@ -98,16 +98,17 @@ class UserAccounts:
         user, _ = await User.get_or_create(uid=DEFAULT_UID, defaults={"username": _DEFAULT_NAME, "is_admin": True})
         return _account(user)
 
-    async def profile(self, account: Account) -> dict[str, Any]:
+    async def profile(self, account: Account, caller: UserContext | None = None) -> dict[str, Any]:
         """See `Accounts`."""
+        shows_all = caller is None or caller.may("account:self")
         profile: dict[str, Any] = {
             "uid": account.uid,
             "username": account.username,
             "isAdmin": account.is_admin,
             "role": account.role,
             "createdAt": iso(account.created_at),
-            "serviceApiKeys": await self.keys(account.uid),
-            "externalCredentials": await self.credentials(account.uid),
+            "serviceApiKeys": await self.keys(account.uid) if shows_all else [],
+            "externalCredentials": await self.credentials(account.uid) if shows_all else [],
         }
         return profile | ({"avatarUrl": account.avatar_url} if account.avatar_url else {})
 

@@ -70,7 +70,7 @@ class LocalAuth:
             "multiUserMode": False,
             "accessPasswordRequired": self._has_password,
             "isAuthenticated": account is not None,
-            "currentUser": await self._accounts.profile(account) if account else None,
+            "currentUser": await self._accounts.profile(account, user) if account else None,
         }
 
     def check_listening(self, host: str) -> None:

@@ -29,7 +29,7 @@ class MultiuserAuth:
             "mode": "MultiUser",
             "multiUserMode": True,
             "isAuthenticated": account is not None,
-            "currentUser": await self._accounts.profile(account) if account else None,
+            "currentUser": await self._accounts.profile(account, user) if account else None,
         }
         if self.logins.first_token is not None:
             described["adminRegistrationRequired"] = True

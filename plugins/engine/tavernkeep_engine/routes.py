@@ -6,7 +6,7 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep.contracts.auth import UserContext
-from tavernkeep.contracts.execution import ExecutionDetail, Interrupted, Refused, Scheduler, Submission, SystemStats
+from tavernkeep.contracts.execution import ExecutionDetail, Interrupted, Scheduler, Submission, SystemStats
 from tavernkeep.contracts.http import ApiError, Request, Response, Route
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import unstructure
@@ -53,10 +53,7 @@ class ExecutionRoutes:
         """Run a workflow. With `dryRun`, only check it."""
         if body.dry_run:
             return dict(unstructure(await self.scheduler.check(body, user)))
-        try:
-            return Accepted(await self.scheduler.submit(Submission(body, user)), body.request_id)
-        except Refused as refused:
-            raise ApiError(refused.status, str(refused), unstructure(refused.problems) or None) from None
+        return Accepted(await self.scheduler.submit(Submission(body, user)), body.request_id)
 
     async def node_input(self, prompt_id: str, node_id: str, body: Answer, user: UserContext) -> None:
         """Answer a node that waits for a person."""

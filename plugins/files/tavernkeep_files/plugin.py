@@ -46,7 +46,7 @@ class FilesPlugin:
         if self._sweeping is not None:
             await asyncio.wait([self._sweeping])
 
-    @hookimpl
+    @hookimpl(optionalhook=True)
     async def hand_over(self, app: App, source: str, target: str) -> list[str]:
         users = app.config.data / "users"
         kept = await asyncio.to_thread(merge_folder, users / source, users / target)

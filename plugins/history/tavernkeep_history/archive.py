@@ -167,13 +167,10 @@ class Archive:
             resume: Without the nodes that completed.
 
         Raises:
-            ApiError: It cannot be run, or there is no room.
+            Refused: It cannot be run, or there is no room.
         """
         recorded = await self.recorded(row) if resume else {}
-        try:
-            return await self.scheduler.submit(Submission(await self.payload_of(row), user, recorded=recorded))
-        except Refused as refused:
-            raise ApiError(refused.status, str(refused)) from None
+        return await self.scheduler.submit(Submission(await self.payload_of(row), user, recorded=recorded))
 
     async def go_on(self, *, resume: bool) -> None:
         """Go on with what the end of the server interrupted, the oldest first; or (without `resume`) note that nobody will."""

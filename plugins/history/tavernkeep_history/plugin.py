@@ -55,7 +55,7 @@ class HistoryPlugin:
         resume = app.config.section(HistoryConfig).resume
         self._going_on = asyncio.create_task(self._archive.go_on(resume=resume), name="history goes on")
 
-    @hookimpl
+    @hookimpl(optionalhook=True)
     async def hand_over(self, source: str, target: str) -> list[str]:
         from tavernkeep_history.models import ExecutionRow
 

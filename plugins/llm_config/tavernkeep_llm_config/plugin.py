@@ -34,7 +34,7 @@ class LlmConfigPlugin:
         llm.source = self._store
         services.add(LlmImport, self._store, owner=owner)
 
-    @hookimpl
+    @hookimpl(optionalhook=True)
     async def hand_over(self, source: str, target: str) -> list[str]:
         from tavernkeep_llm_config.models import ChannelRow, ModelRow
 

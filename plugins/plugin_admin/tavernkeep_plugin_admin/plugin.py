@@ -15,7 +15,7 @@ class PluginAdmin:
     def register_models(self) -> list[ModelSet]:
         return [ModelSet("plugin_admin", "tavernkeep_plugin_admin.models", Path(__file__).parent / "migrations")]
 
-    @hookimpl
+    @hookimpl(optionalhook=True)
     async def hand_over(self, source: str, target: str) -> list[str]:
         from tavernkeep_plugin_admin.models import PluginSettings
 

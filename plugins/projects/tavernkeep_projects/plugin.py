@@ -47,7 +47,7 @@ class ProjectsPlugin:
         if self._shares is not None:
             await self._shares.load()
 
-    @hookimpl
+    @hookimpl(optionalhook=True)
     async def hand_over(self, source: str, target: str) -> list[str]:
         from tavernkeep_projects.models import ProjectShare
 

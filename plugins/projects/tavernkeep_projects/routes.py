@@ -7,9 +7,9 @@ import attrs
 
 from tavernkeep import ApiError, Request, Response, Route, UserContext
 from tavernkeep.contracts.auth import AuditLog
-from tavernkeep.contracts.execution import Refused, Scheduler, Submission
+from tavernkeep.contracts.execution import Scheduler, Submission
 from tavernkeep.contracts.workflow import StoredWorkflow
-from tavernkeep.wire import Invalid, Problem, dumps, loads, structure, unstructure
+from tavernkeep.wire import Invalid, Problem, dumps, loads, structure
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_projects.bodies import (
     Interface,
@@ -143,10 +143,7 @@ class ProjectRoutes:
             raise Invalid([Problem(f"inputs.{error.args[0]}", f"the workflow has no such input; it has: {known}")]) from None
         metadata = {**payload.metadata, "projectId": project_id, "workflowId": workflow_id, "workflowName": stored.name or workflow_id}
         payload = attrs.evolve(payload, metadata=metadata, priority=options.priority, timeout_s=options.timeout_s)
-        try:
-            return Started(await self.scheduler.submit(Submission(payload, user)))
-        except Refused as refused:
-            raise ApiError(refused.status, str(refused), [unstructure(problem) for problem in refused.problems] or None) from None
+        return Started(await self.scheduler.submit(Submission(payload, user)))
 
     async def library(self, user: UserContext) -> list[dict[str, Any]]:
         """The workflows of the shared library."""

@@ -18,6 +18,7 @@ from werkzeug.routing import PathConverter
 
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import KEY_PREFIX, AuthError, AuthProvider, RequestLimiter, UserContext
+from tavernkeep.contracts.execution import RefusalReason, Refused
 from tavernkeep.contracts.http import ApiError, FileResponse, Request, Response, Route
 from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.ids import nanoid
@@ -35,6 +36,12 @@ _JSON: Final = "application/json"
 _LINGER_S: Final = 10.0
 _LOGGED: Final = 1000  # characters of a path
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
+_REFUSALS: Final = {  # the status of an answer to a workflow that is not taken
+    RefusalReason.INVALID: 422,
+    RefusalReason.USER_LIMIT: 429,
+    RefusalReason.FULL: 503,
+    RefusalReason.CLOSING: 503,
+}
 _REQUEST_HEADERS: Final = ["Content-Type", "Authorization"]
 _SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -103,7 +110,7 @@ def _view(app: App, route: Route, binding: Binding, proxies: frozenset[str]) -> 
         client, secure = _origin(proxies)
         if limiter is not None and (wait_s := limiter.wait_s(user, client)):
             raise ApiError(429, "Too many requests; slow down.", headers={"Retry-After": str(math.ceil(wait_s))})
-        authority.admit(user)
+        authority.admit(user, path)
         if route.max_body is not None:
             request.max_content_length = route.max_body
         arguments = await binding.arguments(path, _request(client, secure), user)
@@ -209,6 +216,7 @@ class _Requests:
         quart.after_request(self._end)
         quart.register_error_handler(ApiError, self._on_api_error)
         quart.register_error_handler(Invalid, self._on_invalid)
+        quart.register_error_handler(Refused, self._on_refused)
         quart.register_error_handler(AuthError, self._on_auth_error)
         quart.register_error_handler(Denied, self._on_denied)
         quart.register_error_handler(Unavailable, self._on_unavailable)
@@ -240,6 +248,9 @@ class _Requests:
         answer = _json(error.body, error.status)
         answer.headers.update(error.headers)
         return answer
+
+    async def _on_refused(self, error: Refused) -> QuartResponse:
+        return await self._on_api_error(ApiError(_REFUSALS[error.reason], str(error), unstructure(error.problems) or None))
 
     async def _on_invalid(self, error: Invalid) -> QuartResponse:
         details = [unstructure(problem) for problem in error.problems]

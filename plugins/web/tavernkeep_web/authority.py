@@ -23,8 +23,8 @@ class Authority:
     what: str = "this"
     sources: tuple[Source, ...] = ()
 
-    def admit(self, user: UserContext | None) -> None:
-        """Turn away who may not whatever the call is about, before anything of it is read.
+    def admit(self, user: UserContext | None, path: Mapping[str, str]) -> None:
+        """Turn away, before anything of the body is read, who may not by what the path says, or whatever the call is about.
 
         Raises:
             ApiError: 401 for nobody, 403 for who has not the scope.
@@ -35,6 +35,8 @@ class Authority:
             raise ApiError(401, "Log in first.")
         if not (user.may_for_some(self.scope) if self.sources else user.may(self.scope)):
             raise ApiError(403, f"You need the scope {self.scope} for {self.what}.")
+        if all(source.parameter in path for source in self.sources):
+            self.check(user, path)
 
     def check(self, user: UserContext | None, arguments: Mapping[str, Any]) -> None:
         """Turn away who may not for what this call is about; after `admit`.

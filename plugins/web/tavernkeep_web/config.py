@@ -1,8 +1,21 @@
 """What the surface reads of the configuration: where it listens, and which pages may call it."""
 
+from typing import Any, Final
+from urllib.parse import urlsplit
+
 import attrs
 
-_MIB = 1024 * 1024
+_MIB: Final = 1024 * 1024
+
+
+def _is_origin(instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    try:
+        urlsplit(value)
+    except ValueError as error:
+        raise ValueError(f"{attribute.name} must be addresses such as https://app.example, and {value!r} is none: {error}") from None
+
+
+_ORIGINS: Final = attrs.validators.deep_iterable(_is_origin)
 
 
 @attrs.frozen
@@ -13,7 +26,8 @@ class WebConfig:
         allowed_hosts: Names by which browsers reach this server, besides localhost and plain addresses.
         max_body_bytes: The longest request body and the longest WebSocket message.
         socket_queue_messages: How many messages may wait for a slow viewer before it is disconnected.
-        socket_queue_bytes: How many bytes of messages may wait for a slow viewer before it is disconnected.
+        socket_queue_bytes: How many bytes of messages may wait for a slow viewer before it is disconnected; a message that is longer than a
+            quarter of it counts as that.
         socket_recheck_s: How often a socket's session or key is looked at again, in seconds.
         access_log: Log every request.
         trusted_proxies: Addresses of proxies whose word counts on where a request comes from, and whether by TLS.
@@ -51,7 +65,7 @@ class FrontendAddress:
     """
 
     port: int = 5573
-    base_url: str | None = None
+    base_url: str | None = attrs.field(default=None, validator=attrs.validators.optional(_is_origin))
 
 
 @attrs.frozen
@@ -71,5 +85,5 @@ class OriginsConfig:
         panel_dev_origins: Origins of development servers of panels.
     """
 
-    cors_allowed_origins: list[str] = attrs.field(factory=list)
-    panel_dev_origins: list[str] = attrs.field(factory=list)
+    cors_allowed_origins: list[str] = attrs.field(factory=list, validator=_ORIGINS)
+    panel_dev_origins: list[str] = attrs.field(factory=list, validator=_ORIGINS)

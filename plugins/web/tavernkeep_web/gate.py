@@ -14,6 +14,7 @@ import attrs
 from tavernkeep_web.config import OriginsConfig, ServerConfig, WebConfig
 
 _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+_SHOWN: Final = 200  # characters of a name that is not known
 
 
 class Denied(Exception):
@@ -48,12 +49,18 @@ class Gate:
             Denied: It comes under an unknown name, or from an unknown page.
         """
         if host is not None and not self._knows(host):
-            raise Denied(f"this server is not known as {host!r}; add the name to web.allowedHosts")
+            raise Denied(f"this server is not known as {host[:_SHOWN]!r}; add the name to web.allowedHosts")
         if method in _SAFE_METHODS:
             return
         for origin in origins:
-            if _origin(origin) not in self.origins and urlsplit(origin).netloc.lower() != (host or "").lower():
-                raise Denied(f"pages of {origin!r} may not use this server; add the origin to security.corsAllowedOrigins")
+            if not self._may_call(origin, host or ""):
+                raise Denied(f"pages of {origin[:_SHOWN]!r} may not use this server; add the origin to security.corsAllowedOrigins")
+
+    def _may_call(self, origin: str, host: str) -> bool:
+        try:
+            return _origin(origin) in self.origins or urlsplit(origin).netloc.lower() == host.lower()
+        except ValueError:  # no address at all
+            return False
 
     def _knows(self, host: str) -> bool:
         try:

@@ -1,8 +1,12 @@
-"""What waits to be sent to one viewer: bounded, and with adjacent text of one stream merged, so that a slow viewer costs little."""
+"""What waits to be sent to one viewer: bounded, and with adjacent text of one stream merged, so that a slow viewer costs little.
+
+The bound is on viewers, not on messages: one that is longer than the bound is sent as well, and so is all that a viewer asks to have again.
+Else a viewer would be let go for what it was sent, come back, be sent it again, and be let go.
+"""
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -12,6 +16,7 @@ from tavernkeep.wire import dumps
 
 _MERGE_FROM: Final = 16  # with so few waiting the viewer keeps up, and gets each chunk as it was
 _OVERHEAD: Final = 200  # bytes of a message around its text, roughly
+_MOST: Final = 4  # messages, of whatever length, for which there is room in any case
 
 _Yield = NodeYield | InterfaceYield
 
@@ -54,15 +59,17 @@ class Outbox:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._entries: deque[_Text | _Whole] = deque()
+        self._again: deque[Event] = deque()
         self._size = 0
         self._news = asyncio.Event()
+        self._caught_up = asyncio.Event()
         self._closed = False
         self.overflow = asyncio.Event()
 
     @property
     def drained(self) -> bool:
         """Whether it is closed and empty."""
-        return (self._closed or self.overflow.is_set()) and not self._entries
+        return (self._closed or self.overflow.is_set()) and not self._entries and not self._again
 
     def close(self) -> None:
         """Take nothing more."""
@@ -80,8 +87,9 @@ class Outbox:
         if isinstance(last, _Text) and last.key == key:
             last.pieces.append(text)
             last.event = event  # its number is the highest of those merged, which is where a viewer resumes
+            self._size -= self._counted(last)
             last.size += len(text)
-            self._grow(len(text))
+            self._grow(last)
         else:
             self._append(_Text(key, event, [text], len(text) + _OVERHEAD))
 
@@ -90,32 +98,57 @@ class Outbox:
         data = dumps({"type": type_, "payload": payload})
         self._append(_Whole(data, len(data)))
 
+    def resume(self, again: Iterable[Event]) -> None:
+        """Send events that were published before, ahead of what is published from now on; there is room for them.
+
+        Who lets a viewer ask for them waits until it has `caught_up` before it lets it ask again.
+        """
+        if not (self.overflow.is_set() or self._closed):
+            self._again.extend(again)
+            self._news.set()
+
+    async def caught_up(self) -> None:
+        """Return when all that was asked for again is sent."""
+        while self._again:
+            self._caught_up.clear()
+            await self._caught_up.wait()
+
     def _append(self, entry: _Text | _Whole) -> None:
         if self.overflow.is_set() or self._closed:
             return
         self._entries.append(entry)
-        self._grow(entry.size)
+        self._grow(entry)
 
-    def _grow(self, size: int) -> None:
-        self._size += size
+    def _grow(self, entry: _Text | _Whole) -> None:
+        self._size += self._counted(entry)
         if len(self._entries) > self._max_messages or self._size > self._max_bytes:
             self.overflow.set()
             self._entries.clear()
+            self._again.clear()
+            self._caught_up.set()
             self._size = 0
         self._news.set()
 
+    def _counted(self, entry: _Text | _Whole) -> int:
+        return min(entry.size, self._max_bytes // _MOST)
+
     async def wait(self) -> None:
         """Return when there is something to send, or nothing more will come."""
-        if not self._entries and not self.drained:
+        if not self._entries and not self._again and not self.drained:
             self._news.clear()
             await self._news.wait()
 
     def take(self) -> bytes | None:
         """The next message, or `None`."""
+        if self._again:
+            event = self._again.popleft()
+            if not self._again:
+                self._caught_up.set()
+            return event.json()
         if not self._entries:
             return None
         entry = self._entries.popleft()
-        self._size -= entry.size
+        self._size -= self._counted(entry)
         return entry.json()
 
 

@@ -25,6 +25,7 @@ _GOING_AWAY: Final = 1001
 _TRY_AGAIN_LATER: Final = 1013
 _LOG_IN_AGAIN: Final = 4401
 _TURN: Final = 200  # frames sent before others on the event loop get their turn
+_BATCH: Final = 256 * 1024  # bytes after which a frame takes no further message
 _CLOSE_WAIT_S: Final = 5.0  # for the close frame to a viewer that reads nothing
 
 
@@ -194,12 +195,15 @@ class _Connection:
 
     def _take_batch(self) -> bytes | None:
         taken: list[bytes] = []
-        while len(taken) < _TURN and (data := self._outbox.take()) is not None:
+        size = 0
+        while len(taken) < _TURN and size < _BATCH and (data := self._outbox.take()) is not None:
             taken.append(data)
+            size += len(data)
         return b"[" + b",".join(taken) + b"]" if taken else None
 
     async def _read(self) -> None:
         while True:
+            await self._outbox.caught_up()  # who does not take what it asked for asks for nothing more
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return
@@ -240,7 +244,7 @@ class _Connection:
 
     async def _dispatch(self, message: WebSocketMessage, payload: Any) -> None:
         authority = Authority(message.scope, message.type, message.sources())
-        authority.admit(self.user)
+        authority.admit(self.user, {})
         if message.payload_type is not Any:
             payload = structure(payload, message.payload_type, "payload")
         authority.check(self.user, {"payload": payload})
@@ -272,8 +276,7 @@ class _Connection:
 
     def resume(self, events: list[Event]) -> None:
         """Send events that were published before."""
-        for event in events:
-            self._outbox.put(event)
+        self._outbox.resume(events)
 
     def allow_batches(self) -> None:
         """Send several messages in one frame from now on."""

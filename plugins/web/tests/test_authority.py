@@ -41,7 +41,7 @@ def key(*scopes: str, **more: Any) -> UserContext:
 def allowed(route: Route, caller: UserContext, **arguments: Any) -> bool:
     authority = Authority(route.scope, sources=route.sources())
     try:
-        authority.admit(caller)
+        authority.admit(caller, {})
         authority.check(caller, arguments)
     except ApiError as error:
         assert error.status == 403

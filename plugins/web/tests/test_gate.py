@@ -2,7 +2,7 @@
 
 import pytest
 
-from tavernkeep_web.config import OriginsConfig, ServerConfig, WebConfig
+from tavernkeep_web.config import FrontendAddress, OriginsConfig, ServerConfig, WebConfig
 from tavernkeep_web.gate import Denied, Gate
 
 GATE = Gate.of(
@@ -38,7 +38,21 @@ def test_known_pages_may_change_things(origin: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["null", "", "https://evil.example", "http://app.example", "https://app.example.evil", "http://localhost:1"]
+    "origin",
+    [
+        "null",
+        "",
+        "https://evil.example",
+        "http://app.example",
+        "https://app.example.evil",
+        "http://localhost:1",
+        "http://[",  # no address at all
+        "http://[::1",
+        "http://]localhost:3233",
+        "http://[v1.x]",
+        "http://\u2100/",  # which becomes a/c where it is normalized
+        "x" * 10_000,
+    ],
 )
 def test_unknown_pages_may_not(origin: str) -> None:
     """Writes and handshakes are refused; reads are left to CORS."""
@@ -46,3 +60,11 @@ def test_unknown_pages_may_not(origin: str) -> None:
         with pytest.raises(Denied, match="corsAllowedOrigins"):
             GATE.check(method, "localhost:3233", [origin])
     GATE.check("GET", "localhost:3233", [origin])
+
+
+def test_an_origin_that_is_no_address_is_an_error_of_the_configuration() -> None:
+    """It is found at the start, and not by the first page that comes."""
+    with pytest.raises(ValueError, match=r"'http://\[' is none"):
+        OriginsConfig(cors_allowed_origins=["http://["])
+    with pytest.raises(ValueError, match="base_url must be"):
+        FrontendAddress(base_url="http://[")

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from tavernkeep.contracts.execution import Refused
+from tavernkeep.contracts.execution import RefusalReason, Refused
 from tavernkeep.contracts.nodes import POLICY_KEY, NodeDefinition, NodeMode, NodeRegistry, Policy
 from tavernkeep.contracts.workflow import PayloadNode, WorkflowPayload
 from tavernkeep.wire import Invalid, Problem, structure
@@ -76,7 +76,7 @@ class _Compiler:
                     Problem(f"nodes[{position}].id", f"{node.id!r} is also the id of nodes[{there}], which is a different node")
                 )
         if problems:
-            raise Refused("The workflow cannot be run.", problems)
+            raise Refused("The workflow cannot be run.", RefusalReason.INVALID, problems)
         return [self._payload.nodes[position] for position in first.values()]
 
     def _only_needed(self, nodes: list[PayloadNode], targets: Sequence[str]) -> list[PayloadNode]:
@@ -87,7 +87,7 @@ class _Compiler:
             if target not in ids
         ]
         if problems:
-            raise Refused("The workflow cannot be run.", problems)
+            raise Refused("The workflow cannot be run.", RefusalReason.INVALID, problems)
         sources: dict[str, list[str]] = {}
         for edge in self._payload.edges:
             if edge.source_handle and edge.target_handle:

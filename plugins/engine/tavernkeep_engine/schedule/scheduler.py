@@ -22,6 +22,7 @@ from tavernkeep.contracts.execution import (
     ExecutionStatus,
     Interrupted,
     PayloadReport,
+    RefusalReason,
     Refused,
     Submission,
     SystemStats,
@@ -100,12 +101,12 @@ class EmbeddedScheduler:
         self._check_size(submission.payload)
         plan = await preparer.prepare()
         if self._closing:
-            raise Refused("The server is shutting down.", status=503)
+            raise Refused("The server is shutting down.", RefusalReason.CLOSING)
         if self._running >= self._max_concurrent and self._pending >= self._config.max_queued:
-            raise Refused(f"{self._pending} executions are waiting already; try again later.", status=503)
+            raise Refused(f"{self._pending} executions are waiting already; try again later.", RefusalReason.FULL)
         uid = submission.user.uid
         if not self._starts_at_once(uid) and self._queue.waiting(uid) >= self._config.max_queued_per_user:
-            raise Refused(f"{self._queue.waiting(uid)} executions of yours are waiting already; try again later.", status=429)
+            raise Refused(f"{self._queue.waiting(uid)} executions of yours are waiting already; try again later.", RefusalReason.USER_LIMIT)
         for warning in plan.warnings:
             _log.warning("workflow", problem=str(warning), workflow=submission.payload.name)
         earlier = submission.continues
@@ -227,9 +228,8 @@ class EmbeddedScheduler:
     def _check_size(self, payload: WorkflowPayload) -> None:
         count, most = len(payload.nodes), self._config.max_nodes
         if count > most:
-            raise Refused(
-                "The workflow is too large.", [Problem("nodes", f"has {count} nodes; at most {most} are taken (engine.maxNodes)")]
-            )
+            problem = Problem("nodes", f"has {count} nodes; at most {most} are taken (engine.maxNodes)")
+            raise Refused("The workflow is too large.", RefusalReason.INVALID, [problem])
 
     def _find(self, execution_id: str, user: UserContext) -> Execution | None:
         execution = self._remembered(execution_id)
