@@ -38,7 +38,7 @@ async def test_hypercorn_takes_the_config_that_the_environment_names(tmp_path: P
     run_in = tmp_path / "run"
     run_in.mkdir()
     async with serve(run_in, None, command=HYPERCORN, TAVERNKEEP_CONFIG=str(elsewhere / "tavern.json")) as server:
-        assert (await server.http.get("/readyz")).json() == {"ready": True, "problems": {}}
+        assert (await server.http.get("/readyz")).json() == {"ready": True, "problems": {}, "plugins": {}}
         assert (elsewhere / "kept" / "tavernkeep.sqlite3").exists()
         assert list(run_in.iterdir()) == []
 

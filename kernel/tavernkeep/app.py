@@ -341,7 +341,10 @@ class Application:
         async with self._lock_of_plugins:
             found = await asyncio.to_thread(lambda: list(find_folders(self.source.plugin_folders())))
             restart = await asyncio.to_thread(installed_since, list(self.plugins))
-            return attrs.evolve(await self._reloading().look(found), restart=restart)
+            outcome = attrs.evolve(await self._reloading().look(found), restart=restart)
+        for name, reason in outcome.failed.items():
+            _log.error("plugin folder is not loaded", plugin=name, reason=reason)
+        return outcome
 
     async def switch(self, plugin: Plugin, *, enabled: bool) -> bool:
         """Let a plugin run, or not, from now on; `False` where that needs a restart."""

@@ -14,7 +14,7 @@ import structlog
 from tavernkeep.app import Application, config_source
 from tavernkeep.config.sections import LoggingConfig, StartError
 from tavernkeep.logs import configure_logging
-from tavernkeep.plugins.installed import said_of
+from tavernkeep.plugins.installed import place_of
 
 _log = structlog.get_logger(__name__)
 
@@ -43,8 +43,9 @@ class Lifespan:
         except BaseException as error:
             # Servers answer `lifespan.startup.failed` with a traceback of their own, and any other end of it by serving 500 to everybody;
             # an operator needs the one line.
-            said = str(error) if isinstance(error, StartError) else f"the server cannot start: {said_of(error)}"
-            print(f"tavernkeep: {said}", file=sys.stderr, flush=True)
+            said = str(error) if isinstance(error, StartError) else f"the server cannot start: {type(error).__name__}: {error}"
+            place = "" if isinstance(error, StartError) else "".join(f" ({place})" for place in place_of(error).values())
+            print(f"tavernkeep: {' '.join(said.split())}{place}", file=sys.stderr, flush=True)
             os._exit(1)
         await send({"type": "lifespan.startup.complete"})
         await receive()

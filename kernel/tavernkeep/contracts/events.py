@@ -258,7 +258,7 @@ class PluginsReloaded(Event):
 
 @attrs.define(eq=False)
 class PluginEnabled(Event):
-    """A plugin was switched on: `{name, isEnabled}`."""
+    """A plugin was switched on: as `GET /api/plugins` shows it."""
 
     type: ClassVar = "plugin-enabled"
     plugin: Mapping[str, Any]
@@ -266,9 +266,10 @@ class PluginEnabled(Event):
 
 @attrs.define(eq=False)
 class PluginDisabled(Event):
-    """A plugin was switched off."""
+    """A plugin was switched off: as `GET /api/plugins` shows it."""
 
     type: ClassVar = "plugin-disabled"
+    plugin: Mapping[str, Any]
     plugin_name: str
 
 

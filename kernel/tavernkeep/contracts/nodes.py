@@ -194,6 +194,7 @@ class NodeRegistry:
     """Every node type that is there, and whose it is."""
 
     _by_type: dict[str, _Registered] = attrs.field(factory=dict)
+    _snapshot: "NodeRegistry | None" = attrs.field(default=None, init=False, repr=False)
 
     def add(self, definition: NodeDefinition, owner: str) -> Callable[[], None]:
         """Add a definition for a plugin; the returned function takes it away again.
@@ -209,21 +210,26 @@ class NodeRegistry:
             raise DuplicateNodeType(
                 f"node type {definition.full_type!r} is defined by both {there.owner} and {owner}; uninstall or disable one of them"
             )
-        # A new dictionary each time: who has a `snapshot` keeps what was there.
-        self._by_type = {**self._by_type, definition.full_type: _Registered(definition, owner)}
+        self._change({**self._by_type, definition.full_type: _Registered(definition, owner)})
         return lambda: self._remove(definition.full_type)
 
     def replace(self, definition: NodeDefinition) -> None:
         """Put another definition in the place of the one of its type, where there is one."""
         if (there := self._by_type.get(definition.full_type)) is not None:
-            self._by_type = {**self._by_type, definition.full_type: _Registered(definition, there.owner)}
+            self._change({**self._by_type, definition.full_type: _Registered(definition, there.owner)})
 
     def _remove(self, full_type: str) -> None:
-        self._by_type = {key: entry for key, entry in self._by_type.items() if key != full_type}
+        self._change({key: entry for key, entry in self._by_type.items() if key != full_type})
 
     def snapshot(self) -> "NodeRegistry":
-        """The node types as they are now, whatever is added and taken away later."""
-        return NodeRegistry(self._by_type)
+        """The node types as they are now, whatever is added and taken away later; the same object until they change."""
+        if self._snapshot is None:
+            self._snapshot = NodeRegistry(self._by_type)
+        return self._snapshot
+
+    def _change(self, by_type: dict[str, _Registered]) -> None:
+        # A new dictionary each time: a snapshot keeps what was there.
+        self._by_type, self._snapshot = by_type, None
 
     def get(self, full_type: str) -> NodeDefinition | None:
         """The definition of `namespace:type`, or `None`."""

@@ -85,6 +85,11 @@ class Reloaded:
     failed: Mapping[str, str] = attrs.field(factory=dict)
     restart: list[str] = attrs.field(factory=list)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether anything is other than it was."""
+        return bool(self.loaded or self.changed or self.removed)
+
 
 class InstalledPlugins(Protocol):
     """All installed plugins, and how a plugin calls hooks of its own in the others."""

@@ -52,18 +52,22 @@ class Plugins:
             raise StartError(
                 f"plugins.required names {', '.join(map(repr, unknown))}, which is not installed; installed: {', '.join(plugins._all)}"
             )
-        plugins._enter()
+        plugins.enter_all()
         return plugins
 
-    def load(self, plugin: Plugin, found: Found, config: PluginsConfig) -> None:
-        """Import a plugin, where the configuration does not turn it off; it is not called yet."""
-        if (other := self._all.get(plugin.name)) is not None:
-            plugin.name = f"{plugin.name}@{plugin.distribution}"
+    def add(self, plugin: Plugin) -> bool:
+        """List a plugin, which is not called yet; `False` when there was one of its name first."""
+        if (other := self._all.get(plugin.name)) is None:
             self._all[plugin.name] = plugin
-            self._put_out(plugin, PluginStatus.FAILED, f"its name is that of {other}, which was there first")
-            return
+            return True
+        plugin.name = f"{plugin.name}@{plugin.distribution}"
         self._all[plugin.name] = plugin
-        if not turned_off(plugin, config.disabled, config.only) and (problem := self.imports(plugin, found)):
+        self._put_out(plugin, PluginStatus.FAILED, f"its name is that of {other}, which was there first")
+        return False
+
+    def load(self, plugin: Plugin, found: Found, config: PluginsConfig) -> None:
+        """List and import a plugin, where the configuration does not turn it off; it is not called yet."""
+        if self.add(plugin) and not turned_off(plugin, config.disabled, config.only) and (problem := self.imports(plugin, found)):
             self._put_out(plugin, *problem)
 
     def imports(self, plugin: Plugin, found: Found) -> tuple[PluginStatus, str] | None:
@@ -76,10 +80,11 @@ class Plugins:
         except BaseException as error:
             if missing := what_is_missing(error, found):
                 return PluginStatus.UNAVAILABLE, f"needs {missing!r}, which is not installed"
+            _log.info("plugin cannot be imported", plugin=plugin.name, **place_of(error))
             return PluginStatus.FAILED, _said("import", error)
         return None
 
-    def _enter(self) -> None:
+    def enter_all(self) -> None:
         """Let the hooks of all that could be loaded be called, in order, those who bring hooks before those who implement them."""
         ordered, stuck = in_order(plugin for plugin in self if plugin.is_active)
         for plugin, missing in stuck.items():
@@ -118,10 +123,10 @@ class Plugins:
             return f"plugin {name!r}, which cannot start before it (a circle of requirements)"
         return f"plugin {name!r}, which is {plugin.status} ({plugin.error})"
 
-    def _put_out(self, plugin: Plugin, status: PluginStatus, error: str) -> None:
+    def _put_out(self, plugin: Plugin, status: PluginStatus, error: str, **place: str) -> None:
         plugin.status, plugin.error = status, error
         tell = _log.info if status is PluginStatus.DISABLED else _log.error
-        tell("plugin is not available", plugin=plugin.name, distribution=plugin.distribution, reason=error)
+        tell("plugin is not available", plugin=plugin.name, distribution=plugin.distribution, reason=error, **place)
         for other in list(self):
             if other.is_active and plugin.name in other.requires:
                 self._put_out(other, PluginStatus.UNAVAILABLE, f"needs {self._why_missing(plugin.name)}")
@@ -131,7 +136,7 @@ class Plugins:
         """Put a plugin out of service that raised, at any time: all that it registered is undone, and what requires it goes too."""
         if not plugin.is_active:
             return
-        self._put_out(plugin, PluginStatus.FAILED, _said(where, error))
+        self._put_out(plugin, PluginStatus.FAILED, _said(where, error), **place_of(error))
 
     def undo_with(self, owner: str, undo: Undo) -> None:
         """Note what a plugin has registered with another, to be taken back with all else."""
@@ -205,14 +210,14 @@ class Plugins:
 
 
 def _said(where: str, error: BaseException) -> str:
-    return str(error) if isinstance(error, Taken) else f"{where} raised {said_of(error)}"
+    said = str(error) if isinstance(error, Taken) else f"{where} raised {type(error).__name__}: {error}".removesuffix(": ")
+    return " ".join(said.split())
 
 
-def said_of(error: BaseException) -> str:
-    """What went wrong and where, in one line."""
+def place_of(error: BaseException) -> dict[str, str]:
+    """Where something was raised, for logs: answers to clients have no path of the server."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"{said} ({last[0].filename}:{last[0].lineno})" if last else said
+    return {"at": f"{last[0].filename}:{last[0].lineno}"} if last else {}
 
 
 def installed_since(plugins: Iterable[Plugin]) -> list[str]:

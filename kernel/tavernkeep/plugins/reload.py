@@ -66,14 +66,18 @@ class Reloading:
             self.plugins.enter(after)
             return after
         # In a thread: what a module does when it is imported may take its time. Nothing is registered there.
-        if problem := await asyncio.to_thread(self.plugins.imports, after, folder):
+        problem = await asyncio.to_thread(self.plugins.imports, after, folder)
+        if problem is not None:
             after.status, after.error = problem
-        elif last_good is not None:
-            self.plugins.withdraw(last_good)
-        if after.is_active or last_good is None:
+        if last_good is None:
             self.bring_in(after)
-        if not after.is_active and last_good is not None:
-            self.plugins.withdraw(after)
-            last_good.error = f"what is in the folder now is not loaded: {after.error}"
-            self.bring_in(last_good)
+            return after
+        if problem is None:
+            self.plugins.withdraw(last_good)
+            self.bring_in(after)
+            if not after.is_active:
+                self.plugins.withdraw(after)
+                self.bring_in(last_good)
+        if not after.is_active:
+            last_good.error = f"what is in its folder now is not loaded: {after.error}"
         return after

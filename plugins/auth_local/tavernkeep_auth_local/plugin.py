@@ -15,7 +15,7 @@ from tavernkeep_guard.contracts import Throttle
 class AuthLocalPlugin:
     """Single-user mode: one default user, reachable from the machine itself or with a password."""
 
-    requires = ("accounts",)
+    requires: tuple[str, ...] = ("accounts",)
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
@@ -24,6 +24,8 @@ class AuthLocalPlugin:
     @hookimpl
     def auth_provider(self, app: App) -> LocalAuth:
         config, hashed = app.config.section(AuthLocalConfig), app.config.section(AccessConfig).access_password_hash
+        if hashed and app.config.auth_provider == LocalAuth.name:
+            self.requires = ("accounts", "guard")  # which slows down who guesses the password
         return LocalAuth(app.services.get(Accounts), app.services.get(Sessions), config, has_password=hashed is not None)
 
     @hookimpl

@@ -67,8 +67,11 @@ class Files(Protocol):
         """A name that is safe as one part of a path, made of any text: what must not stand in it becomes `_`."""
         ...
 
-    def add_resolver(self, resolver: Resolver) -> None:
-        """Let a plugin say that some `user://` paths lead to a folder of another user's, which cannot be left, moved or removed."""
+    def add_resolver(self, resolver: Resolver) -> Callable[[], None]:
+        """Let a plugin say that some `user://` paths lead to a folder of another user's, which cannot be left, moved or removed.
+
+        The returned function ends that.
+        """
         ...
 
     async def read(self, path: str | LogicalPath, user: UserContext, max_bytes: int = MAX_READ) -> bytes:

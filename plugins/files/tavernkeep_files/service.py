@@ -5,7 +5,7 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -40,9 +40,10 @@ class FileStore:
         """See `Files`."""
         return safe_name(text)
 
-    def add_resolver(self, resolver: Resolver) -> None:
+    def add_resolver(self, resolver: Resolver) -> Callable[[], None]:
         """See `Files`."""
         self._resolvers.append(resolver)
+        return lambda: self._resolvers.remove(resolver)
 
     def locate(self, path: str | LogicalPath, user: UserContext, *, write: bool = False) -> Located:
         """See `Files`."""

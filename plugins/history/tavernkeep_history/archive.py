@@ -1,7 +1,7 @@
 """What is recorded, read: pages of executions, one with its results, its events, and what of it need not run again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -51,7 +51,7 @@ class Archive:
 
     recorder: Recorder
     secrets: Secrets
-    scheduler: Scheduler
+    scheduler: Callable[[], Scheduler]
 
     async def find(self, execution_id: str, user: UserContext) -> ExecutionRow | None:
         """The row of an execution that the user may see, with all that is known so far."""
@@ -170,7 +170,7 @@ class Archive:
             Refused: It cannot be run, or there is no room.
         """
         recorded = await self.recorded(row) if resume else {}
-        return await self.scheduler.submit(Submission(await self.payload_of(row), user, recorded=recorded))
+        return await self.scheduler().submit(Submission(await self.payload_of(row), user, recorded=recorded))
 
     async def go_on(self, *, resume: bool) -> None:
         """Go on with what the end of the server interrupted, the oldest first; or (without `resume`) note that nobody will."""
@@ -190,7 +190,7 @@ class Archive:
         payload, recorded = await self.payload_of(row), await self.recorded(row)
         await ExecutionRow.filter(id=row.id).update(starts=row.starts + 1)
         continues = Continuation(row.id, row.last_seq, row.submitted_at)
-        await self.scheduler.submit(Submission(payload, user_of(row), recorded=recorded, continues=continues))
+        await self.scheduler().submit(Submission(payload, user_of(row), recorded=recorded, continues=continues))
         _log.info("goes on with an execution", execution=row.id, nodes_done=len(recorded))
 
     async def _give_up(self, row: ExecutionRow, why: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tavernkeep import ConfigSection, ModelSet, Route, hookimpl
+from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.bus import Sink
 from tavernkeep.contracts.execution import ExecutionArchive, Scheduler
@@ -35,17 +35,23 @@ class HistoryPlugin:
         return [ModelSet("history", "tavernkeep_history.models", Path(__file__).parent / "migrations")]
 
     @hookimpl
-    def event_sink(self, app: App) -> Sink | None:
+    def register_services(self, app: App, services: Services, owner: str) -> None:
         if not app.serving:
-            return None  # a command beside a server must not take over what that one runs
+            return  # a command beside a server must not take over what that one runs
         from tavernkeep_history.archive import Archive
         from tavernkeep_history.recorder import Recorder
 
-        secrets = app.services.get(Secrets)
-        self._recorder = Recorder(app.services.get(Scheduler), secrets, app.config.section(HistoryConfig))
-        self._archive = Archive(self._recorder, secrets, app.services.get(Scheduler))
-        app.services.add(ExecutionArchive, self._archive, owner="history")
-        return self._recorder.note
+        def scheduler() -> Scheduler:
+            """Which it is, is known when all services are there."""
+            return services.get(Scheduler)
+
+        self._recorder = Recorder(scheduler, services.get(Secrets), app.config.section(HistoryConfig))
+        self._archive = Archive(self._recorder, services.get(Secrets), scheduler)
+        services.add(ExecutionArchive, self._archive, owner=owner)
+
+    @hookimpl
+    def event_sink(self) -> Sink | None:
+        return self._recorder.note if self._recorder is not None else None
 
     @hookimpl
     async def startup(self, app: App) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -67,7 +67,7 @@ class Recorder:
     server goes on.
     """
 
-    def __init__(self, scheduler: Scheduler, secrets: Secrets, config: HistoryConfig) -> None:
+    def __init__(self, scheduler: Callable[[], Scheduler], secrets: Secrets, config: HistoryConfig) -> None:
         self.problem: str | None = None
         self._scheduler = scheduler
         self._secrets = secrets
@@ -99,8 +99,8 @@ class Recorder:
         self._news.set()
 
     def _begin(self, execution_id: str) -> _Record | None:
-        submission = self._scheduler.submission(execution_id)
-        detail = self._scheduler.detail(execution_id, submission.user) if submission else None
+        submission = self._scheduler().submission(execution_id)
+        detail = self._scheduler().detail(execution_id, submission.user) if submission else None
         if submission is None or detail is None:
             return None
         payload, user = submission.payload, submission.user
@@ -122,7 +122,7 @@ class Recorder:
             del self._open[record.id]  # it stays where it stood, to be gone on with
             return
         record.row |= {"status": status.value, "error_info": info}
-        if (times := self._scheduler.info(record.id)) is not None:
+        if (times := self._scheduler().info(record.id)) is not None:
             record.row |= {"started_at": times.started_at, "completed_at": times.completed_at}
         if status.is_final:
             del self._open[record.id]

@@ -26,12 +26,11 @@ class LlmConfigPlugin:
         return [ModelSet("llm_config", "tavernkeep_llm_config.models", Path(__file__).parent / "migrations")]
 
     @hookimpl
-    def register_services(self, services: Services, owner: str) -> None:
+    def register_services(self, app: App, services: Services, owner: str) -> None:
         from tavernkeep_llm_config.service import LlmStore
 
-        llm = services.get(Llm)
-        self._store = LlmStore(services.get(Secrets), llm.source)
-        llm.source = self._store
+        self._store = LlmStore(services.get(Secrets))
+        app.plugins.undo_with(owner, services.get(Llm).add_source(self._store))
         services.add(LlmImport, self._store, owner=owner)
 
     @hookimpl(optionalhook=True)

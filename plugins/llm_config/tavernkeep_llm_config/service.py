@@ -13,7 +13,7 @@ from tavernkeep import ApiError, UserContext
 from tavernkeep.wire import dumps, iso, loads, structure, unstructure
 from tavernkeep_llm_config.bodies import ChannelBody, ModelBody
 from tavernkeep_llm_config.models import ChannelRow, ModelRow
-from tavernkeep_nodes_llm.contracts import Channel, ChannelSource
+from tavernkeep_nodes_llm.contracts import Channel
 from tavernkeep_secrets.contracts import Secrets
 
 _HINT: Final = 4  # characters shown of each end of a key
@@ -32,10 +32,9 @@ def hint_of(key: str) -> str:
 
 @attrs.frozen
 class LlmStore:
-    """Channels and models in the database; also a `ChannelSource`, over the configured ones."""
+    """Channels and models in the database; also a `ChannelSource`."""
 
     box: Secrets
-    configured: ChannelSource
 
     # Channels
 
@@ -134,9 +133,9 @@ class LlmStore:
         return self.box.seal(dumps(values).decode()) if values else None
 
     async def channels(self, user: UserContext) -> Sequence[Channel]:
-        """See `ChannelSource`: the user's own, and where they have none those of the configuration."""
+        """See `ChannelSource`: the user's own."""
         rows = await ChannelRow.filter(user_id=user.uid, disabled=False)
-        return [self._channel(row) for row in rows] or await self.configured.channels(user)
+        return [self._channel(row) for row in rows]
 
     # Models
 

@@ -1,6 +1,6 @@
 """Which channel answers for which model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -30,8 +30,25 @@ class ConfiguredChannels:
 class LlmRouter:
     """See `Llm`."""
 
-    source: ChannelSource
+    configured: ChannelSource
     adapters: Mapping[str, LlmAdapter]
+    _sources: tuple[ChannelSource, ...] = ()
+
+    def add_source(self, source: ChannelSource) -> Callable[[], None]:
+        """See `Llm`."""
+        self._sources += (source,)
+
+        def remove() -> None:
+            self._sources = tuple(other for other in self._sources if other is not source)
+
+        return remove
+
+    async def _channels(self, user: UserContext) -> Sequence[Channel]:
+        """What the first source that knows any says."""
+        for source in (*self._sources, self.configured):
+            if channels := await source.channels(user):
+                return channels
+        return ()
 
     async def route(self, model: str, user: UserContext) -> tuple[Channel, LlmAdapter]:
         """The user's oldest channel that offers the model, and the adapter that speaks to it.
@@ -39,7 +56,7 @@ class LlmRouter:
         Raises:
             NodeFailure: There is none; the message says what there is.
         """
-        channels = await self.source.channels(user)
+        channels = await self._channels(user)
         for channel in channels:
             if not channel.models or model in channel.models:
                 return channel, self.adapter(channel.adapter, f"channel {channel.label!r} wants")

@@ -1,6 +1,6 @@
 """What this plugin publishes: the contract of an LLM adapter, and of who knows the channels."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -141,13 +141,11 @@ class ChannelSource(Protocol):
 
 
 class Llm(Protocol):
-    """Finds who answers; a service.
+    """Finds who answers; a service."""
 
-    Attributes:
-        source: Who knows the channels; a plugin may put its own in its place.
-    """
-
-    source: ChannelSource
+    def add_source(self, source: ChannelSource) -> Callable[[], None]:
+        """Let a plugin say which channels a user has, before those of the configuration; the returned function ends that."""
+        ...
 
     async def route(self, model: str, user: UserContext) -> tuple[Channel, LlmAdapter]:
         """The user's oldest channel that offers a model, and the adapter that speaks to it.

@@ -11,11 +11,12 @@ class PluginInfo:
 
     Attributes:
         status: `active`, `disabled`, `failed` or `unavailable`.
-        error: Why it is not active.
+        error: Why it is not active; of an active plugin folder, why what it holds now could not be loaded.
         distribution: The package that it comes from.
         provides: The node types that it defines.
         frontend: What an editor loads of it.
         config_options: What a user may set.
+        needed: Why the server could not start without it: it cannot be switched off.
     """
 
     name: str
@@ -29,6 +30,7 @@ class PluginInfo:
     error: str | None = None
     frontend: dict[str, Any] | None = None
     config_options: list[dict[str, Any]] | None = None
+    needed: str | None = None
 
 
 @attrs.frozen
@@ -44,4 +46,24 @@ class Outcome:
 
     success: bool
     message: str
-    count: int | None = None
+
+
+@attrs.frozen
+class Looked:
+    """What came of looking at the plugin folders again.
+
+    Attributes:
+        count: How many there are now: of node types, or of active plugins.
+        loaded, changed, removed: Plugin folders, by name.
+        failed: Plugin folders that could not be loaded, with the reason; what was loaded of them before goes on.
+        restart: Installed plugins that have come, gone or changed since the start: for those the server must be started anew.
+    """
+
+    success: bool
+    message: str
+    count: int
+    loaded: list[str]
+    changed: list[str]
+    removed: list[str]
+    failed: dict[str, str]
+    restart: list[str]

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 import mimetypes
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,10 @@ from tavernkeep import ApiError, FileResponse, Route, UserContext
 from tavernkeep.config import write_config
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.events import NodesReloaded, PluginDisabled, PluginEnabled, PluginsReloaded
-from tavernkeep.contracts.plugins import Plugin, PluginStatus
+from tavernkeep.contracts.plugins import Plugin, PluginStatus, Reloaded
 from tavernkeep.plugins.folders import FolderPlugin
-from tavernkeep.wire import Invalid, loads
-from tavernkeep_plugin_admin.bodies import Outcome, PluginInfo, PluginState
+from tavernkeep.wire import Invalid, loads, unstructure
+from tavernkeep_plugin_admin.bodies import Looked, Outcome, PluginInfo, PluginState
 from tavernkeep_plugin_admin.models import PluginSettings
 from tavernkeep_plugin_admin.shown import humanized, shown_node
 
@@ -39,6 +40,7 @@ class AdminRoutes:
     def routes(self) -> list[Route]:
         """The routes."""
         gone = {404: "There is no such plugin, node type or file."}
+        refused = gone | {409: "The server could not start without it, or the configuration file cannot be written."}
         files = gone | {400: "The path is no safe one.", 403: "The path leads elsewhere, or the file is no script."}
         one = "/api/plugins/{name}"
         return [
@@ -47,7 +49,7 @@ class AdminRoutes:
             Route("GET", "/api/nodes/{namespace}/{type}/client-script/{path:path}", self.client_script, _READ, errors=files),
             Route("GET", "/api/plugins", self.plugins, _READ),
             Route("POST", "/api/plugins/reload", self.reload_plugins, _ADMIN),
-            Route("PUT", one + "/state", self.set_state, _ADMIN, errors=gone),
+            Route("PUT", one + "/state", self.set_state, _ADMIN, errors=refused),
             Route("GET", one + "/settings", self.settings, _SETTINGS, errors=gone),
             Route("POST", one + "/settings", self.save_settings, _SETTINGS, errors=gone),
             Route("GET", "/plugins/{name}/{path:path}", self.web_file, public=True, errors=files),
@@ -59,12 +61,18 @@ class AdminRoutes:
         """Every node type, as editors need it."""
         return [shown_node(definition) for definition in self.app.nodes]
 
-    async def reload_nodes(self) -> Outcome:
-        """Tell every client to look at the node types again; packages that were installed since need a restart."""
+    async def reload_nodes(self) -> Looked:
+        """Look at the plugin folders again, and tell every client of the node types; what was installed since needs a restart."""
+        outcome = await self.app.reload()
+        self._tell_nodes(outcome)
+        if outcome.has_changed:
+            self._tell_plugins(outcome)
+        return _looked(outcome, len(self.app.nodes), "node types")
+
+    def _tell_nodes(self, outcome: Reloaded) -> None:
         count = len(self.app.nodes)
-        message = f"{count} node types."
-        self.app.events.publish(NodesReloaded(True, message, count))
-        return Outcome(True, message, count)
+        message = _message(outcome, count, "node types")
+        self.app.events.publish(NodesReloaded(not outcome.failed, message, count))
 
     async def client_script(self, namespace: str, type: str, path: str) -> FileResponse:  # noqa: A002 - the name in the path
         """A script that the editor runs for a node type; only scripts, and only from the node's own package."""
@@ -84,9 +92,10 @@ class AdminRoutes:
 
     async def plugins(self) -> list[PluginInfo]:
         """Every installed plugin, and what became of it."""
-        return [self._info(plugin) for plugin in self.app.plugins]
+        needed = self.app.needed()
+        return [self._info(plugin, needed) for plugin in self.app.plugins]
 
-    def _info(self, plugin: Plugin) -> PluginInfo:
+    def _info(self, plugin: Plugin, needed: Mapping[str, str]) -> PluginInfo:
         owner = str(plugin)
         provides = [node.full_type for node in self.app.nodes if self.app.nodes.owner_of(node.full_type) == owner]
         implementation = plugin.implementation
@@ -100,6 +109,7 @@ class AdminRoutes:
             provides=sorted(provides),
             description=plugin.description or None,
             error=plugin.error,
+            needed=needed.get(plugin.name),
             frontend=getattr(implementation, "frontend", None),
             config_options=list(getattr(implementation, "config_options", ())) or None,
         )
@@ -120,18 +130,22 @@ class AdminRoutes:
         return [str(name) for name in disabled] if isinstance(disabled, list) else []
 
     async def set_state(self, name: str, body: PluginState) -> Outcome:
-        """Enable or disable a plugin, in the configuration file: it takes effect at the next start."""
-        self._plugin(name)
+        """Enable or disable a plugin, in the configuration file. Of a plugin folder it takes effect at once, else at the next start."""
+        plugin = self._plugin(name)
         disabled = [other for other in self._disabled_in_file() if other != name]
         if not body.enabled:
+            if reason := self.app.needed(disabled).get(name):
+                message = f"The server could not start without {name!r}: {reason}."
+                raise ApiError(409, message, body={"success": False, "message": message})
             disabled.append(name)
         await asyncio.to_thread(self._write_disabled, disabled)
-        if body.enabled:
-            self.app.events.publish(PluginEnabled({"name": name, "isEnabled": True}))
-        else:
-            self.app.events.publish(PluginDisabled(name))
+        at_once = await self.app.switch(plugin, enabled=body.enabled)
+        shown = unstructure(self._info(self._plugin(name), self.app.needed()))
+        self.app.events.publish(PluginEnabled(shown) if body.enabled else PluginDisabled(shown, name))
+        if at_once:
+            self._tell_nodes(Reloaded())
         verb = "enabled" if body.enabled else "disabled"
-        return Outcome(True, f"Plugin {name!r} is {verb}; restart the server for it to take effect.")
+        return Outcome(True, f"Plugin {name!r} is {verb}" + ("." if at_once else "; restart the server for it to take effect."))
 
     def _write_disabled(self, disabled: list[str]) -> None:
         file = self.app.config.file
@@ -143,12 +157,21 @@ class AdminRoutes:
             message = f"The configuration file cannot be written: {error}"
             raise ApiError(409, message, body={"success": False, "message": message}) from None
 
-    async def reload_plugins(self) -> Outcome:
-        """Tell every client to look at the plugins again; packages that were installed since need a restart."""
-        count = sum(plugin.status is PluginStatus.ACTIVE for plugin in self.app.plugins)
-        message = f"{count} plugins are active."
+    async def reload_plugins(self) -> Looked:
+        """Look at the plugin folders again, and tell every client; what was installed since needs a restart."""
+        outcome = await self.app.reload()
+        self._tell_plugins(outcome)
+        if outcome.has_changed:
+            self._tell_nodes(outcome)
+        return _looked(outcome, self._active(), "active plugins")
+
+    def _tell_plugins(self, outcome: Reloaded) -> None:
+        count = self._active()
+        message = _message(outcome, count, "active plugins")
         self.app.events.publish(PluginsReloaded(message, count))
-        return Outcome(True, message, count)
+
+    def _active(self) -> int:
+        return sum(plugin.is_active for plugin in self.app.plugins)
 
     # Settings and files
 
@@ -178,6 +201,30 @@ class AdminRoutes:
             raise ApiError(403, "The source of a plugin is not served.")
         kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
         return await _own_file(root, path, kind)
+
+
+def _looked(outcome: Reloaded, count: int, what: str) -> Looked:
+    return Looked(
+        not outcome.failed,
+        _message(outcome, count, what),
+        count,
+        outcome.loaded,
+        outcome.changed,
+        outcome.removed,
+        dict(outcome.failed),
+        outcome.restart,
+    )
+
+
+def _message(outcome: Reloaded, count: int, what: str) -> str:
+    """What came of it, for people."""
+    said = [f"{count} {what}"]
+    for verb, names in (("loaded", outcome.loaded), ("changed", outcome.changed), ("removed", outcome.removed), ("failed", outcome.failed)):
+        if names:
+            said.append(f"{verb}: {', '.join(names)}")
+    if outcome.restart:
+        said.append(f"restart the server for {', '.join(outcome.restart)}")
+    return "; ".join(said) + "."
 
 
 async def _own_file(root: Path, path: str, kind: str) -> FileResponse:

@@ -62,7 +62,7 @@ async def test_a_plugin_is_disabled_and_enabled_in_the_configuration(tmp_path: P
         async with viewer(server.ws_url) as client:
             answer = await server.http.put(url, json={"enabled": False})
             assert answer.json()["success"] is True
-            assert (await client.until(lambda m: m["type"] == "plugin-disabled"))[-1]["payload"] == {"pluginName": "nodes_http"}
+            assert (await client.until(lambda m: m["type"] == "plugin-disabled"))[-1]["payload"]["plugin"]["isEnabled"] is False
             (info,) = [plugin for plugin in (await server.http.get("/api/plugins")).json() if plugin["name"] == "nodes_http"]
             assert (info["isEnabled"], info["status"]) == (False, "active")
             assert json.loads((tmp_path / "config.json").read_text()) == {

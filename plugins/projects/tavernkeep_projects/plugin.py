@@ -31,14 +31,14 @@ class ProjectsPlugin:
         return [ModelSet("projects", "tavernkeep_projects.models", Path(__file__).parent / "migrations")]
 
     @hookimpl
-    def register_services(self, services: Services, owner: str) -> None:
+    def register_services(self, app: App, services: Services, owner: str) -> None:
         from tavernkeep_projects.sharing import Shares
         from tavernkeep_projects.store import ProjectStore
         from tavernkeep_projects.workflows import StoredWorkflows
 
         files = services.get(Files)
         self._store, self._shares = ProjectStore(files), Shares(files)
-        files.add_resolver(self._shares.resolve)
+        app.plugins.undo_with(owner, files.add_resolver(self._shares.resolve))
         services.add(Projects, self._store, owner=owner)
         services.add(WorkflowSource, StoredWorkflows(files), owner=owner)
 

@@ -50,8 +50,12 @@ _SECURITY_HEADERS: Final = {
 }
 
 
-def build_quart(app: App, routes: Iterable[tuple[Route, Binding]], gate: Gate, config: WebConfig) -> Quart:
-    """A Quart application that serves the routes, checks who may, and answers every error as JSON."""
+def build_quart(app: App, routes: Iterable[tuple[str, Route, Binding]], gate: Gate, config: WebConfig) -> Quart:
+    """A Quart application that serves the routes, checks who may, and answers every error as JSON.
+
+    Args:
+        routes: Each with the name of its plugin.
+    """
     quart = Quart("tavernkeep_web", static_folder=None)
     quart.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     # Handlers have their own time limits; a long upload or answer is none of the framework's business.
@@ -59,9 +63,9 @@ def build_quart(app: App, routes: Iterable[tuple[Route, Binding]], gate: Gate, c
     quart.url_map.merge_slashes = False
     _Requests(app, gate, config).install(quart)
     quart.url_map.converters["rest"] = _Rest
-    for route, binding in routes:
+    for name, route, binding in routes:
         path = "/".join(_converter(part) for part in route.path.split("/"))
-        view = _view(app, route, binding, frozenset(config.trusted_proxies))
+        view = _view(app, name, route, binding, frozenset(config.trusted_proxies))
         quart.add_url_rule(path, f"{route.method} {route.path}", view, methods=[route.method], strict_slashes=False)
     cors(
         quart,
@@ -101,11 +105,15 @@ class _Rest(PathConverter):
     part_isolating = False
 
 
-def _view(app: App, route: Route, binding: Binding, proxies: frozenset[str]) -> Any:
+def _view(app: App, name: str, route: Route, binding: Binding, proxies: frozenset[str]) -> Any:
+    plugin = app.plugins.get(name)
+    assert plugin is not None, "routes come from plugins"
     limiter = app.services.find(RequestLimiter)
     authority = Authority(route.scope, sources=route.sources())
 
     async def view(**path: str) -> QuartResponse:
+        if not plugin.is_active:
+            raise ApiError(503, f"The plugin {name!r}, which answers here, has been put out of service: it is {plugin.status}.")
         user = None if route.own_login else await _authenticate(app)
         client, secure = _origin(proxies)
         if limiter is not None and (wait_s := limiter.wait_s(user, client)):

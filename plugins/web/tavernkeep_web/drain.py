@@ -16,11 +16,11 @@ class Drain:
     """What happens once, between the wish to stop and the end of the server.
 
     Attributes:
-        disconnect: Sends the viewers what waits for them, and disconnects them.
+        disconnect: Sends the viewers what waits for them, and disconnects them; nothing while there can be none.
     """
 
     app: App
-    disconnect: Callable[[], None]
+    disconnect: Callable[[], None] = lambda: None
     _watched: bool = False
     _task: asyncio.Task[None] | None = None
 

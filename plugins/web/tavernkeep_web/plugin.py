@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tavernkeep import ConfigSection, Route, hookimpl
+from tavernkeep import ConfigSection, Route, Services, hookimpl
 from tavernkeep.cli import loaded_app
 from tavernkeep.contracts.app import App
-from tavernkeep.contracts.plugins import PluginStatus
 from tavernkeep_web.config import OriginsConfig, ServerConfig, WebConfig
 from tavernkeep_web.drain import Drain
 
@@ -21,6 +20,7 @@ class WebPlugin:
 
     def __init__(self) -> None:
         self._document: dict[str, Any] = {}
+        self._drain: Drain | None = None
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
@@ -29,6 +29,11 @@ class WebPlugin:
     @hookimpl
     def register_commands(self) -> list[click.Command]:
         return [serve]
+
+    @hookimpl
+    def register_services(self, app: App, services: Services, owner: str) -> None:
+        self._drain = Drain(app)
+        services.add(Drain, self._drain, owner=owner)
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
@@ -48,10 +53,11 @@ class WebPlugin:
         gate = Gate.of(config, app.config.section(ServerConfig), app.config.section(OriginsConfig))
         bound = _bound(app)
         self._document = openapi_document(bound, version("tavernkeep-kernel"), has_login=_has_login(app))
-        quart = build_quart(app, [(route, binding) for _, route, binding in bound], gate, config)
+        quart = build_quart(app, bound, gate, config)
         socket = SocketEndpoint(app, gate, config)
-        drain = Drain(app, socket.close)
-        app.services.add(Drain, drain, owner="web")
+        drain = self._drain
+        assert drain is not None, "services are registered before the surface is built"
+        drain.disconnect = socket.close
 
         async def asgi(scope: Any, receive: Any, send: Any) -> None:
             drain.watch_hypercorn()
@@ -73,14 +79,14 @@ def _bound(app: App) -> "list[tuple[str, Route, Binding]]":
     from tavernkeep_web.binding import Binding
 
     bound = []
-    for name, route in app.routes:
+    for name, route in list(app.routes):
         plugin = app.plugins.get(name)
         assert plugin is not None, "routes come from plugins"
         try:
             bound.append((name, route, Binding.of(route)))
         except Exception as error:
             app.plugins.fail(plugin, "register_routes", error)
-    return [entry for entry in bound if (plugin := app.plugins.get(entry[0])) and plugin.status is PluginStatus.ACTIVE]
+    return [entry for entry in bound if (plugin := app.plugins.get(entry[0])) and plugin.is_active]
 
 
 @click.command()

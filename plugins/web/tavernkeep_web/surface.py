@@ -25,10 +25,13 @@ class Ready:
     Attributes:
         ready: Whether every part can.
         problems: By plugin, why it cannot.
+        plugins: Those that should run and do not, with the reason. The server does its work without them, but for those that the
+            configuration requires or chooses: these are problems, too.
     """
 
     ready: bool
     problems: dict[str, str]
+    plugins: dict[str, str]
 
 
 @attrs.frozen
@@ -85,13 +88,15 @@ class Surface:
 
     async def readyz(self) -> Ready:
         """Whether every part of the server can do its work."""
-        problems = {}
+        failed = {plugin.name: plugin.error or plugin.status for plugin in self.app.plugins if plugin.has_failed}
+        needed = self.app.needed() if failed else {}
+        problems = {name: reason for name, reason in failed.items() if name in needed}
         async for plugin, error, _ in self.app.plugins.agather("health", app=self.app):
             if error is not None:
                 problems[plugin.name] = str(error)
         if problems:
-            raise ApiError(503, "Not ready.", problems)
-        return Ready(True, {})
+            raise ApiError(503, "Not ready.", problems, body={"error": "Not ready.", "details": problems, "plugins": failed})
+        return Ready(True, {}, failed)
 
 
 def _page(document: dict[str, Any]) -> str:

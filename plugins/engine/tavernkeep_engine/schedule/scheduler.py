@@ -90,6 +90,7 @@ class EmbeddedScheduler:
         self._pending = 0
         self._by_type: dict[str, asyncio.Semaphore] = {}
         self._cache = OutputCache(config.cache_bytes)
+        self._cached = nodes.snapshot()
         self._processes = anyio.CapacityLimiter(config.max_concurrent_processes or max(1, (os.cpu_count() or 2) // 2))
         self._closing = False
 
@@ -222,8 +223,14 @@ class EmbeddedScheduler:
         if self._trims:
             await asyncio.wait(self._trims)
 
+    def _cache_of(self, registry: NodeRegistry) -> OutputCache:
+        """What is remembered of the outputs of these node types: of others of the same names nothing is."""
+        if registry is not self._cached:
+            self._cached, self._cache = registry, OutputCache(self._config.cache_bytes)
+        return self._cache
+
     def _preparer(self, payload: WorkflowPayload, user: UserContext) -> Preparer:
-        return Preparer(self._nodes, self._services, user, payload)
+        return Preparer(self._nodes.snapshot(), self._services, user, payload)
 
     def _check_size(self, payload: WorkflowPayload) -> None:
         count, most = len(payload.nodes), self._config.max_nodes
@@ -282,7 +289,7 @@ class EmbeddedScheduler:
             clock=self._clock,
             limits=limits,
             preparer=execution.preparer,
-            cache=self._cache,
+            cache=self._cache_of(execution.preparer.registry),
             allowance=execution.allowance,
             most=self._config.max_value_bytes,
             preview=execution.payload.preview,
