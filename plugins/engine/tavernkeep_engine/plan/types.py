@@ -111,7 +111,8 @@ class PlanNode:
         after_start: The nodes that may go on when this one has started.
         after_finish: The nodes that may go on when this one has finished.
         joined: The stream outputs whose joined text somebody needs.
-        streamed_by: Those of `sources` whose start is enough. A node that has any never waits for a free place, as they may wait for it.
+        streamed_by: Those of `sources` whose start is enough. A node that has any starts however many nodes of its run are at work, as they
+            may wait for it.
     """
 
     index: int

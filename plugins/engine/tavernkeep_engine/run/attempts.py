@@ -14,6 +14,7 @@ from tavernkeep.contracts.nodes import Kind, Policy
 from tavernkeep.contracts.running import ExecutionContext, NodeContext, NodeFailure
 from tavernkeep_engine.plan.types import PlanNode
 from tavernkeep_engine.run.failures import details_of
+from tavernkeep_engine.run.places import Places
 from tavernkeep_engine.run.processes import run_process
 from tavernkeep_engine.run.state import State
 from tavernkeep_engine.run.telling import Teller
@@ -85,6 +86,7 @@ class Attempts:
 
     state: State
     teller: Teller
+    places: Places
 
     async def at(self, node: PlanNode, attempt: Callable[[], Coroutine[Any, Any, Given]], repeatable: Callable[[], bool]) -> Given:
         """Make attempts until one succeeds or there is no use in another."""
@@ -102,7 +104,7 @@ class Attempts:
                 wait_s = wait_before(policy, number, random.random)
                 number += 1
                 self.teller.retrying(node, self.teller.hidden(details_of(node, error)), number, policy.attempts, wait_s)
-                await asyncio.sleep(wait_s)
+                await self.places.of(node.id).idle(asyncio.sleep(wait_s))
 
 
 async def within(policy: Policy | None, work: Any) -> Any:

@@ -10,6 +10,7 @@ from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import describe
 from tavernkeep_engine.plan.prepare import Chain, Preparer
 from tavernkeep_engine.run.nested import Inner, NestedRun
+from tavernkeep_engine.run.places import Places
 from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.run.values import own_value
 
@@ -25,13 +26,14 @@ class NodeHost:
         most: How many bytes a question may take.
     """
 
-    def __init__(self, teller: Teller, preparer: Preparer, chain: Chain, nest: Nest, most: int) -> None:
+    def __init__(self, teller: Teller, preparer: Preparer, chain: Chain, places: Places, nest: Nest, most: int) -> None:
         self._teller = teller
         self._most = most
         self._preparer = preparer
         self._chain = chain
+        self._places = places
         self._nest = nest
-        self._questions: dict[str, asyncio.Future[Any]] = {}
+        self._questions: dict[str, list[asyncio.Future[Any]]] = {}
         self._nested: dict[str, Inner] = {}  # by what the ids of their nodes begin with
         self._thread = threading.get_ident()
         self._loop = asyncio.get_running_loop()
@@ -45,21 +47,23 @@ class NodeHost:
             self._loop.call_soon_threadsafe(self._teller.progress, node_id, value, max_)
 
     async def ask(self, node_id: str, question: Mapping[str, Any]) -> Any:
-        """Wait for a person's answer."""
-        asked, _ = own_value(question, self._most, "question")
-        answer = self._questions[node_id] = self._loop.create_future()
-        self._teller.waiting(node_id, asked)
+        """Wait for a person's answer; of several questions of one node, the first answer is that of the first."""
+        told, _ = own_value(question, self._most, "question")
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        asked = self._questions.setdefault(node_id, [])
+        asked.append(answer)
+        self._teller.waiting(node_id, told)
         try:
-            return await answer
+            return await self._places.of(node_id).idle(answer)
         finally:
-            del self._questions[node_id]
+            asked.remove(answer)
 
     def answer(self, node_id: str, value: Any) -> bool:
         """Give a node the answer that it waits for; tells whether any such node waits."""
-        question = self._questions.get(node_id)
-        if question is not None and not question.done():
-            question.set_result(value)
-            return True
+        for question in self._questions.get(node_id, ()):
+            if not question.done():
+                question.set_result(value)
+                return True
         return any(run.answer(node_id.removeprefix(prefix), value) for prefix, run in self._nested.items() if node_id.startswith(prefix))
 
     async def load(self, reference: str) -> Subflow:
@@ -73,15 +77,19 @@ class NodeHost:
     def launch(self, node_id: str, subflow: Subflow, inputs: Mapping[str, Any], name: str) -> NestedRun:
         """Run a subflow on behalf of a node."""
         prefix = f"{node_id}/{name}/" if name else f"{node_id}/"
-        if prefix in self._nested:
-            raise ValueError(f"{prefix} is running already; give each of several its own name")
-        inner = self._nested[prefix] = self._nest(subflow, {**subflow.plan.interface_inputs, **inputs}, prefix)
+        inner = self._nest(subflow, {**subflow.plan.interface_inputs, **inputs}, prefix)
 
         def end() -> None:
-            self._nested.pop(prefix, None)
+            self._nested.pop(prefix)
             inner.release()
 
-        return NestedRun(inner, subflow, end)
+        def begin() -> Callable[[], None]:
+            if prefix in self._nested:
+                raise ValueError(f"{prefix} is running already; give each of several its own name")
+            self._nested[prefix] = inner
+            return end
+
+        return NestedRun(inner, subflow, self._places.of(node_id), begin)
 
 
 def _number(value: object, name: str) -> float:

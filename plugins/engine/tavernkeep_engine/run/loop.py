@@ -20,6 +20,7 @@ from tavernkeep_engine.run.gather import Gatherer
 from tavernkeep_engine.run.host import NodeHost
 from tavernkeep_engine.run.keeping import trimmed
 from tavernkeep_engine.run.outlets import Outlets
+from tavernkeep_engine.run.places import UNLIMITED, Place, Places
 from tavernkeep_engine.run.setting import Setting
 from tavernkeep_engine.run.state import NodeState, State
 from tavernkeep_engine.run.streaming import SLICE_S, Streaming
@@ -61,13 +62,14 @@ class Run:
         self._wake = asyncio.Event()
         self._at_once = min(AT_ONCE, setting.most)
         self._allowance = setting.allowance.part() if teller.prefix else setting.allowance
-        self._host = NodeHost(teller, setting.preparer, chain, self._nest, setting.most)
+        self._places = Places(setting.limits.by_type)
+        self._host = NodeHost(teller, setting.preparer, chain, self._places, self._nest, setting.most)
         self._context = setting.context(interface_inputs, self._host)
-        self._network = StreamNetwork(self._waits_for, setting.limits.room)
+        self._network = StreamNetwork(self._waits_for, setting.limits.room, self._place_of)
         self._gatherer = Gatherer(plan, self._network, setting.secrets)
         self.outlets = Outlets(plan, self._network, self._gatherer, teller, nested=bool(teller.prefix))
         self._performer = Performer(self._context, setting.limits.processes, setting.most)
-        self._attempts = Attempts(self._state, teller)
+        self._attempts = Attempts(self._state, teller, self._places)
         self._streaming = Streaming(
             setting.clock,
             self._context,
@@ -191,7 +193,7 @@ class Run:
         if self._setting.preview and kind is not None and node.definition is not None and node.definition.is_preview_unsafe:
             self._leave_out(node, "does not run in a preview")
             return
-        if (kind is Kind.INLINE and node.policy is None) or kind is None:
+        if kind is None or (kind is Kind.INLINE and node.policy is None and not self._places.limits(node.full_type)):
             self._start_inline(node, kind)
         elif node.streamed_by:
             self._spawn(node, takes_place=False)
@@ -256,9 +258,8 @@ class Run:
         task.add_done_callback(done)
 
     async def _work(self, node: PlanNode) -> None:
-        limiter = self._limits.by_type.get(node.full_type)
-        if limiter is not None and not node.bypassed:
-            async with limiter:
+        if self._places.limits(node.full_type) and not node.bypassed:
+            async with self._places.new(node.id, node.full_type):
                 await self._execute(node)
         else:
             await self._execute(node)
@@ -330,6 +331,9 @@ class Run:
         if (recorded := self._recorded(node)) is not None:
             return await self._streaming.replay(node, recorded)
         return await self._streaming.run(node, inputs)
+
+    def _place_of(self, index: int) -> Place:
+        return self._places.of(self.plan.nodes[index].id) if index >= 0 else UNLIMITED
 
     def _waits_for(self, index: int) -> Iterable[int]:
         """For the deadlock rule: whom a node that is not at work waits for."""

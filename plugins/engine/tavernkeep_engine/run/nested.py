@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from tavernkeep.contracts.execution import ExecutionStatus
 from tavernkeep.contracts.running import Chunk, NodeFailure, StreamFailed, Subflow, merged
 from tavernkeep_engine.run.outlets import Outlets
+from tavernkeep_engine.run.places import Place
 from tavernkeep_engine.run.values import copied
 
 
@@ -35,13 +36,15 @@ class NestedRun:
     """See `tavernkeep.contracts.running.SubRun`.
 
     Args:
-        on_end: Called once, when it has ended.
+        place: That of the node on whose behalf it is.
+        begin: Called when it begins; what that gives is called when it has ended.
     """
 
-    def __init__(self, run: Inner, subflow: Subflow, on_end: Callable[[], object]) -> None:
+    def __init__(self, run: Inner, subflow: Subflow, place: Place, begin: Callable[[], Callable[[], object]]) -> None:
         self._run = run
         self._subflow = subflow
-        self._on_end = on_end
+        self._place = place
+        self._begin = begin
 
     @property
     def outputs(self) -> Mapping[str, Any]:
@@ -49,22 +52,25 @@ class NestedRun:
         return copied(self._run.outcome)  # type: ignore[no-any-return]
 
     async def __aiter__(self) -> AsyncIterator[tuple[str, Chunk]]:
+        end = self._begin()
         task = asyncio.get_running_loop().create_task(self._run.execute(), name=f"workflow {self._subflow.reference}")
         try:
             readers = self._run.outlets.readers
             try:
                 async with aclosing(merged(readers)) as pieces:
-                    async for piece in pieces:
+                    while (piece := await self._place.idle(anext(pieces, None))) is not None:
                         yield piece
             except StreamFailed:
                 for reader in readers.values():
                     reader.leave()  # the run goes on to its end, and tells then what failed
-            status = await task
+            status = await self._place.idle(task)
         finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-            self._on_end()
+            try:
+                if not task.done():
+                    task.cancel()
+                    await asyncio.wait({task})
+            finally:
+                end()
         if status is ExecutionStatus.ERROR:
             first = self._run.failures[0]
             message = f"node {first['nodeId']!r} of workflow {self._subflow.name!r} failed: {first['message']}"

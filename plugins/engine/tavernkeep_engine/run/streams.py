@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep.contracts.running import Chunk, StreamFailed
+from tavernkeep_engine.run.places import UNLIMITED, Place
 from tavernkeep_engine.run.values import CONTAINERS, copied
 
 DEFAULT_ROOM: Final = 64
@@ -49,11 +50,7 @@ class StreamReader:
             if self._ended or self._left:
                 raise StopAsyncIteration
             self._news.clear()
-            self._network.reader_waits(self)
-            try:
-                await self._news.wait()
-            finally:
-                self._network.reader_goes_on(self)
+            await self._network.wait_to_read(self, self._news)
         chunk = self._chunks.popleft()
         if len(self._chunks) < self.room:
             self._network.wake_producer(self.producer)
@@ -93,10 +90,12 @@ class StreamNetwork:
     Attributes:
         waits_for: Tells which nodes a node that has not started, or waits for a free place, is waiting for; none for one that is at work.
         room: How many chunks each buffer holds at first.
+        place_of: The place that a node gives back while it waits here.
     """
 
     waits_for: _Waits
     room: int = DEFAULT_ROOM
+    place_of: Callable[[int], Place] = lambda _: UNLIMITED
     _by_producer: dict[int, list[StreamReader]] = attrs.field(factory=dict)
     _by_consumer: dict[int, list[StreamReader]] = attrs.field(factory=dict)
     _wakers: dict[int, asyncio.Event] = attrs.field(factory=dict)
@@ -132,12 +131,15 @@ class StreamNetwork:
         while any(reader.is_full for reader in readers):
             waker = self._wakers.setdefault(producer, asyncio.Event())
             waker.clear()
-            self._writing.add(producer)
-            try:
-                self.relieve()
-                await waker.wait()
-            finally:
-                self._writing.discard(producer)
+            await self.place_of(producer).idle(self._wait_to_write(producer, waker))
+
+    async def _wait_to_write(self, producer: int, waker: asyncio.Event) -> None:
+        self._writing.add(producer)
+        try:
+            self.relieve()
+            await waker.wait()
+        finally:
+            self._writing.discard(producer)
 
     def send_value(self, producer: int, slot: str, value: Any) -> None:
         """Hand a plain value, as one chunk, to who reads that slot as a stream."""
@@ -160,14 +162,17 @@ class StreamNetwork:
         if producer in self._writing:
             self._wakers[producer].set()
 
-    def reader_waits(self, reader: StreamReader) -> None:
-        """A consumer found nothing to read."""
-        self._reading.setdefault(reader.consumer, []).append(reader)
-        self.relieve()
+    async def wait_to_read(self, reader: StreamReader, news: asyncio.Event) -> None:
+        """A consumer found nothing to read; returns when there is something, or nothing more will come."""
+        await self.place_of(reader.consumer).idle(self._wait_to_read(reader, news))
 
-    def reader_goes_on(self, reader: StreamReader) -> None:
-        """A consumer stopped waiting."""
-        self._reading[reader.consumer].remove(reader)
+    async def _wait_to_read(self, reader: StreamReader, news: asyncio.Event) -> None:
+        self._reading.setdefault(reader.consumer, []).append(reader)
+        try:
+            self.relieve()
+            await news.wait()
+        finally:
+            self._reading[reader.consumer].remove(reader)
 
     def relieve(self) -> None:
         """Give room to each waiting producer that would otherwise wait, through others, for itself."""
