@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -145,11 +146,17 @@ class _Viewer:
         self.streams: dict[str, list[str]] = {}
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, StatusUpdate) and event.status.is_final:
+            self.ended.set()
+        try:
+            self._show(event)
+        except BrokenPipeError:  # nobody reads it any more, which is no reason to stop, nor to fail when the rest is flushed at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+    def _show(self, event: Event) -> None:
         match event:
             case StatusUpdate():
                 self._line(event.status, (event.error_info or {}).get("message", ""))
-                if event.status.is_final:
-                    self.ended.set()
             case NodeYield():
                 chunk = event.yielded_content
                 if chunk["type"] == "text_chunk" and not self._quiet:
@@ -195,13 +202,16 @@ class _Answers:
         node_id, choices = event.node_id, event.question.get("choices")
         if node_id in self._given:
             value = self._given.pop(node_id)  # once: an answer that is refused would be given for ever
-        elif sys.stdin.isatty():
-            prompt = f"{node_id} ({' / '.join(map(str, choices))}): " if choices else f"{node_id}: "
-            value = _value(await asyncio.to_thread(input, prompt))
         else:
-            print(f"tavernkeep: node {node_id} waits for an answer; give it with --answer {node_id}=VALUE", file=sys.stderr, flush=True)
-            await self._app.services.get(Scheduler).interrupt(event.execution_id, self._user)
-            return
+            prompt = f"{node_id} ({' / '.join(map(str, choices))}): " if choices else f"{node_id}: "
+            try:
+                if not sys.stdin.isatty():
+                    raise EOFError
+                value = _value(await asyncio.to_thread(input, prompt))
+            except EOFError:
+                print(f"tavernkeep: node {node_id} waits for an answer; give it with --answer {node_id}=VALUE", file=sys.stderr, flush=True)
+                await self._app.services.get(Scheduler).interrupt(event.execution_id, self._user)
+                return
         self._app.services.get(Scheduler).answer(event.execution_id, node_id, value, self._user)
 
 

@@ -1,6 +1,7 @@
 """What viewers of one execution see of it: as it stands, what they missed, and what happens, wherever that is remembered."""
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
@@ -17,6 +18,7 @@ from tavernkeep.wire import dumps
 _KEEP_ALIVE_S: Final = 15.0  # what stands between gives up on a connection after 30 to 60
 _RECENT: Final = 1000  # events; a reader that is further behind asks the scheduler for them
 _NONE: Final = 2**62  # no event has a higher number
+_ID: Final = re.compile(r"[\w-]{1,100}", re.ASCII)  # the archive need not know what its database makes of anything else
 
 
 @attrs.frozen
@@ -29,6 +31,8 @@ class Following:
 
     async def detail(self, prompt_id: str, user: UserContext) -> ExecutionDetail | None:
         """An execution with its results."""
+        if not _ID.fullmatch(prompt_id):
+            return None
         detail = self.scheduler.detail(prompt_id, user)
         return await self.archive.detail(prompt_id, user) if detail is None and self.archive else detail
 
@@ -59,8 +63,8 @@ class Following:
 
         unwatch = self.bus.watch(prompt_id, note)
         try:
-            waiting = await self._events_after(prompt_id, user, last) or []
-            while True:
+            waiting = await self._events_after(prompt_id, user, last)
+            while waiting is not None:  # else it has ended and is forgotten
                 for event in waiting:
                     if event.seq <= last:
                         continue
@@ -78,7 +82,7 @@ class Following:
                 waiting = list(recent)
                 recent.clear()
                 if waiting and waiting[0].seq > last + 1:
-                    waiting = await self._events_after(prompt_id, user, last) or []
+                    waiting = await self._events_after(prompt_id, user, last)
         except EventsLost as lost:
             yield b"event: lost\ndata: %s\n\n" % dumps(str(lost))
         finally:
@@ -86,8 +90,10 @@ class Following:
 
     async def _events_after(self, prompt_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
         """From memory, and what is no longer there from the archive; the last look is at memory, so that nothing falls in between."""
+        if not _ID.fullmatch(prompt_id):
+            return None
         older: list[Event] = []
-        last = seq
+        last = seq if seq is None else min(seq, _NONE)
         while True:
             try:
                 newer = self.scheduler.events_after(prompt_id, user, last)

@@ -86,7 +86,9 @@ class ExecutionMessages:
     async def on_subscribe(self, request: Subscription, client: Client) -> None:
         """Watch an execution, from now on or from after an event that was seen before."""
         client.resume(await self.following.missed(request.prompt_id, client.user, request.after))
-        client.watch(request.prompt_id)
+        info = self.scheduler.info(request.prompt_id)
+        if info is not None and not info.status.is_final:  # of any other there will be no more
+            client.watch(request.prompt_id)
 
     async def on_unsubscribe(self, request: Subscription, client: Client) -> None:
         """Stop watching an execution."""

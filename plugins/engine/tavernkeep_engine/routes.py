@@ -14,6 +14,7 @@ from tavernkeep_engine.bodies import Accepted, Answer, Executions, InterruptAnsw
 from tavernkeep_engine.following import Following
 
 EXECUTE: Final = "workflow:execute"
+_DIGITS: Final = 18  # no execution has more events than that, and none of them is read without a bound
 _UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -69,8 +70,8 @@ class ExecutionRoutes:
     async def follow(self, prompt_id: str, request: Request, user: UserContext) -> Response | None:
         """The events of an execution as Server-Sent Events, from the first or after `Last-Event-ID`, until it ends."""
         given = request.headers.get("last-event-id", "0")
-        if not given.isdecimal():
-            raise ApiError(400, f"Last-Event-ID is no number: {given[:100]!r}.")
+        if not given.isdecimal() or len(given) > _DIGITS:
+            raise ApiError(400, f"Last-Event-ID is no number of an event: {given[:100]!r}.")
         after = int(given)
         missed = await self.following.missed(prompt_id, user, after)
         if not missed and (detail := await self.following.detail(prompt_id, user)) is not None and detail.status.is_final:

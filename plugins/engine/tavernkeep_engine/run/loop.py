@@ -32,6 +32,7 @@ _log = structlog.get_logger(__name__)
 
 _CANCEL_ROUNDS: Final = 3  # how often a node that ignores its cancellation is cancelled again
 _CANCEL_WAIT_S: Final = 2.0
+_UNENDED: Final = (NodeState.PENDING, NodeState.EXECUTING)
 
 
 class Run:
@@ -251,8 +252,9 @@ class Run:
         def done(task: "asyncio.Task[None]") -> None:
             del self._tasks[task]
             self._busy -= takes_place
-            if not task.cancelled():
-                task.exception()  # a node's failure is told already; asyncio would report it as forgotten
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not self._state.stopping and self._state.nodes[node.index] in _UNENDED:
+                self._fail(node, error)  # not of the node's own doing: what came of it could not be told
             self._wake.set()
 
         task.add_done_callback(done)

@@ -68,7 +68,7 @@ class NestedRun:
             try:
                 if not task.done():
                     task.cancel()
-                    await asyncio.wait({task})
+                    await asyncio.gather(task, return_exceptions=True)
             finally:
                 end()
         if status is ExecutionStatus.ERROR:

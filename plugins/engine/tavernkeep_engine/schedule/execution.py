@@ -36,6 +36,7 @@ class Execution:
     error_info: dict[str, Any] | None = None
     recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
     run: Run | None = None
+    stopping: bool = False
     timed_out: bool = False
     last_seq: int = 0
     ended: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -45,6 +46,18 @@ class Execution:
         self.last_seq += 1
         self.log.append(event.of(self.id, self.last_seq))
         self.publish(event)
+
+    def begin(self, run: Run) -> None:
+        """It is executed by this run; where it was stopped already, the run starts nothing."""
+        self.run = run
+        if self.stopping:
+            run.stop()
+
+    def stop(self) -> None:
+        """End its run, or what run it gets."""
+        self.stopping = True
+        if self.run is not None:
+            self.run.stop()
 
     def set_status(self, status: ExecutionStatus, now: int) -> None:
         """Change the status and tell of it."""

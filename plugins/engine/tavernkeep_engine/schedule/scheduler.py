@@ -128,8 +128,8 @@ class EmbeddedScheduler:
             last_seq=earlier.last_seq if earlier else 0,
             recorded=submission.recorded,
         )
+        submission.on_accepted(execution.id)  # may raise: nothing is taken yet
         self._executions[execution.id] = execution
-        submission.on_accepted(execution.id)
         self._pending += 1
         at_once = self._starts_at_once(uid)
         self._queue.add(uid, submission.payload.priority, execution)
@@ -296,7 +296,8 @@ class EmbeddedScheduler:
             recorded=execution.recorded,
         )
         teller = Teller(execution.emit, setting.secrets)
-        run = execution.run = Run(execution.plan, execution.plan.interface_inputs, setting, teller, execution.preparer.chain)
+        run = Run(execution.plan, execution.plan.interface_inputs, setting, teller, execution.preparer.chain)
+        execution.begin(run)
         timeout_s = execution.payload.timeout_s or self._config.execution_timeout_s
         timer = asyncio.get_running_loop().call_later(timeout_s, self._time_out, execution) if timeout_s else None
         try:
@@ -331,8 +332,8 @@ class EmbeddedScheduler:
             self._queue.remove(execution.user.uid, execution)
             self._end(execution, ExecutionStatus.INTERRUPTED)
             self._tell_queue()
-        elif execution.run is not None:
-            execution.run.stop()
+        else:
+            execution.stop()
 
     def _end(self, execution: Execution, status: ExecutionStatus) -> None:
         execution.set_status(status, self._now())
