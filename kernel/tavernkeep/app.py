@@ -26,7 +26,7 @@ from tavernkeep.config.sections import (
 )
 from tavernkeep.config.shown import Config
 from tavernkeep.config.source import ConfigSource
-from tavernkeep.contracts.auth import AuthProvider, Revocations
+from tavernkeep.contracts.auth import AuditLog, AuthProvider, Revocations
 from tavernkeep.contracts.authoring import Node
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.execution import Scheduler
@@ -35,6 +35,7 @@ from tavernkeep.contracts.nodes import NodeDefinition, NodeRegistry
 from tavernkeep.contracts.plugins import Plugin, Reloaded
 from tavernkeep.contracts.services import Services, called
 from tavernkeep.contracts.storage import ModelSet, Storage, StorageProvider
+from tavernkeep.logs import AuditInLog
 from tavernkeep.plugins.folders import find_folders
 from tavernkeep.plugins.installed import Plugins, installed_since
 from tavernkeep.plugins.order import depending
@@ -87,6 +88,7 @@ class Application:
     def __attrs_post_init__(self) -> None:
         ledger = self.plugins.registrations
         self.services = Services(ledger)
+        self.services.stand_in(AuditLog, AuditInLog())
         for contract in (Revocations, NodeRegistry, AuthProvider, Scheduler):
             ledger.take(KERNEL, called(contract))
 

@@ -9,10 +9,13 @@ from typing import Any, Final
 import structlog
 
 from tavernkeep.config.sections import LoggingConfig
+from tavernkeep.contracts.auth import UserContext
 
 HIDDEN: Final = "***"
 _SECRET_KEYS: Final = re.compile(r"api_?key|authorization|password|passwd|secret|token|cookie|credential", re.IGNORECASE)
 _SHORTEST_SECRET: Final = 4
+
+_audit = structlog.get_logger("tavernkeep.audit")
 
 
 def hide(value: Any, secrets: Iterable[str]) -> Any:
@@ -87,3 +90,11 @@ def configure_logging(config: LoggingConfig, secrets: Iterable[str] = ()) -> Non
     # These tell of every connection, query or packet; that is for those who debug them.
     for name in ("asyncio", "aiosqlite", "tortoise", "httpcore2", "httpx2", "hypercorn.access"):
         logging.getLogger(name).setLevel("WARNING")
+
+
+class AuditInLog:
+    """See `AuditLog`: what was done stands in the log, and nowhere else."""
+
+    def note(self, action: str, user: UserContext | None, *, target: str = "", address: str | None = None, **details: Any) -> None:
+        """See `AuditLog`."""
+        _audit.info(action, user=user.uid if user else None, target=target, address=address, **details)

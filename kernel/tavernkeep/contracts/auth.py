@@ -102,7 +102,7 @@ class RequestLimiter(Protocol):
 
 
 class AuditLog(Protocol):
-    """Keeps what an operator must be able to look up later; a service that a plugin may provide."""
+    """Keeps what an operator must be able to look up later; a service that a plugin may provide. While none does, the log alone has it."""
 
     def note(self, action: str, user: UserContext | None, *, target: str = "", address: str | None = None, **details: Any) -> None:
         """Note an action, such as `login` or `key.created`; never waits, never fails. No secret may be in it."""

@@ -49,6 +49,7 @@ class Services:
 
     _ledger: Ledger | None = None
     _entries: dict[type, tuple[object, str]] = attrs.field(factory=dict)
+    _stand_ins: dict[type, object] = attrs.field(factory=dict)
 
     def add(self, contract: type[T], service: T, *, owner: str) -> None:
         """Register the service that fulfils a contract, until its owner is put out of service.
@@ -64,6 +65,10 @@ class Services:
         if self._ledger is not None:
             self._ledger.add(owner, lambda: self._entries.pop(contract))
 
+    def stand_in(self, contract: type[T], service: T) -> None:
+        """Have a service for a contract while no plugin provides one, so that nobody who asks for it needs to do without."""
+        self._stand_ins[contract] = service
+
     def get(self, contract: type[T]) -> T:
         """The service for a contract.
 
@@ -77,5 +82,6 @@ class Services:
 
     def find(self, contract: type[T]) -> T | None:
         """The service for a contract, or `None`."""
-        entry = self._entries.get(cast("Any", contract))
-        return cast("T", entry[0]) if entry else None
+        key = cast("Any", contract)
+        entry = self._entries.get(key)
+        return cast("T | None", entry[0] if entry else self._stand_ins.get(key))

@@ -1,12 +1,13 @@
 """`tavernkeep key …`."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
 
 from tavernkeep import ApiError
 from tavernkeep.cli import run_with_app
+from tavernkeep.clock import now
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog
 from tavernkeep_accounts.contracts import Accounts
@@ -19,8 +20,7 @@ def key() -> None:
 
 
 def _note(app: App, action: str, target: str, **details: Any) -> None:
-    if audit := app.services.find(AuditLog):
-        audit.note(action, None, target=target, by="command line", **details)
+    app.services.get(AuditLog).note(action, None, target=target, by="command line", **details)
 
 
 @key.command()
@@ -37,7 +37,7 @@ def create(context: click.Context, username: str | None, name: str | None, scope
         account = await accounts.find(username) if username else await accounts.default()
         if account is None:
             raise ApiError(404, f"There is no user {username!r}.")
-        expires = datetime.now(UTC) + timedelta(days=days) if days else None
+        expires = now() + timedelta(days=days) if days else None
         made = await accounts.make_key(account.uid, name, scopes or ("*",), expires)
         _note(app, "key.created", made["id"], scopes=list(scopes) or ["*"], owner=account.uid)
         click.echo(made["secret"])

@@ -76,5 +76,5 @@ class AccountsPlugin:
         assert self._accounts is not None, "services are registered before routes"
         services = app.services
         return AccountRoutes(
-            self._accounts, app.config.folder("public") / "avatars", services.find(AuditLog), services.find(Pictures)
+            self._accounts, app.config.folder("public") / "avatars", services.get(AuditLog), services.find(Pictures)
         ).routes()

@@ -3,11 +3,12 @@
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
 from tavernkeep import ApiError, Request, Route, UserContext
+from tavernkeep.clock import now
 from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.wire import structure
 from tavernkeep_accounts.bodies import (
@@ -39,12 +40,8 @@ class AccountRoutes:
 
     accounts: UserAccounts
     avatars: Path
-    audit: AuditLog | None = None
+    audit: AuditLog
     pictures: Pictures | None = None
-
-    def _note(self, action: str, user: UserContext, target: str, **details: Any) -> None:
-        if self.audit is not None:
-            self.audit.note(action, user, target=target, **details)
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -79,13 +76,13 @@ class AccountRoutes:
         if beyond := [scope for scope in scopes if not user.may_give(scope)]:
             raise ApiError(403, f"You cannot give a scope that you do not have: {beyond[0]}.")
         made = await self.accounts.make_key(user.uid, body.name, scopes, expiry(body.expires_at))
-        self._note("key.created", user, made["id"], scopes=scopes)
+        self.audit.note("key.created", user, target=made["id"], scopes=scopes)
         return structure(made, MadeKey)
 
     async def delete_key(self, id: str, user: UserContext) -> None:  # noqa: A002 - the name in the path
         """Revoke an API key."""
         await self.accounts.delete_key(user.uid, id)
-        self._note("key.revoked", user, id)
+        self.audit.note("key.revoked", user, target=id)
 
     async def credentials(self, user: UserContext) -> Credentials:
         """The user's credentials for services elsewhere, with hints."""
@@ -94,13 +91,13 @@ class AccountRoutes:
     async def add_credential(self, body: NewCredential, user: UserContext) -> CredentialShown:
         """Keep a credential, sealed."""
         added = await self.accounts.add_credential(user.uid, body.service_name, body.credential, body.display_name)
-        self._note("credential.created", user, added["id"])
+        self.audit.note("credential.created", user, target=added["id"])
         return structure(added, CredentialShown)
 
     async def delete_credential(self, id: str, user: UserContext) -> None:  # noqa: A002 - the name in the path
         """Forget a credential."""
         await self.accounts.delete_credential(user.uid, id)
-        self._note("credential.removed", user, id)
+        self.audit.note("credential.removed", user, target=id)
 
     async def rename(self, body: NewName, user: UserContext) -> Renamed:
         """Give the user another name."""
@@ -150,7 +147,7 @@ def expiry(text: str | None) -> datetime | None:
     except ValueError:
         moment = None
     moment = moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
-    if moment is None or moment <= datetime.now(UTC):
+    if moment is None or moment <= now():
         problem = {"path": "expiresAt", "message": "must be a time to come, in ISO 8601"}
         raise ApiError(422, "The request does not have the expected shape.", [problem])
     return moment

@@ -4,8 +4,8 @@ import hmac
 import secrets
 import unicodedata
 import uuid
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tortoise.exceptions import IntegrityError, ValidationError
@@ -13,6 +13,7 @@ from tortoise.queryset import QuerySet
 from tortoise.transactions import in_transaction
 
 from tavernkeep import ApiError, AuthError, Credentials, UserContext
+from tavernkeep.clock import Clock, now
 from tavernkeep.contracts.auth import EVERYTHING, KEY_PREFIX, READ_ONLY, Revocations
 from tavernkeep.wire import iso
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey, KeyInfo, Role
@@ -29,11 +30,6 @@ _LONGEST_UID: Final = 64
 _HINT: Final = 4  # characters shown of each end of a credential
 
 
-def now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
-
-
 class UserAccounts:
     """Users in the database; see `Accounts`.
 
@@ -41,7 +37,7 @@ class UserAccounts:
         clock: The time, in UTC.
     """
 
-    def __init__(self, box: Secrets, revocations: Revocations, clock: Callable[[], datetime] = now) -> None:
+    def __init__(self, box: Secrets, revocations: Revocations, clock: Clock = now) -> None:
         self._box = box
         self._revocations = revocations
         self._clock = clock

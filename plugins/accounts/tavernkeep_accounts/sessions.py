@@ -2,18 +2,18 @@
 
 import secrets
 import uuid
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from tortoise.exceptions import ValidationError
 
 from tavernkeep import Credentials, UserContext
+from tavernkeep.clock import Clock, now
 from tavernkeep.contracts.auth import Revocations
 from tavernkeep_accounts.config import SessionConfig
 from tavernkeep_accounts.contracts import SessionInfo
 from tavernkeep_accounts.models import SessionRow
-from tavernkeep_accounts.service import context_of, now
+from tavernkeep_accounts.service import context_of
 from tavernkeep_accounts.tokens import digest_of, session_cookie, session_token
 
 _TOKEN_BYTES: Final = 32
@@ -27,7 +27,7 @@ class UserSessions:
         clock: The time, in UTC.
     """
 
-    def __init__(self, revocations: Revocations, config: SessionConfig, clock: Callable[[], datetime] = now) -> None:
+    def __init__(self, revocations: Revocations, config: SessionConfig, clock: Clock = now) -> None:
         self._revocations = revocations
         self._idle = timedelta(hours=config.idle_hours)
         self._longest = timedelta(days=config.longest_days)

@@ -156,3 +156,11 @@ async def test_without_a_key_for_credentials_it_is_503(tmp_path: Path) -> None:
     async with serve(tmp_path, {}) as server:
         assert (await server.http.post(f"{ME}/credentials", json={"serviceName": "x", "credential": "secret"})).status_code == 503
         assert (await server.http.get(f"{ME}/credentials")).json() == {"credentials": []}
+
+
+async def test_what_is_done_stands_in_the_log_without_a_plugin_that_keeps_it(tmp_path: Path) -> None:
+    """Who makes a key need not know whether anybody keeps an audit log."""
+    async with serve(tmp_path, {"plugins": {"disabled": ["guard"]}, "logging": {"level": "info"}}) as server:
+        made = await server.http.post("/api/users/me/service-keys", json={"name": "mine"})
+        assert made.status_code == 201
+    assert made.json()["id"] in next(line for line in server.stderr if "key.created" in line)

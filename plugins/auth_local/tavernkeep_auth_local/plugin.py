@@ -55,7 +55,7 @@ class AuthLocalPlugin:
             services.get(Sessions),
             services.get(Passwords),
             services.get(Throttle),
-            services.find(AuditLog),
+            services.get(AuditLog),
         ).routes()
 
     @hookimpl

@@ -20,7 +20,7 @@ class AccessRoutes:
     sessions: Sessions
     passwords: Passwords
     throttle: Throttle
-    audit: AuditLog | None
+    audit: AuditLog
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -35,20 +35,16 @@ class AccessRoutes:
         account = await self.auth.account()
         self.throttle.attempt(account.username, request.client)
         if not await self.passwords.check(self.hashed, body.password):
-            self._note("login.failed", None, request)
+            self.audit.note("login.failed", None, address=request.client)
             raise ApiError(401, "The password is wrong.")
         self.throttle.passed(account.username, request.client)
         token = await self.sessions.begin(account.uid, address=request.client, agent=request.user_agent)
-        self._note("login", UserContext(account.uid, account.username, account.is_admin), request)
+        self.audit.note("login", UserContext(account.uid, account.username, account.is_admin), address=request.client)
         return Response(dumps({"success": True}), "application/json", headers=self.sessions.cookie(token, secure=request.secure))
 
     async def logout(self, request: Request, user: UserContext | None) -> Response:
         """End this session, and the sockets that it opened."""
         if user is not None and user.credential.startswith("session:"):
             await self.sessions.end(user.uid, user.credential.removeprefix("session:"))
-            self._note("logout", user, request)
+            self.audit.note("logout", user, address=request.client)
         return Response(b"", "application/json", 204, self.sessions.cookie(None, secure=request.secure))
-
-    def _note(self, action: str, user: UserContext | None, request: Request) -> None:
-        if self.audit is not None:
-            self.audit.note(action, user, address=request.client)

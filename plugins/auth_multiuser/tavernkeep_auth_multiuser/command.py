@@ -28,8 +28,8 @@ def _run(context: click.Context, work: Callable[[Accounts, "Logins"], Awaitable[
         from tavernkeep_auth_multiuser.service import Logins
 
         await work(app.services.get(Accounts), app.services.get(Logins))
-        if action and (audit := app.services.find(AuditLog)):
-            audit.note(action, None, target=target, by="command line")
+        if action:
+            app.services.get(AuditLog).note(action, None, target=target, by="command line")
 
     run_with_app(context, noted)
 
@@ -136,7 +136,6 @@ def adopt(context: click.Context, name: str, back: bool) -> None:
             for line in left or ():
                 click.echo(f"{plugin.name}: {line}")
         click.echo(f"{name} has given back all" if back else f"{name} has all that the local user had")
-        if audit := app.services.find(AuditLog):
-            audit.note("user.adopted", None, target=account.uid, back=back)
+        app.services.get(AuditLog).note("user.adopted", None, target=account.uid, back=back)
 
     run_with_app(context, work, alone=True)

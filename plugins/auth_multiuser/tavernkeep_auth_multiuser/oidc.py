@@ -21,6 +21,7 @@ import structlog
 from tortoise.exceptions import IntegrityError
 
 from tavernkeep import ApiError
+from tavernkeep.clock import Clock, now
 from tavernkeep_accounts.contracts import Account, Accounts
 from tavernkeep_auth_multiuser.config import OidcConfig
 from tavernkeep_auth_multiuser.models import OidcIdentity
@@ -58,6 +59,7 @@ class Oidc:
     config: OidcConfig
     box: Secrets
     accounts: Accounts
+    clock: Clock = now
     _document: dict[str, Any] = attrs.field(factory=dict)
     _keys: dict[str, Any] = attrs.field(factory=dict)
     _read_at: float = 0.0
@@ -82,7 +84,13 @@ class Oidc:
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
-        kept = {"state": state, "nonce": nonce, "verifier": verifier, "redirect": redirect_uri, "until": time.time() + _GOOD_FOR_S}
+        kept = {
+            "state": state,
+            "nonce": nonce,
+            "verifier": verifier,
+            "redirect": redirect_uri,
+            "until": self.clock().timestamp() + _GOOD_FOR_S,
+        }
         sealed = base64.urlsafe_b64encode(self.box.seal(json.dumps(kept)).encode()).decode()
         endpoint = str(document["authorization_endpoint"])
         return Begun(f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}", sealed)
@@ -104,7 +112,7 @@ class Oidc:
     def _kept(self, cookie: str | None) -> dict[str, Any]:
         try:
             kept: dict[str, Any] = json.loads(self.box.open(base64.urlsafe_b64decode(cookie or "").decode()))
-            if kept["until"] < time.time():
+            if kept["until"] < self.clock().timestamp():
                 raise OidcError("This login was begun too long ago; begin again.")
         except OidcError:
             raise

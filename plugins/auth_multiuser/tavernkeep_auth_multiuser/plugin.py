@@ -84,7 +84,7 @@ class AuthMultiuserPlugin:
             services.get(Accounts),
             services.get(Sessions),
             services.get(Throttle),
-            services.find(AuditLog),
+            services.get(AuditLog),
             config.secure_cookies == "always",
             Oidc(config.oidc, services.get(Secrets), services.get(Accounts)) if config.oidc.issuer else None,
         ).routes()

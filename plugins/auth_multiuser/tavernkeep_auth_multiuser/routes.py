@@ -49,7 +49,7 @@ class LoginRoutes:
     accounts: Accounts
     sessions: Sessions
     throttle: Throttle
-    audit: AuditLog | None
+    audit: AuditLog
     always_secure: bool
     oidc: Oidc | None = None
 
@@ -96,8 +96,7 @@ class LoginRoutes:
         ]
 
     def _note(self, action: str, user: UserContext | None, request: Request, target: str = "", **details: Any) -> None:
-        if self.audit is not None:
-            self.audit.note(action, user, target=target, address=request.client, **details)
+        self.audit.note(action, user, target=target, address=request.client, **details)
 
     # Logging in and out
 

@@ -4,14 +4,14 @@ import asyncio
 import hmac
 import secrets
 import uuid
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, Literal
 
 import attrs
 from tortoise.expressions import Q
 
 from tavernkeep import ApiError
+from tavernkeep.clock import Clock, now
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, Passwords, Role, Sessions
 from tavernkeep_auth_multiuser.config import MultiuserConfig
 from tavernkeep_auth_multiuser.models import Login, Ticket
@@ -20,10 +20,6 @@ from tavernkeep_secrets.contracts import Secrets
 _LONGEST_PASSWORD: Final = 1000  # characters; hashing a longer one is work for nothing
 _STEP_S: Final = 30  # of one-time codes
 _WRONG: Final = "The name or the password is wrong."
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class TotpRequired(Exception):
@@ -44,7 +40,7 @@ class Logins:
     passwords: Passwords
     box: Secrets
     config: MultiuserConfig
-    clock: Callable[[], datetime] = _now
+    clock: Clock = now
     first_token: str | None = None
     _registering: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 

@@ -4,7 +4,6 @@ import asyncio
 import copy
 import math
 import shutil
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any, Final, Literal
@@ -12,6 +11,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from tavernkeep import ApiError, UserContext
+from tavernkeep.clock import Clock, now
 from tavernkeep.wire import Invalid, Problem, dumps, iso, loads, structure, unstructure
 from tavernkeep_chat.tree import Node, Role, Status, Tree, TreeError
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
@@ -64,7 +64,7 @@ class ChatStore:
 
     files: Files
     projects: Projects
-    clock: Callable[[], float] = time.time
+    clock: Clock = now
     _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict)
 
     async def _chats(self, project_id: str, user: UserContext) -> LogicalPath:

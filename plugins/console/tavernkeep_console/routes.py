@@ -29,12 +29,12 @@ class ConsoleRoutes:
     """The handlers; each does what its route says.
 
     Attributes:
-        started: When the server did, in seconds since 1970.
+        started: When the server did, in seconds, monotonic.
     """
 
     app: App
     gatekeeper: Gatekeeper
-    started: float = attrs.field(factory=time.time)
+    started: float = attrs.field(factory=time.monotonic)
 
     def routes(self) -> list[Route]:
         """The routes."""

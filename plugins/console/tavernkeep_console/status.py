@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import attrs
 
+from tavernkeep.clock import now
 from tavernkeep.wire import iso
 from tavernkeep_console.config import BackendPanelConfig
 
@@ -60,7 +61,7 @@ def status(started: float, data: str) -> dict[str, Any]:
     """How the machine and the server do. Sizes are bytes, times seconds, loads percent.
 
     Args:
-        started: When the server did, in seconds since 1970.
+        started: When the server did, in seconds, monotonic.
         data: The data folder, whose disk is told of.
     """
     import psutil  # late, as it would hold up the start of every server
@@ -68,7 +69,7 @@ def status(started: float, data: str) -> dict[str, Any]:
     memory, disk, network, own = psutil.virtual_memory(), psutil.disk_usage(data), psutil.net_io_counters(), psutil.Process()
     return {
         "version": version("tavernkeep-kernel"),
-        "uptime": time.time() - started,
+        "uptime": time.monotonic() - started,
         "os": {"platform": platform.system(), "release": platform.release(), "arch": platform.machine(), "hostname": platform.node()},
         "python": platform.python_version(),
         "cpu": {
@@ -84,5 +85,5 @@ def status(started: float, data: str) -> dict[str, Any]:
         },
         "disks": [{"mount": data, "total": disk.total, "used": disk.used, "percent": disk.percent}],
         "network": {"sent": network.bytes_sent, "received": network.bytes_recv} if network else None,
-        "timestamp": iso(time.time()),
+        "timestamp": iso(now()),
     }

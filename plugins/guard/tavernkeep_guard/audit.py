@@ -1,23 +1,19 @@
 """The audit log: in the log at once, and in the database, in order."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from tortoise.exceptions import BaseORMException
 
 from tavernkeep import UserContext
+from tavernkeep.clock import Clock, now
+from tavernkeep.logs import AuditInLog
 from tavernkeep.wire import iso
 from tavernkeep_guard.bodies import AuditEntry
 from tavernkeep_guard.models import AuditRow
 
 _log = structlog.get_logger("tavernkeep.audit")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Audit:
@@ -27,8 +23,9 @@ class Audit:
         clock: The time, in UTC.
     """
 
-    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, clock: Clock = now) -> None:
         self._clock = clock
+        self._in_log = AuditInLog()
         self._waiting: list[AuditRow] = []
         self._news = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -36,7 +33,7 @@ class Audit:
 
     def note(self, action: str, user: UserContext | None, *, target: str = "", address: str | None = None, **details: Any) -> None:
         """See `AuditLog`."""
-        _log.info(action, user=user.uid if user else None, target=target, address=address, **details)
+        self._in_log.note(action, user, target=target, address=address, **details)
         row = AuditRow(
             at=self._clock(),
             action=action,

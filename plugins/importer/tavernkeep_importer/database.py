@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import attrs
 
+from tavernkeep.clock import now
+
 Row = Mapping[str, Any]  # by column, in lower case and without underscores
 
 # What tells a kind of table: columns that it has, each under one of several names.
@@ -122,7 +124,7 @@ def moment(value: Any) -> datetime:
             return datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS else number, UTC)
         parsed = datetime.fromisoformat(str(value))
     except (ValueError, OverflowError, OSError):
-        return datetime.now(UTC)
+        return now()
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 

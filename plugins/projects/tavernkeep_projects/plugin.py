@@ -66,5 +66,5 @@ class ProjectsPlugin:
 
         assert self._store is not None, "services are registered before routes"
         assert self._shares is not None, "services are registered before routes"
-        shares = ShareRoutes(self._store, self._shares, app.services.get(Accounts), app.services.find(AuditLog))
+        shares = ShareRoutes(self._store, self._shares, app.services.get(Accounts), app.services.get(AuditLog))
         return [*ProjectRoutes(self._store, app.services.get(Scheduler), self._shares).routes(), *shares.routes()]

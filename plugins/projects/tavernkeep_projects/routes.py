@@ -167,7 +167,7 @@ class ShareRoutes:
     store: ProjectStore
     shares: Shares
     accounts: Accounts
-    audit: AuditLog | None
+    audit: AuditLog
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -193,7 +193,7 @@ class ShareRoutes:
         await self._own(project_id, user)
         grantee = await self._uid(body.username)
         await self.shares.grant(project_id, user, grantee, body.access == "write")
-        self._note("project.shared", user, project_id, grantee=grantee or "everybody", access=body.access)
+        self.audit.note("project.shared", user, target=project_id, grantee=grantee or "everybody", access=body.access)
         return await self.listed(project_id, user)
 
     async def withdraw(self, project_id: str, query: ShareQuery, user: UserContext) -> None:
@@ -202,7 +202,7 @@ class ShareRoutes:
         grantee = await self._uid(query.username)
         if not await self.shares.withdraw(project_id, user, grantee):
             raise ApiError(404, "It is not shared so.")
-        self._note("project.unshared", user, project_id, grantee=grantee or "everybody")
+        self.audit.note("project.unshared", user, target=project_id, grantee=grantee or "everybody")
 
     async def _own(self, project_id: str, user: UserContext) -> None:
         await self.store.metadata(project_id, user)
@@ -216,7 +216,3 @@ class ShareRoutes:
         if account is None:
             raise ApiError(404, f"There is no user {username!r}.")
         return account.uid
-
-    def _note(self, action: str, user: UserContext, target: str, **details: str) -> None:
-        if self.audit is not None:
-            self.audit.note(action, user, target=target, **details)

@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import os
 import shutil
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import attrs
 import structlog
 
 from tavernkeep import ApiError, UserContext
+from tavernkeep.clock import Clock, now
 from tavernkeep.wire import Invalid, dumps, iso, loads
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
 
@@ -37,7 +37,7 @@ class ProjectStore:
     """
 
     files: Files
-    clock: Callable[[], float] = time.time
+    clock: Clock = now
     _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict)
 
     def lock(self, user: UserContext, project_id: str = "") -> asyncio.Lock:
@@ -138,7 +138,7 @@ class ProjectStore:
     async def _recycle(self, source: Path, folder: LogicalPath, name: str, ending: str, user: UserContext) -> None:
         for attempt in range(100):  # two of one name in the same millisecond
             target = self.files.locate(
-                folder / self.files.safe_name(f"{name}_{int(self.clock() * 1000) + attempt}{ending}"), user, write=True
+                folder / self.files.safe_name(f"{name}_{int(self.clock().timestamp() * 1000) + attempt}{ending}"), user, write=True
             ).path
             if not await asyncio.to_thread(os.path.lexists, target):
                 break
