@@ -24,7 +24,7 @@ from tavernkeep.config.sections import (
     check_section,
     clashes,
 )
-from tavernkeep.config.shown import Config
+from tavernkeep.config.shown import Configuration
 from tavernkeep.config.source import ConfigSource
 from tavernkeep.contracts.auth import AuditLog, AuthProvider, Revocations
 from tavernkeep.contracts.authoring import Node
@@ -64,7 +64,7 @@ class Application:
     """
 
     source: ConfigSource
-    config: Config
+    config: Configuration
     plugins: Plugins
     sections: Sequence[ConfigSection]
     services: Services = attrs.field(init=False)

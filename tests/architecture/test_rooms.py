@@ -5,7 +5,6 @@ import enum
 import importlib
 import re
 import tomllib
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -205,15 +204,3 @@ def test_no_two_rooms_need_each_other() -> None:
         for room in free:
             del left[room]
     assert not left, f"these need each other: {left}"
-
-
-def test_one_name_has_one_meaning() -> None:
-    """No two public classes of the bundle are called the same: the documents of the HTTP interface name them."""
-    names = Counter(
-        node.name
-        for room in ROOMS
-        for tree in modules(room).values()
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
-    )
-    assert not [name for name, count in names.items() if count > 1]

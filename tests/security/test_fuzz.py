@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.client import viewer
 from support.users import Town, town
 from tavernkeep.app import Application
-from tavernkeep.config import Config, ConfigError, ConfigSource
+from tavernkeep.config import ConfigError, ConfigSource, Configuration
 from tavernkeep.contracts.execution import Refused
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.services import Services
@@ -285,7 +285,7 @@ def test_configurations(tmp_path: Path) -> None:
         try:
             source = ConfigSource.read(file, environment)
             source.plugin_folders()
-            assert isinstance(source.resolve(app.sections), Config)
+            assert isinstance(source.resolve(app.sections), Configuration)
         except ConfigError as error:
             assert error.problems
 

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 @attrs.frozen
-class Config:
+class Configuration:
     """The configuration, read and checked.
 
     Attributes:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeVar
 import attrs
 
 from tavernkeep.config.sections import CORE_SECTIONS, PLUGIN_PATHS, ConfigError, ConfigSection, PathsConfig, normal
-from tavernkeep.config.shown import Config, beside
+from tavernkeep.config.shown import Configuration, beside
 from tavernkeep.wire import Invalid, Problem, describe, loads, structure
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ class ConfigSource:
         dropped_in = beside(self.file, self.early("paths", PathsConfig).data) / "plugins"
         return [*named, dropped_in] if dropped_in.is_dir() else named
 
-    def resolve(self, plugin_sections: Iterable[ConfigSection]) -> Config:
+    def resolve(self, plugin_sections: Iterable[ConfigSection]) -> Configuration:
         """Make every section, the kernel's and the plugins'.
 
         Raises:
@@ -96,7 +96,7 @@ class ConfigSource:
         warnings += [problem for problem in _strange_keys(values, "", _tree(sections)) if problem not in problems]
         if problems:
             raise ConfigError(str(self.file), problems + warnings)
-        return Config(self.file, tuple(beside(self.file, path) for path in plugin_paths), tuple(warnings), tuple(made))
+        return Configuration(self.file, tuple(beside(self.file, path) for path in plugin_paths), tuple(warnings), tuple(made))
 
     def _apply_environment(self, values: dict[str, Any], sections: Iterable[ConfigSection], problems: list[Problem]) -> list[Problem]:
         known: dict[str, tuple[str, Any]] = {normal(PLUGIN_PATHS): (PLUGIN_PATHS, list[str])}

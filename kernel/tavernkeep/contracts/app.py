@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from tavernkeep.config.sections import ConfigSection
-from tavernkeep.config.shown import Config
+from tavernkeep.config.shown import Configuration
 from tavernkeep.contracts.auth import Revocations
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.http import Route, WebSocketMessage
@@ -24,7 +24,7 @@ class App(Protocol):
         serving: This is the one server of its data folder, not a command beside it.
     """
 
-    config: Config
+    config: Configuration
     sections: Sequence[ConfigSection]
     services: Services
     events: EventBus

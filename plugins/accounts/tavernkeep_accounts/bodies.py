@@ -84,7 +84,7 @@ class Keys:
 
 
 @attrs.frozen
-class Credentials:
+class UserCredentials:
     """A user's credentials."""
 
     credentials: list[CredentialShown]

@@ -73,13 +73,13 @@ def rotate(context: click.Context) -> None:
     """
 
     async def work(app: App) -> None:
-        box = app.services.get(Secrets)
+        secrets = app.services.get(Secrets)
         total = 0
-        async for plugin, error, count in app.plugins.agather("reseal", again=box.begin_rotation()):
+        async for plugin, error, count in app.plugins.agather("reseal", again=secrets.begin_rotation()):
             if error is not None:
                 raise ApiError(500, f"{plugin.name}: {error}; the keys before are kept, so nothing is lost")
             total += count or 0
-        box.end_rotation()
+        secrets.end_rotation()
         _note(app, "secrets.rotated", "", count=total)
         click.echo(f"sealed {total} secrets anew")
 

@@ -13,7 +13,6 @@ from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.wire import structure
 from tavernkeep_accounts.bodies import (
     AvatarSet,
-    Credentials,
     CredentialShown,
     Keys,
     KeyShown,
@@ -22,6 +21,7 @@ from tavernkeep_accounts.bodies import (
     NewKey,
     NewName,
     Renamed,
+    UserCredentials,
 )
 from tavernkeep_accounts.service import UserAccounts, checked_name
 from tavernkeep_guard.contracts import Pictures
@@ -84,9 +84,9 @@ class AccountRoutes:
         await self.accounts.delete_key(user.uid, id)
         self.audit.note("key.revoked", user, target=id)
 
-    async def credentials(self, user: UserContext) -> Credentials:
+    async def credentials(self, user: UserContext) -> UserCredentials:
         """The user's credentials for services elsewhere, with hints."""
-        return Credentials(structure(await self.accounts.credentials(user.uid), list[CredentialShown]))
+        return UserCredentials(structure(await self.accounts.credentials(user.uid), list[CredentialShown]))
 
     async def add_credential(self, body: NewCredential, user: UserContext) -> CredentialShown:
         """Keep a credential, sealed."""

@@ -37,8 +37,8 @@ class UserAccounts:
         clock: The time, in UTC.
     """
 
-    def __init__(self, box: Secrets, revocations: Revocations, clock: Clock = now) -> None:
-        self._box = box
+    def __init__(self, secrets: Secrets, revocations: Revocations, clock: Clock = now) -> None:
+        self._secrets = secrets
         self._revocations = revocations
         self._clock = clock
 
@@ -223,7 +223,7 @@ class UserAccounts:
             user_id=uid,
             service_name=service,
             display_name=display_name,
-            sealed=self._box.seal(credential),
+            sealed=self._secrets.seal(credential),
             hint_prefix=credential[:_HINT],
             hint_suffix=credential[-_HINT:] if long else None,
         )

@@ -57,7 +57,7 @@ class Oidc:
     """One identity provider."""
 
     config: OidcConfig
-    box: Secrets
+    secrets: Secrets
     accounts: Accounts
     clock: Clock = now
     _document: dict[str, Any] = attrs.field(factory=dict)
@@ -91,7 +91,7 @@ class Oidc:
             "redirect": redirect_uri,
             "until": self.clock().timestamp() + _GOOD_FOR_S,
         }
-        sealed = base64.urlsafe_b64encode(self.box.seal(json.dumps(kept)).encode()).decode()
+        sealed = base64.urlsafe_b64encode(self.secrets.seal(json.dumps(kept)).encode()).decode()
         endpoint = str(document["authorization_endpoint"])
         return Begun(f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}", sealed)
 
@@ -111,7 +111,7 @@ class Oidc:
 
     def _kept(self, cookie: str | None) -> dict[str, Any]:
         try:
-            kept: dict[str, Any] = json.loads(self.box.open(base64.urlsafe_b64decode(cookie or "").decode()))
+            kept: dict[str, Any] = json.loads(self.secrets.open(base64.urlsafe_b64decode(cookie or "").decode()))
             if kept["until"] < self.clock().timestamp():
                 raise OidcError("This login was begun too long ago; begin again.")
         except OidcError:

@@ -38,7 +38,7 @@ class Logins:
     accounts: Accounts
     sessions: Sessions
     passwords: Passwords
-    box: Secrets
+    secrets: Secrets
     config: MultiuserConfig
     clock: Clock = now
     first_token: str | None = None
@@ -213,7 +213,7 @@ class Logins:
         if login.totp_confirmed:
             raise ApiError(409, "One-time codes are set up already.")
         secret = pyotp.random_base32()
-        await Login.filter(uid=account.uid).update(totp=self.box.seal(secret))
+        await Login.filter(uid=account.uid).update(totp=self.secrets.seal(secret))
         return {"secret": secret, "uri": pyotp.TOTP(secret).provisioning_uri(name=account.username, issuer_name="tavernkeep")}
 
     async def confirm_totp(self, uid: str, code: str) -> None:
@@ -246,7 +246,7 @@ class Logins:
         import pyotp
 
         assert login.totp is not None, "there is a secret where there are codes"
-        totp, moment = pyotp.TOTP(self.box.open(login.totp), interval=_STEP_S), int(self.clock().timestamp())
+        totp, moment = pyotp.TOTP(self.secrets.open(login.totp), interval=_STEP_S), int(self.clock().timestamp())
         for step in (moment // _STEP_S + drift for drift in (-1, 0, 1)):
             if hmac.compare_digest(totp.generate_otp(step).encode(), code.strip().encode("utf-8", "replace")):
                 # Whoever saw it being typed cannot use it again, not even at the same moment.

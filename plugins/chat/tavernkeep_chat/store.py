@@ -13,7 +13,7 @@ import attrs
 from tavernkeep import ApiError, UserContext
 from tavernkeep.clock import Clock, now
 from tavernkeep.wire import Invalid, Problem, dumps, iso, loads, structure, unstructure
-from tavernkeep_chat.tree import Node, Role, Status, Tree, TreeError
+from tavernkeep_chat.tree import MessageNode, Role, Status, Tree, TreeError
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
 from tavernkeep_projects.contracts import Projects
 
@@ -179,10 +179,10 @@ class ChatStore:
             await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)
         return tree
 
-    def message(self, parent_id: str | None, role: Role, content: str, metadata: dict[str, Any] | None) -> Node:
+    def message(self, parent_id: str | None, role: Role, content: str, metadata: dict[str, Any] | None) -> MessageNode:
         """A new message; that of an assistant is still being generated."""
         status: Status = "generating" if role == "assistant" else "complete"
-        return Node(str(uuid.uuid4()), parent_id, role, content, iso(self.clock()), status, metadata=metadata)
+        return MessageNode(str(uuid.uuid4()), parent_id, role, content, iso(self.clock()), status, metadata=metadata)
 
 
 def apply(tree: Tree, operations: list[Operation]) -> None:

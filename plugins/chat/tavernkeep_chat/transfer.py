@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from tavernkeep import ApiError
 from tavernkeep.wire import Invalid, dumps, loads, structure, unstructure
 from tavernkeep_chat.store import Session
-from tavernkeep_chat.tree import Node, Role, Tree
+from tavernkeep_chat.tree import MessageNode, Role, Tree
 
 Format = Literal["json", "markdown", "text"]
 ENDINGS: Final = {
@@ -73,7 +73,7 @@ def _rebuilt(given: Tree) -> Tree:
             for name in ("role", "content", "created_at", "is_enabled", "updated_at", "metadata", "error", "attachments")
         }
         status = "complete" if node.status == "generating" else node.status
-        tree.add(Node(id=ids[old], parent_id=parent, status=status, **fields))
+        tree.add(MessageNode(id=ids[old], parent_id=parent, status=status, **fields))
         waiting += [(child, ids[old]) for child in reversed(node.children)]
     if len(ids) != len(given.nodes):
         raise ApiError(400, "That is no chat: some of its messages hang on nothing.")
@@ -97,7 +97,7 @@ def _from_lines(data: Any, moment: str) -> tuple[dict[str, Any], Tree]:
             continue
         for content in _swipes(entry):
             tree.add(
-                Node(
+                MessageNode(
                     str(uuid.uuid4()),
                     parent,
                     _role(entry),

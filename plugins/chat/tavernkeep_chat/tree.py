@@ -18,7 +18,7 @@ class TreeError(ValueError):
 
 
 @attrs.define
-class Node:
+class MessageNode:
     """A message."""
 
     id: str
@@ -45,19 +45,19 @@ class Tree:
 
     session_id: str
     version: int = 0
-    nodes: dict[str, Node] = attrs.field(factory=dict)
+    nodes: dict[str, MessageNode] = attrs.field(factory=dict)
     root_node_ids: list[str] = attrs.field(factory=list)
     active_leaf_id: str | None = None
     metadata: dict[str, Any] = attrs.field(factory=dict)
     assets: list[Any] | None = None
 
-    def get(self, id_: str | None) -> Node:
+    def get(self, id_: str | None) -> MessageNode:
         """A node. Raises `TreeError`."""
         if id_ is None or id_ not in self.nodes:
             raise TreeError(f"there is no message {id_!r}")
         return self.nodes[id_]
 
-    def add(self, node: Node) -> None:
+    def add(self, node: MessageNode) -> None:
         """Add a message below its parent, or as a root; it becomes the active leaf. Raises `TreeError`."""
         if node.id in self.nodes:
             raise TreeError(f"there is a message {node.id!r} already")
@@ -118,12 +118,12 @@ class Tree:
         self.get(id_)
         self.active_leaf_id = id_
 
-    def _siblings(self, node: Node) -> list[str]:
+    def _siblings(self, node: MessageNode) -> list[str]:
         return self.root_node_ids if node.parent_id is None else self.nodes[node.parent_id].children
 
-    def path(self) -> list[Node]:
+    def path(self) -> list[MessageNode]:
         """The conversation that leads to the active leaf."""
-        found: list[Node] = []
+        found: list[MessageNode] = []
         here = self.active_leaf_id
         while here is not None:
             found.append(self.nodes[here])

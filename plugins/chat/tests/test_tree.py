@@ -7,11 +7,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from tavernkeep_chat.tree import Node, Tree, TreeError
+from tavernkeep_chat.tree import MessageNode, Tree, TreeError
 
 
-def node(id_: str, parent: str | None = None) -> Node:
-    return Node(id_, parent, "user", id_, "")
+def node(id_: str, parent: str | None = None) -> MessageNode:
+    return MessageNode(id_, parent, "user", id_, "")
 
 
 class Forest(RuleBasedStateMachine):

@@ -49,7 +49,7 @@ class NodeInput:
 
 
 @attrs.frozen
-class Answer:
+class NodeAnswer:
     """What a node asked for."""
 
     value: Any = None

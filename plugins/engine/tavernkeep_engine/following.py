@@ -26,7 +26,7 @@ class Following:
     """Executions as their viewers see them: those that the scheduler remembers, and those that only the archive does."""
 
     scheduler: Scheduler
-    bus: EventBus
+    events: EventBus
     archive: ExecutionArchive | None
 
     async def detail(self, prompt_id: str, user: UserContext) -> ExecutionDetail | None:
@@ -50,7 +50,7 @@ class Following:
             raise ApiError(404, f"There is no execution {prompt_id!r}.")
         return missed
 
-    async def events(self, prompt_id: str, user: UserContext, last: int) -> AsyncIterator[bytes]:
+    async def stream(self, prompt_id: str, user: UserContext, last: int) -> AsyncIterator[bytes]:
         """The events of an execution as Server-Sent Events, until it ends.
 
         What is not taken yet stays with the scheduler, so that a slow reader costs no memory.
@@ -61,7 +61,7 @@ class Following:
             recent.append(event)
             news.set()
 
-        unwatch = self.bus.watch(prompt_id, note)
+        unwatch = self.events.watch(prompt_id, note)
         try:
             waiting = await self._events_after(prompt_id, user, last)
             while waiting is not None:  # else it has ended and is forgotten

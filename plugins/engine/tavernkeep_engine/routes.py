@@ -10,7 +10,7 @@ from tavernkeep.contracts.execution import ExecutionDetail, Interrupted, Schedul
 from tavernkeep.contracts.http import ApiError, Request, Response, Route
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import unstructure
-from tavernkeep_engine.bodies import Accepted, Answer, Executions, InterruptAnswer
+from tavernkeep_engine.bodies import Accepted, Executions, InterruptAnswer, NodeAnswer
 from tavernkeep_engine.following import Following
 
 EXECUTE: Final = "workflow:execute"
@@ -56,7 +56,7 @@ class ExecutionRoutes:
             return dict(unstructure(await self.scheduler.check(body, user)))
         return Accepted(await self.scheduler.submit(Submission(body, user)), body.request_id)
 
-    async def node_input(self, prompt_id: str, node_id: str, body: Answer, user: UserContext) -> None:
+    async def node_input(self, prompt_id: str, node_id: str, body: NodeAnswer, user: UserContext) -> None:
         """Answer a node that waits for a person."""
         answer(self.scheduler, prompt_id, node_id, body.value, user)
 
@@ -76,7 +76,7 @@ class ExecutionRoutes:
         missed = await self.following.missed(prompt_id, user, after)
         if not missed and (detail := await self.following.detail(prompt_id, user)) is not None and detail.status.is_final:
             return None  # 204: a browser asks no more
-        return Response(self.following.events(prompt_id, user, after), "text/event-stream", headers=_UNBUFFERED)
+        return Response(self.following.stream(prompt_id, user, after), "text/event-stream", headers=_UNBUFFERED)
 
     async def executions(self, user: UserContext) -> Executions:
         """The executions that run or wait, and the last that ended."""

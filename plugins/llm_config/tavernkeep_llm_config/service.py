@@ -34,7 +34,7 @@ def hint_of(key: str) -> str:
 class LlmStore:
     """Channels and models in the database; also a `ChannelSource`."""
 
-    box: Secrets
+    secrets: Secrets
 
     # Channels
 
@@ -62,7 +62,7 @@ class LlmStore:
             id=id_,
             user_id=user_id,
             **_columns(body),
-            sealed_key=self.box.seal(key),
+            sealed_key=self.secrets.seal(key),
             sealed_headers=self._sealed(body.custom_headers, {}),
             key_hint=hint_of(key),
         )
@@ -86,7 +86,7 @@ class LlmStore:
         row = await self._row(id_, user)
         changes = _columns(body) | {"sealed_headers": self._sealed(body.custom_headers, self._headers(row))}
         if body.api_key is not None and body.api_key not in ("", row.key_hint):
-            changes |= {"sealed_key": self.box.seal(body.api_key), "key_hint": hint_of(body.api_key)}
+            changes |= {"sealed_key": self.secrets.seal(body.api_key), "key_hint": hint_of(body.api_key)}
         row.update_from_dict(changes)
         await row.save()
         return self._shown(row)
@@ -105,13 +105,13 @@ class LlmStore:
             row.label,
             row.adapter,
             row.base_url,
-            self.box.open(row.sealed_key),
+            self.secrets.open(row.sealed_key),
             tuple(content.get("supportedModels") or ()),
             self._headers(row),
         )
 
     def _headers(self, row: ChannelRow) -> dict[str, str]:
-        headers: dict[str, str] = loads(self.box.open(row.sealed_headers)) if row.sealed_headers else {}
+        headers: dict[str, str] = loads(self.secrets.open(row.sealed_headers)) if row.sealed_headers else {}
         return headers
 
     def _shown(self, row: ChannelRow) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class LlmStore:
     def _sealed(self, headers: Mapping[str, str], before: Mapping[str, str]) -> str | None:
         """Headers, sealed; one that is given as it was shown keeps its value."""
         values = {name: before.get(name, value) if value == _HIDDEN else value for name, value in headers.items()}
-        return self.box.seal(dumps(values).decode()) if values else None
+        return self.secrets.seal(dumps(values).decode()) if values else None
 
     async def channels(self, user: UserContext) -> Sequence[Channel]:
         """See `ChannelSource`: the user's own."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import describe
-from tavernkeep_nodes_processors.world_book import Entry, entries_of
+from tavernkeep_nodes_processors.world_book import LoreEntry, entries_of
 
 Message = dict[str, Any]
 
@@ -25,17 +25,17 @@ def context_builder(inputs: dict[str, Any], context: NodeContext) -> dict[str, A
     return {"finalMessages": messages}
 
 
-def _applying(entries: list[Entry], history: list[Message], prompt: str, scan_depth: Any) -> list[Entry]:
+def _applying(entries: list[LoreEntry], history: list[Message], prompt: str, scan_depth: Any) -> list[LoreEntry]:
     scanned = history[-scan_depth:] if isinstance(scan_depth, int) and not isinstance(scan_depth, bool) and scan_depth > 0 else history
     text = "\n".join([*(_content(message) for message in scanned), prompt])
     return [entry for entry in entries if entry.applies_to(text)]
 
 
-def _of(place: str, entries: list[Entry]) -> list[str]:
+def _of(place: str, entries: list[LoreEntry]) -> list[str]:
     return [entry.content for entry in entries if entry.place == place]
 
 
-def _with_depths(history: list[Message], entries: list[Entry]) -> list[Message]:
+def _with_depths(history: list[Message], entries: list[LoreEntry]) -> list[Message]:
     messages: list[Message] = []
     for index in range(len(history) + 1):
         from_end = len(history) - index

@@ -16,7 +16,7 @@ Place = Literal["before", "after", "depth"]
 
 
 @attrs.frozen
-class Entry:
+class LoreEntry:
     """A piece of lore.
 
     Attributes:
@@ -49,7 +49,7 @@ class Entry:
         return any(key.casefold() in folded for key in keys)
 
 
-def entries_of(book: Mapping[str, Any]) -> list[Entry]:
+def entries_of(book: Mapping[str, Any]) -> list[LoreEntry]:
     """The enabled entries of a world book, in their order; what is no entry is left out."""
     given = book.get("entries")
     listed = list(given.values()) if isinstance(given, dict) else given if isinstance(given, list) else []
@@ -57,7 +57,7 @@ def entries_of(book: Mapping[str, Any]) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.order)
 
 
-def _entry(raw: Mapping[str, Any]) -> Entry | None:
+def _entry(raw: Mapping[str, Any]) -> LoreEntry | None:
     content = raw.get("content")
     if not isinstance(content, str) or not content or raw.get("disable") is True or raw.get("enabled") is False:
         return None
@@ -69,7 +69,7 @@ def _entry(raw: Mapping[str, Any]) -> Entry | None:
     if position in (_AT_DEPTH, "at_depth") or (isinstance(depth, int) and "position" not in raw and "position" not in extensions):
         place = "depth"
     selective = raw.get("selective", True)
-    return Entry(
+    return LoreEntry(
         content=content,
         keys=_texts(raw.get("keys", raw.get("key"))),
         secondary=_texts(raw.get("secondary_keys", raw.get("keysecondary"))) if selective else (),

@@ -11,11 +11,11 @@ from tavernkeep_secrets.contracts import Secrets
 class Resealed:
     """See `Resealing`."""
 
-    box: Secrets
+    secrets: Secrets
 
     def __call__(self, sealed: str) -> str:
         """See `Resealing`."""
-        return self.box.seal(self.box.open(sealed))
+        return self.secrets.seal(self.secrets.open(sealed))
 
     async def rows(self, rows: Any, field: str) -> int:
         """See `Resealing`."""

@@ -13,11 +13,10 @@ from tavernkeep import ModelSet
 from tavernkeep.contracts.storage import Migration, StorageStats, Unavailable
 from tavernkeep_storage import values
 from tavernkeep_storage.counts import Counts
+from tavernkeep_storage.orm import CONNECTION, orm_config
 
 Row = TypeVar("Row", bound=Any)
 
-CONNECTION: Final = "default"
-AERICH: Final = "aerich"
 _CHECK_S: Final = 5.0
 _TRIES: Final = 3
 
@@ -132,10 +131,3 @@ class TortoiseDoor:
         """See `Storage`."""
         counts: Counts = Tortoise.get_connection(CONNECTION).counts  # type: ignore[attr-defined]  # of the engine's own client
         return counts.shown()
-
-
-def orm_config(connection: Mapping[str, Any], models: Sequence[ModelSet]) -> dict[str, Any]:
-    """Tortoise's configuration for some tables."""
-    apps = {model_set.app: {"models": [model_set.module], "default_connection": CONNECTION} for model_set in models}
-    apps[AERICH] = {"models": ["aerich.models"], "default_connection": CONNECTION}
-    return {"connections": {CONNECTION: dict(connection)}, "apps": apps, "use_tz": True, "timezone": "UTC"}

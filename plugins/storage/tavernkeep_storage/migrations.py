@@ -10,7 +10,7 @@ from tortoise.exceptions import BaseORMException, OperationalError
 from tavernkeep import ModelSet, StartError
 from tavernkeep.contracts.storage import Migration, Unavailable
 from tavernkeep_storage.aerich_alone import Command
-from tavernkeep_storage.door import CONNECTION, orm_config
+from tavernkeep_storage.orm import CONNECTION, orm_config
 
 
 async def pending(models: Sequence[ModelSet], dialect: str) -> list[Migration]:

@@ -24,7 +24,7 @@ from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.ids import nanoid
 from tavernkeep.wire import Invalid, dumps, unstructure
 from tavernkeep_web.authority import Authority
-from tavernkeep_web.binding import Binding
+from tavernkeep_web.binding import RouteBinding
 from tavernkeep_web.bodies import meter_of, parts_of
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.gate import Denied, Gate
@@ -50,7 +50,7 @@ _SECURITY_HEADERS: Final = {
 }
 
 
-def build_quart(app: App, routes: Iterable[tuple[str, Route, Binding]], gate: Gate, config: WebConfig) -> Quart:
+def build_quart(app: App, routes: Iterable[tuple[str, Route, RouteBinding]], gate: Gate, config: WebConfig) -> Quart:
     """A Quart application that serves the routes, checks who may, and answers every error as JSON.
 
     Args:
@@ -105,7 +105,7 @@ class _Rest(PathConverter):
     part_isolating = False
 
 
-def _view(app: App, name: str, route: Route, binding: Binding, proxies: frozenset[str]) -> Any:
+def _view(app: App, name: str, route: Route, binding: RouteBinding, proxies: frozenset[str]) -> Any:
     plugin = app.plugins.get(name)
     assert plugin is not None, "routes come from plugins"
     limiter = app.services.find(RequestLimiter)

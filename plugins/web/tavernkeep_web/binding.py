@@ -13,7 +13,7 @@ from tavernkeep.wire import Invalid, Problem, loads, structure, wire_name
 
 
 @attrs.frozen
-class Binding:
+class RouteBinding:
     """What a route's handler takes.
 
     Attributes:
@@ -31,7 +31,7 @@ class Binding:
     returns: Any
 
     @classmethod
-    def of(cls, route: Route) -> "Binding":
+    def of(cls, route: Route) -> "RouteBinding":
         """Read a handler's signature.
 
         Raises:

@@ -11,7 +11,7 @@ import attrs
 from tavernkeep.contracts.http import FileResponse, Response, Route, Source
 from tavernkeep.schema import Schema, SchemaBuilder, first_line
 from tavernkeep.wire import wire_name
-from tavernkeep_web.binding import Binding
+from tavernkeep_web.binding import RouteBinding
 
 _ERROR: Schema = {
     "type": "object",
@@ -22,7 +22,7 @@ _SEGMENT: Schema = {"pattern": "^[^/]+$"}
 _JSON: dict[str, Any] = {"application/json": {}}
 
 
-def openapi_document(routes: Iterable[tuple[str, Route, Binding]], version: str, *, has_login: bool) -> dict[str, Any]:
+def openapi_document(routes: Iterable[tuple[str, Route, RouteBinding]], version: str, *, has_login: bool) -> dict[str, Any]:
     """An OpenAPI 3.1 document of the routes.
 
     Args:
@@ -53,7 +53,7 @@ def openapi_document(routes: Iterable[tuple[str, Route, Binding]], version: str,
     }
 
 
-def _operation(plugin: str, route: Route, binding: Binding, builder: SchemaBuilder, has_login: bool) -> dict[str, Any]:
+def _operation(plugin: str, route: Route, binding: RouteBinding, builder: SchemaBuilder, has_login: bool) -> dict[str, Any]:
     parameters = [
         {
             "name": name,
@@ -96,11 +96,11 @@ def _operation(plugin: str, route: Route, binding: Binding, builder: SchemaBuild
     return operation
 
 
-def _wire_name(source: Source, binding: Binding) -> str:
+def _wire_name(source: Source, binding: RouteBinding) -> str:
     return wire_name(attrs.fields_dict(getattr(binding, source.parameter))[source.field]) if source.field else source.parameter
 
 
-def _responses(route: Route, binding: Binding, builder: SchemaBuilder) -> dict[str, Any]:
+def _responses(route: Route, binding: RouteBinding, builder: SchemaBuilder) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     if binding.returns is type(None):
         responses["204"] = {"description": HTTPStatus.NO_CONTENT.phrase}

@@ -12,7 +12,7 @@ from tavernkeep_web.config import OriginsConfig, ServerConfig, WebConfig
 from tavernkeep_web.drain import Drain
 
 if TYPE_CHECKING:
-    from tavernkeep_web.binding import Binding
+    from tavernkeep_web.binding import RouteBinding
 
 
 class WebPlugin:
@@ -74,16 +74,16 @@ def _has_login(app: App) -> bool:
     return app.config.auth_provider != "local" or any(route.path == "/api/auth/login" for _, route in app.routes)
 
 
-def _bound(app: App) -> "list[tuple[str, Route, Binding]]":
+def _bound(app: App) -> "list[tuple[str, Route, RouteBinding]]":
     """Every route with its handler's signature; a plugin with a handler that cannot be called is put out of service."""
-    from tavernkeep_web.binding import Binding
+    from tavernkeep_web.binding import RouteBinding
 
     bound = []
     for name, route in list(app.routes):
         plugin = app.plugins.get(name)
         assert plugin is not None, "routes come from plugins"
         try:
-            bound.append((name, route, Binding.of(route)))
+            bound.append((name, route, RouteBinding.of(route)))
         except Exception as error:
             app.plugins.fail(plugin, "register_routes", error)
     return [entry for entry in bound if (plugin := app.plugins.get(entry[0])) and plugin.is_active]

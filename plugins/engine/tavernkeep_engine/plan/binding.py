@@ -8,7 +8,7 @@ from tavernkeep.contracts.nodes import Kind, NodeMode
 from tavernkeep.contracts.slots import Slot, compatible
 from tavernkeep.contracts.workflow import Edge, PayloadNode
 from tavernkeep.wire import Problem
-from tavernkeep_engine.plan.types import STREAMED, Binding, Feed, PlanNode, Source
+from tavernkeep_engine.plan.types import STREAMED, Binding, Feed, InputSource, PlanNode
 
 _INDEXED: Final = re.compile(r"((?:(?!__).)+)__([0-9]{1,18})", re.DOTALL)
 _UNINDEXED: Final = 10**18
@@ -82,7 +82,7 @@ class Binder:
             if not multi and feeds[0] is Feed.VALUE:
                 values.append((slot, arriving[0][4].index, arriving[0][3].source_handle))
             else:
-                sources = [Source(entry[4].index, entry[3].source_handle, feed) for entry, feed in zip(arriving, feeds, strict=True)]
+                sources = [InputSource(entry[4].index, entry[3].source_handle, feed) for entry, feed in zip(arriving, feeds, strict=True)]
                 bindings.append(Binding(slot, tuple(sources), multi))
         node.values, node.bindings = values, bindings
         if node.bypassed and node.shape.stream_outputs and any(s.feed in STREAMED for b in bindings for s in b.sources):

@@ -20,7 +20,7 @@ from tavernkeep_engine.plan.types import NO_SHAPE, InterfaceOutput, Plan, PlanNo
 Resolved = Mapping[str, NodeMode | str]
 
 
-def compile_plan(payload: WorkflowPayload, registry: NodeRegistry, resolved: Resolved | None = None) -> Plan:
+def compile_plan(payload: WorkflowPayload, nodes: NodeRegistry, resolved: Resolved | None = None) -> Plan:
     """Compile a payload.
 
     Args:
@@ -29,13 +29,13 @@ def compile_plan(payload: WorkflowPayload, registry: NodeRegistry, resolved: Res
     Raises:
         Refused: Two different nodes share an id, or a target is not among the nodes; with every such problem.
     """
-    return _Compiler(payload, registry, resolved or {}).compile()
+    return _Compiler(payload, nodes, resolved or {}).compile()
 
 
 class _Compiler:
-    def __init__(self, payload: WorkflowPayload, registry: NodeRegistry, resolved: Resolved) -> None:
+    def __init__(self, payload: WorkflowPayload, nodes: NodeRegistry, resolved: Resolved) -> None:
         self._payload = payload
-        self._registry = registry
+        self._nodes = nodes
         self._resolved = resolved
         self._warnings: list[Problem] = []
         self._shapes: dict[tuple[str, str], Shape] = {}
@@ -102,7 +102,7 @@ class _Compiler:
         return [node for node in nodes if node.id in needed]
 
     def _node(self, index: int, node: PayloadNode) -> PlanNode:
-        definition = self._registry.get(node.full_type)
+        definition = self._nodes.get(node.full_type)
         problem = None
         config: Mapping[str, Any] = node.config_values
         shape = NO_SHAPE

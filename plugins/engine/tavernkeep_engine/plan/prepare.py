@@ -31,7 +31,7 @@ class ContainsItself(NodeFailure):
 class Preparer:
     """Prepares the workflows of one execution; each that is referred to is loaded and compiled once."""
 
-    registry: NodeRegistry
+    nodes: NodeRegistry
     services: Services
     user: UserContext
     root: WorkflowPayload
@@ -104,7 +104,7 @@ class Preparer:
     async def _plan(self, payload: WorkflowPayload, chain: Chain) -> Plan:
         resolved: dict[str, NodeMode | str] = {}
         for node in payload.nodes:
-            definition = self.registry.get(node.full_type)
+            definition = self.nodes.get(node.full_type)
             if definition is None or definition.resolve is None:
                 continue
             resolution = _Resolution(definition.config_of(node.config_values), payload.interface_inputs, self, chain)
@@ -117,8 +117,8 @@ class Preparer:
             except Exception as error:
                 resolved[node.id] = str(error) or type(error).__name__
         if len(payload.nodes) + len(payload.edges) < _LARGE:
-            return compile_plan(payload, self.registry, resolved)
-        return await asyncio.to_thread(compile_plan, payload, self.registry, resolved)
+            return compile_plan(payload, self.nodes, resolved)
+        return await asyncio.to_thread(compile_plan, payload, self.nodes, resolved)
 
 
 @attrs.frozen(eq=False)

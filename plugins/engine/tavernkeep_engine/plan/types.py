@@ -25,7 +25,7 @@ STREAMED: Final = (Feed.STREAM, Feed.LIFTED)
 
 
 @attrs.frozen
-class Source:
+class InputSource:
     """Where an input comes from.
 
     Attributes:
@@ -43,7 +43,7 @@ class Binding:
     """What feeds one input slot; several sources where the slot takes several."""
 
     slot: str
-    sources: tuple[Source, ...]
+    sources: tuple[InputSource, ...]
     multi: bool
 
 

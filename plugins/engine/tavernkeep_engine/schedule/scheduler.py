@@ -64,7 +64,7 @@ class EmbeddedScheduler:
 
     def __init__(
         self,
-        bus: EventBus,
+        events: EventBus,
         nodes: NodeRegistry,
         services: Services,
         config: EngineConfig,
@@ -72,7 +72,7 @@ class EmbeddedScheduler:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._bus = bus
+        self._events = events
         self._nodes = nodes
         self._services = services
         self._config = config
@@ -119,7 +119,7 @@ class EmbeddedScheduler:
             user=submission.user,
             submitted_at=earlier.submitted_at if earlier else self._now(),
             log=deque(maxlen=self._config.remembered_events),
-            publish=self._bus.publish,
+            publish=self._events.publish,
             allowance=Allowance(
                 self._config.max_execution_bytes,
                 "bytes that the values of an execution may take (engine.maxExecutionBytes)",
@@ -223,10 +223,10 @@ class EmbeddedScheduler:
         if self._trims:
             await asyncio.wait(self._trims)
 
-    def _cache_of(self, registry: NodeRegistry) -> OutputCache:
+    def _cache_of(self, nodes: NodeRegistry) -> OutputCache:
         """What is remembered of the outputs of these node types: of others of the same names nothing is."""
-        if registry is not self._cached:
-            self._cached, self._cache = registry, OutputCache(self._config.cache_bytes)
+        if nodes is not self._cached:
+            self._cached, self._cache = nodes, OutputCache(self._config.cache_bytes)
         return self._cache
 
     def _preparer(self, payload: WorkflowPayload, user: UserContext) -> Preparer:
@@ -252,7 +252,7 @@ class EmbeddedScheduler:
         return self._running < self._max_concurrent and self._queue.has_room(uid)
 
     def _tell_queue(self) -> None:
-        self._bus.publish(QueueUpdate(self._running, self._pending))
+        self._events.publish(QueueUpdate(self._running, self._pending))
 
     def _start_waiting(self) -> None:
         while self._running < self._max_concurrent and (execution := self._queue.take()) is not None:
@@ -289,7 +289,7 @@ class EmbeddedScheduler:
             clock=self._clock,
             limits=limits,
             preparer=execution.preparer,
-            cache=self._cache_of(execution.preparer.registry),
+            cache=self._cache_of(execution.preparer.nodes),
             allowance=execution.allowance,
             most=self._config.max_value_bytes,
             preview=execution.payload.preview,
