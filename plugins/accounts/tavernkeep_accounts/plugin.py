@@ -8,6 +8,7 @@ import click
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog, Revocations
+from tavernkeep.contracts.storage import Storage
 from tavernkeep_accounts import hookspecs
 from tavernkeep_accounts.command import key
 from tavernkeep_accounts.config import SessionConfig
@@ -49,10 +50,10 @@ class AccountsPlugin:
         from tavernkeep_accounts.service import UserAccounts
         from tavernkeep_accounts.sessions import UserSessions
 
-        revocations, config = services.get(Revocations), app.config.section(SessionConfig)
-        self._accounts = UserAccounts(services.get(Secrets), revocations)
+        storage, revocations, config = services.get(Storage), services.get(Revocations), app.config.section(SessionConfig)
+        self._accounts = UserAccounts(storage, services.get(Secrets), revocations)
         services.add(Accounts, self._accounts, owner=owner)
-        services.add(Sessions, UserSessions(revocations, config), owner=owner)
+        services.add(Sessions, UserSessions(storage, revocations, config), owner=owner)
         services.add(Passwords, Argon2Passwords(), owner=owner)
 
     @hookimpl

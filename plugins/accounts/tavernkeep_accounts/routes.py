@@ -10,6 +10,7 @@ import attrs
 from tavernkeep import ApiError, Request, Route, UserContext
 from tavernkeep.clock import now
 from tavernkeep.contracts.auth import AuditLog
+from tavernkeep.finish import finish
 from tavernkeep.wire import structure
 from tavernkeep_accounts.bodies import (
     AvatarSet,
@@ -75,6 +76,7 @@ class AccountRoutes:
         scopes = sorted(user.scopes) if body.scopes is None else body.scopes
         if beyond := [scope for scope in scopes if not user.may_give(scope)]:
             raise ApiError(403, f"You cannot give a scope that you do not have: {beyond[0]}.")
+        await self.accounts.remember(user)
         made = await self.accounts.make_key(user.uid, body.name, scopes, expiry(body.expires_at))
         self.audit.note("key.created", user, target=made["id"], scopes=scopes)
         return structure(made, MadeKey)
@@ -90,6 +92,7 @@ class AccountRoutes:
 
     async def add_credential(self, body: NewCredential, user: UserContext) -> CredentialShown:
         """Keep a credential, sealed."""
+        await self.accounts.remember(user)
         added = await self.accounts.add_credential(user.uid, body.service_name, body.credential, body.display_name)
         self.audit.note("credential.created", user, target=added["id"])
         return structure(added, CredentialShown)
@@ -102,6 +105,7 @@ class AccountRoutes:
     async def rename(self, body: NewName, user: UserContext) -> Renamed:
         """Give the user another name."""
         name = checked_name(body.username)
+        await self.accounts.remember(user)
         await self.accounts.rename(user.uid, name)
         return Renamed(True, "The name is changed.", name)
 
@@ -117,9 +121,14 @@ class AccountRoutes:
         if len(data) > _MAX_AVATAR:
             raise ApiError(413, f"The picture is larger than {_MAX_AVATAR} bytes.")
         ending = await self.pictures.ending_of(data)
-        url = await asyncio.to_thread(self._write, user.uid, ending, data)
-        await self.accounts.set_avatar(user.uid, url)
+        await self.accounts.remember(user)
+        url = await finish(self._keep(user.uid, ending, data))
         return AvatarSet(True, "The picture is changed.", url)
+
+    async def _keep(self, uid: str, ending: str, data: bytes) -> str:
+        url = await asyncio.to_thread(self._write, uid, ending, data)
+        await self.accounts.set_avatar(uid, url)
+        return url
 
     def _write(self, uid: str, ending: str, data: bytes) -> str:
         assert self.pictures is not None, "the route is there where the service is"

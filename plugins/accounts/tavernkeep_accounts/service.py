@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from tortoise.exceptions import IntegrityError, ValidationError
-from tortoise.queryset import QuerySet
-from tortoise.transactions import in_transaction
+from tortoise.exceptions import IntegrityError
 
 from tavernkeep import ApiError, AuthError, Credentials, UserContext
 from tavernkeep.clock import Clock, now
 from tavernkeep.contracts.auth import EVERYTHING, KEY_PREFIX, READ_ONLY, Revocations
+from tavernkeep.contracts.storage import Storage
+from tavernkeep.finish import finishing
 from tavernkeep.wire import iso
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey, KeyInfo, Role
 from tavernkeep_accounts.models import Credential, ServiceKey, SessionRow, User
@@ -26,7 +26,7 @@ _KEY_BYTES: Final = 32
 _PREFIX_LENGTH: Final = len(KEY_PREFIX) + 8
 _NOTE_USE_EVERY: Final = timedelta(minutes=1)
 _LONGEST_NAME: Final = 100  # characters
-_LONGEST_UID: Final = 64
+_TRIES: Final = 100
 _HINT: Final = 4  # characters shown of each end of a credential
 
 
@@ -37,7 +37,8 @@ class UserAccounts:
         clock: The time, in UTC.
     """
 
-    def __init__(self, secrets: Secrets, revocations: Revocations, clock: Clock = now) -> None:
+    def __init__(self, storage: Storage, secrets: Secrets, revocations: Revocations, clock: Clock = now) -> None:
+        self._storage = storage
         self._secrets = secrets
         self._revocations = revocations
         self._clock = clock
@@ -49,7 +50,7 @@ class UserAccounts:
 
     async def find(self, username: str) -> Account | None:
         """See `Accounts`."""
-        user = await User.get_or_none(username=username[:_LONGEST_NAME])
+        user = await User.get_or_none(username=username)
         return _account(user) if user else None
 
     async def everyone(self) -> list[Account]:
@@ -60,15 +61,19 @@ class UserAccounts:
         """See `Accounts`."""
         name = checked_name(username)
         try:
-            user = await User.create(uid=str(uuid.uuid4()), username=name, is_admin=role == "admin", is_viewer=role == "viewer")
+            async with self._storage.transaction():
+                user = await User.create(uid=str(uuid.uuid4()), username=name, is_admin=role == "admin", is_viewer=role == "viewer")
         except IntegrityError:
             raise ApiError(409, f"The name {name!r} is taken.") from None
         return _account(user)
 
+    @finishing
     async def change(self, uid: str, *, role: Role | None = None, disabled: bool | None = None) -> Account:
         """See `Accounts`."""
-        async with in_transaction():
-            user = await User.get_or_none(uid=uid[:_LONGEST_UID])
+        async with self._storage.transaction():
+            # Two who take each other's role away at once wait for each other here.
+            admins = await User.filter(is_admin=True, disabled=False).exclude(uid=DEFAULT_UID).select_for_update()
+            user = await User.get_or_none(uid=uid)
             if user is None:
                 raise ApiError(404, "There is no such user.")
             was_admin = user.is_admin and not user.disabled
@@ -76,12 +81,10 @@ class UserAccounts:
                 user.is_admin, user.is_viewer = role == "admin", role == "viewer"
             if disabled is not None:
                 user.disabled = disabled
-            if was_admin and not (user.is_admin and not user.disabled):
-                others = await User.filter(is_admin=True, disabled=False).exclude(uid__in=[uid, DEFAULT_UID]).count()
-                if not others:
-                    raise ApiError(409, f"{user.username!r} is the last administrator.")
+            if was_admin and not (user.is_admin and not user.disabled) and all(admin.uid == uid for admin in admins):
+                raise ApiError(409, f"{user.username!r} is the last administrator.")
             await user.save()
-        await SessionRow.filter(user_id=user.uid).delete()
+            await SessionRow.filter(user_id=user.uid).delete()
         self._revocations.revoke([f"user:{user.uid}"])
         return _account(user)
 
@@ -91,8 +94,23 @@ class UserAccounts:
 
     async def default(self) -> Account:
         """See `Accounts`."""
-        user, _ = await User.get_or_create(uid=DEFAULT_UID, defaults={"username": _DEFAULT_NAME, "is_admin": True})
+        user, _ = await self._storage.ensure(User, {"uid": DEFAULT_UID}, {"username": _DEFAULT_NAME, "is_admin": True})
         return _account(user)
+
+    async def remember(self, user: UserContext) -> None:
+        """Make the row of a user whom an auth provider knows and the database does not, so that keys and credentials have an owner.
+
+        Their rights stay the provider's to say: the row is that of an ordinary user. Where somebody has the name already, they get another.
+        """
+        name = user.username[:_LONGEST_NAME]
+        for number in range(2, _TRIES):
+            try:
+                await self._storage.ensure(User, {"uid": user.uid}, {"username": name, "is_viewer": user.role == READ_ONLY})
+            except IntegrityError:
+                name = f"{user.username[: _LONGEST_NAME - 4]} {number}"
+            else:
+                return
+        raise ApiError(409, "There is no free name for you here.")
 
     async def profile(self, account: Account, caller: UserContext | None = None) -> dict[str, Any]:
         """See `Accounts`."""
@@ -125,22 +143,24 @@ class UserAccounts:
 
     # What another installation had
 
+    @finishing
     async def take_over(self, account: Account) -> bool:
         """See `Accounts`."""
-        if await User.exists(uid=account.uid):
-            return False
-        name = account.username
-        while await User.exists(username=name):
-            name += "_"
-        user = User(uid=account.uid, username=name, is_admin=account.is_admin, avatar_url=account.avatar_url)
-        await user.save()
-        await User.filter(uid=account.uid).update(created_at=account.created_at)
+        async with self._storage.transaction():
+            if await User.exists(uid=account.uid):
+                return False
+            name = account.username
+            while await User.exists(username=name):
+                name += "_"
+            user = User(uid=account.uid, username=name, is_admin=account.is_admin, avatar_url=account.avatar_url)
+            await user.save()
+            await User.filter(uid=account.uid).update(created_at=account.created_at)
         return True
 
     async def take_over_key(self, uid: str, key: ForeignKey) -> bool:
         """See `Accounts`."""
         values = {"name": key.name, "prefix": key.prefix, "digest": key.digest, "scopes": list(key.scopes), "created_at": key.created_at}
-        _, made = await ServiceKey.get_or_create(id=key.id, defaults={"user_id": uid, **values})
+        _, made = await self._storage.ensure(ServiceKey, {"id": key.id}, {"user_id": uid, **values})
         return made
 
     async def take_over_credential(self, uid: str, id_: str, service: str, display_name: str | None, credential: str) -> bool:
@@ -174,13 +194,14 @@ class UserAccounts:
         """See `Accounts`."""
         return [KeyInfo(row.id, row.prefix, row.user.uid) for row in await ServiceKey.all().select_related("user")]
 
+    @finishing
     async def delete_key(self, uid: str, id_: str) -> None:
         """Revoke a key.
 
         Raises:
             ApiError: 404, the user has none of that id.
         """
-        if not await _deleted(ServiceKey.filter(user_id=uid, id=id_)):
+        if not await ServiceKey.filter(user_id=uid, id=id_).delete():
             raise ApiError(404, "There is no such key.")
         self._revocations.revoke([f"key:{id_}"])
 
@@ -235,7 +256,7 @@ class UserAccounts:
         Raises:
             ApiError: 404, the user has none of that id.
         """
-        if not await _deleted(Credential.filter(user_id=uid, id=id_)):
+        if not await Credential.filter(user_id=uid, id=id_).delete():
             raise ApiError(404, "There is no such credential.")
 
 
@@ -258,14 +279,6 @@ def checked_name(text: str) -> str:
         problem = {"path": "username", "message": f"must have 1 to {_LONGEST_NAME} printable characters"}
         raise ApiError(422, "The request does not have the expected shape.", [problem])
     return name
-
-
-async def _deleted(rows: QuerySet[Any]) -> int:
-    """Delete them; gives how many there were."""
-    try:
-        return await rows.delete()
-    except ValidationError:  # an id that is longer than ids are
-        return 0
 
 
 def _account(user: User) -> Account:

@@ -5,11 +5,11 @@ import uuid
 from datetime import timedelta
 from typing import Final
 
-from tortoise.exceptions import ValidationError
-
 from tavernkeep import Credentials, UserContext
 from tavernkeep.clock import Clock, now
 from tavernkeep.contracts.auth import Revocations
+from tavernkeep.contracts.storage import Storage, storable
+from tavernkeep.finish import finishing
 from tavernkeep_accounts.config import SessionConfig
 from tavernkeep_accounts.contracts import SessionInfo
 from tavernkeep_accounts.models import SessionRow
@@ -27,27 +27,30 @@ class UserSessions:
         clock: The time, in UTC.
     """
 
-    def __init__(self, revocations: Revocations, config: SessionConfig, clock: Clock = now) -> None:
+    def __init__(self, storage: Storage, revocations: Revocations, config: SessionConfig, clock: Clock = now) -> None:
+        self._storage = storage
         self._revocations = revocations
         self._idle = timedelta(hours=config.idle_hours)
         self._longest = timedelta(days=config.longest_days)
         self._clock = clock
 
+    @finishing
     async def begin(self, uid: str, *, address: str | None, agent: str) -> str:
         """See `Sessions`."""
         token, moment = secrets.token_urlsafe(_TOKEN_BYTES), self._clock()
-        await SessionRow.filter(expires_at__lte=moment).delete()
-        await SessionRow.filter(last_seen_at__lte=moment - self._idle).delete()
-        await SessionRow.create(
-            id=str(uuid.uuid4()),
-            user_id=uid,
-            digest=digest_of(token),
-            address=address,
-            agent=agent,
-            created_at=moment,
-            last_seen_at=moment,
-            expires_at=moment + self._longest,
-        )
+        async with self._storage.transaction():
+            await SessionRow.filter(expires_at__lte=moment).delete()
+            await SessionRow.filter(last_seen_at__lte=moment - self._idle).delete()
+            await SessionRow.create(
+                id=str(uuid.uuid4()),
+                user_id=uid,
+                digest=digest_of(token),
+                address=storable(address),
+                agent=storable(agent),
+                created_at=moment,
+                last_seen_at=moment,
+                expires_at=moment + self._longest,
+            )
         return token
 
     async def shown(self, credentials: Credentials) -> UserContext | None:
@@ -78,15 +81,14 @@ class UserSessions:
             for row in await SessionRow.filter(user_id=uid, expires_at__gt=self._clock(), last_seen_at__gt=self._clock() - self._idle)
         ]
 
+    @finishing
     async def end(self, uid: str, id_: str) -> bool:
         """See `Sessions`."""
-        try:
-            ended = await SessionRow.filter(user_id=uid, id=id_).delete()
-        except ValidationError:  # an id that is longer than ids are
-            return False
+        ended = await SessionRow.filter(user_id=uid, id=id_).delete()
         self._revocations.revoke([f"session:{id_}"])
         return ended > 0
 
+    @finishing
     async def end_all(self, uid: str, but: str = "") -> None:
         """See `Sessions`."""
         ended = [row.id for row in await SessionRow.filter(user_id=uid).only("id") if f"session:{row.id}" != but]

@@ -18,7 +18,7 @@ async def test_the_default_user_is_made_once(tmp_path: Path) -> None:
         storage = SqliteStorage(tmp_path / "db.sqlite3", SqliteConfig())
         await storage.open(AccountsPlugin().register_models())
         await storage.migrate()
-        accounts = UserAccounts(SecretBox(encrypt=True, master=None, data=tmp_path), Revocations())
+        accounts = UserAccounts(storage, SecretBox(encrypt=True, master=None, data=tmp_path), Revocations())
         assert await accounts.get("nobody") is None
         seen.append(await accounts.default())
         assert await accounts.get("default_user") == seen[-1]
@@ -33,7 +33,7 @@ async def test_a_keys_use_is_noted_at_most_once_a_minute(tmp_path: Path) -> None
     storage = SqliteStorage(tmp_path / "db.sqlite3", SqliteConfig())
     await storage.open(AccountsPlugin().register_models())
     await storage.migrate()
-    accounts = UserAccounts(SecretBox(encrypt=True, master=None, data=tmp_path), Revocations(), lambda: moment)
+    accounts = UserAccounts(storage, SecretBox(encrypt=True, master=None, data=tmp_path), Revocations(), lambda: moment)
     uid = (await accounts.default()).uid
     secret = (await accounts.make_key(uid, None, ["*"]))["secret"]
 

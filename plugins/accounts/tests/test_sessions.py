@@ -23,9 +23,9 @@ async def test_they_end_when_idle_and_in_any_case(tmp_path: Path) -> None:
     await storage.open(AccountsPlugin().register_models())
     try:
         await storage.migrate()
-        accounts = UserAccounts(SecretBox(encrypt=True, master=None, data=tmp_path), Revocations())
+        accounts = UserAccounts(storage, SecretBox(encrypt=True, master=None, data=tmp_path), Revocations())
         uid = (await accounts.default()).uid
-        sessions = UserSessions(Revocations(), SessionConfig(idle_hours=10, longest_days=2), lambda: moment)
+        sessions = UserSessions(storage, Revocations(), SessionConfig(idle_hours=10, longest_days=2), lambda: moment)
         used, idle = [await sessions.begin(uid, address=None, agent="") for _ in range(2)]
         for _ in range(5):
             moment += timedelta(hours=9)

@@ -22,6 +22,8 @@ from tortoise.exceptions import IntegrityError
 
 from tavernkeep import ApiError
 from tavernkeep.clock import Clock, now
+from tavernkeep.contracts.storage import Storage
+from tavernkeep.finish import finish
 from tavernkeep_accounts.contracts import Account, Accounts
 from tavernkeep_auth_multiuser.config import OidcConfig
 from tavernkeep_auth_multiuser.models import OidcIdentity
@@ -57,6 +59,7 @@ class Oidc:
     """One identity provider."""
 
     config: OidcConfig
+    storage: Storage
     secrets: Secrets
     accounts: Accounts
     clock: Clock = now
@@ -199,31 +202,39 @@ class Oidc:
 
     async def _account(self, claims: dict[str, Any]) -> Account:
         subject = str(claims["sub"])[:255]
-        identity = await OidcIdentity.get_or_none(issuer=self.config.issuer, subject=subject)
-        account = await self.accounts.get(identity.uid) if identity else None
+        account = await self._known(subject)
         if account is None:
             if not self.config.create_users:
                 raise OidcError("There is no account for you here; ask an administrator.", 403)
-            account = await self._new(str(claims.get(self.config.username_claim) or "user"), subject)
+            try:
+                account = await finish(self._new(str(claims.get(self.config.username_claim) or "user"), subject))
+            except IntegrityError:  # the same person has just logged in for the first time elsewhere
+                account = await self._known(subject)
+        if account is None:
+            raise OidcError("Try again.")
         if account.disabled:
             raise OidcError("This account is disabled.", 403)
         return account
 
+    async def _known(self, subject: str) -> Account | None:
+        identity = await OidcIdentity.get_or_none(issuer=self.config.issuer, subject=subject)
+        return await self.accounts.get(identity.uid) if identity else None
+
     async def _new(self, wanted: str, subject: str) -> Account:
         """A new account, whose name is never that of one that is here: who has a name elsewhere is not who has it here."""
-        for number in range(1, _TRIES):
-            try:
-                account = await self.accounts.create(wanted[:90] if number == 1 else f"{wanted[:90]} {number}", "user")
-            except ApiError as error:
-                if error.status != 409:
-                    raise OidcError("The identity provider gives a name that cannot be used here.", 403) from None
-                continue
-            try:
-                await OidcIdentity.update_or_create(issuer=self.config.issuer, subject=subject, defaults={"uid": account.uid})
-            except IntegrityError:
-                await self.accounts.delete(account.uid)
-                raise OidcError("Try again.") from None
-            return account
+        async with self.storage.transaction():
+            if (account := await self._known(subject)) is not None:
+                return account
+            for number in range(1, _TRIES):
+                try:
+                    account = await self.accounts.create(wanted[:90] if number == 1 else f"{wanted[:90]} {number}", "user")
+                except ApiError as error:
+                    if error.status != 409:
+                        raise OidcError("The identity provider gives a name that cannot be used here.", 403) from None
+                    continue
+                await OidcIdentity.filter(issuer=self.config.issuer, subject=subject).delete()  # of an account that is gone
+                await OidcIdentity.create(issuer=self.config.issuer, subject=subject, uid=account.uid)
+                return account
         raise OidcError("There is no free name for you here; ask an administrator.", 403)
 
 

@@ -9,6 +9,7 @@ import click
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog, AuthProvider
+from tavernkeep.contracts.storage import Storage
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
 from tavernkeep_auth_multiuser.command import user
 from tavernkeep_auth_multiuser.config import NAME, MultiuserConfig
@@ -37,6 +38,7 @@ class AuthMultiuserPlugin:
         from tavernkeep_auth_multiuser.service import Logins
 
         logins = Logins(
+            services.get(Storage),
             services.get(Accounts),
             services.get(Sessions),
             services.get(Passwords),
@@ -86,7 +88,7 @@ class AuthMultiuserPlugin:
             services.get(Throttle),
             services.get(AuditLog),
             config.secure_cookies == "always",
-            Oidc(config.oidc, services.get(Secrets), services.get(Accounts)) if config.oidc.issuer else None,
+            Oidc(config.oidc, services.get(Storage), services.get(Secrets), services.get(Accounts)) if config.oidc.issuer else None,
         ).routes()
 
     @hookimpl

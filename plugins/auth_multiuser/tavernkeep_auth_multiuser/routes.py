@@ -259,7 +259,7 @@ class LoginRoutes:
 
     async def end_users_totp(self, uid: str, request: Request, user: UserContext) -> None:
         """No more codes for a user who has lost their app."""
-        if await self.accounts.get(uid[:64]) is None:
+        if await self.accounts.get(uid) is None:
             raise ApiError(404, "There is no such user.")
         await self.logins.end_totp(uid)
         self._note("totp.ended", user, request, uid)

@@ -12,6 +12,8 @@ from tortoise.expressions import Q
 
 from tavernkeep import ApiError
 from tavernkeep.clock import Clock, now
+from tavernkeep.contracts.storage import Storage
+from tavernkeep.finish import finishing
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, Passwords, Role, Sessions
 from tavernkeep_auth_multiuser.config import MultiuserConfig
 from tavernkeep_auth_multiuser.models import Login, Ticket
@@ -19,6 +21,7 @@ from tavernkeep_secrets.contracts import Secrets
 
 _LONGEST_PASSWORD: Final = 1000  # characters; hashing a longer one is work for nothing
 _STEP_S: Final = 30  # of one-time codes
+_USED_UP: Final = "This token is not, or no longer, good."
 _WRONG: Final = "The name or the password is wrong."
 
 
@@ -35,6 +38,7 @@ class Logins:
         clock: The time, in UTC.
     """
 
+    storage: Storage
     accounts: Accounts
     sessions: Sessions
     passwords: Passwords
@@ -93,10 +97,16 @@ class Logins:
             ApiError: 422, it is too short, too long, or the name.
         """
         self._check_strength(account.username, password)
-        hashed = await self.passwords.hash(password)
-        await Login.update_or_create(uid=account.uid, defaults={"password": hashed})
-        await Ticket.filter(uid=account.uid, purpose="reset").delete()
-        await self.sessions.end_all(account.uid)
+        await self._change_password(account.uid, await self.passwords.hash(password))
+
+    @finishing
+    async def _change_password(self, uid: str, hashed: str, ticket: Ticket | None = None) -> None:
+        async with self.storage.transaction():
+            if ticket is not None and not await Ticket.filter(id=ticket.id).delete():
+                raise ApiError(403, _USED_UP)  # somebody else has just used it
+            await self.storage.put(Login, {"uid": uid}, {"password": hashed})
+            await Ticket.filter(uid=uid, purpose="reset").delete()
+            await self.sessions.end_all(uid)
 
     def _check_strength(self, username: str, password: str) -> None:
         shortest = self.config.shortest_password
@@ -128,10 +138,7 @@ class Logins:
                 raise ApiError(403, "Registration is closed; an administrator can make you an account.")
             if self.config.registration == "invitation" and ticket is None:
                 raise ApiError(403, "An invitation is needed, and this one is not, or no longer, good.")
-            account = await self._create(username, hashed, _role(ticket.role) if ticket else "user")
-            if ticket is not None:
-                await ticket.delete()
-            return account
+            return await self._create(username, hashed, _role(ticket.role) if ticket else "user", ticket)
 
     async def create(self, username: str, password: str, role: Role) -> Account:
         """Make an account, by an administrator's hand.
@@ -145,13 +152,13 @@ class Logins:
             self.first_token = None
         return account
 
-    async def _create(self, username: str, hashed: str, role: Role) -> Account:
-        account = await self.accounts.create(username, role)
-        try:
+    @finishing
+    async def _create(self, username: str, hashed: str, role: Role, ticket: Ticket | None = None) -> Account:
+        async with self.storage.transaction():
+            if ticket is not None and not await Ticket.filter(id=ticket.id).delete():
+                raise ApiError(403, "An invitation is needed, and this one is not, or no longer, good.")
+            account = await self.accounts.create(username, role)
             await Login.create(uid=account.uid, password=hashed)
-        except BaseException:
-            await self.accounts.delete(account.uid)
-            raise
         return account
 
     # Tickets
@@ -166,11 +173,11 @@ class Logins:
 
     async def withdraw(self, id_: str) -> bool:
         """Take an invitation back; tells whether there was one."""
-        return await Ticket.filter(id=id_[:36], purpose="invitation").delete() > 0
+        return await Ticket.filter(id=id_, purpose="invitation").delete() > 0
 
     async def reset(self, uid: str, by: str) -> dict[str, Any]:
         """A token with which a user sets a new password; shown this once."""
-        if uid == DEFAULT_UID or await self.accounts.get(uid[:64]) is None:
+        if uid == DEFAULT_UID or await self.accounts.get(uid) is None:
             raise ApiError(404, "There is no such user.")
         return await self._issue("reset", uid=uid, created_by=by)
 
@@ -183,17 +190,20 @@ class Logins:
         ticket = await self._ticket(token, "reset")
         account = await self.accounts.get(ticket.uid or "") if ticket else None
         if ticket is None or account is None:
-            raise ApiError(403, "This token is not, or no longer, good.")
-        await self.set_password(account, password)
+            raise ApiError(403, _USED_UP)
+        self._check_strength(account.username, password)
+        await self._change_password(account.uid, await self.passwords.hash(password), ticket)
         return account
 
+    @finishing
     async def _issue(self, purpose: Literal["invitation", "reset"], **values: Any) -> dict[str, Any]:
         token, moment = secrets.token_urlsafe(32), self.clock()
-        await Ticket.filter(Q(expires_at__lte=moment) | Q(purpose="reset", uid=values.get("uid") or "")).delete()
-        expires = moment + timedelta(hours=self.config.invitation_hours)
-        ticket = await Ticket.create(
-            id=str(uuid.uuid4()), digest=self.passwords.digest(token), purpose=purpose, created_at=moment, expires_at=expires, **values
-        )
+        expires, digest = moment + timedelta(hours=self.config.invitation_hours), self.passwords.digest(token)
+        async with self.storage.transaction():
+            await Ticket.filter(Q(expires_at__lte=moment) | Q(purpose="reset", uid=values.get("uid") or "")).delete()
+            ticket = await Ticket.create(
+                id=str(uuid.uuid4()), digest=digest, purpose=purpose, created_at=moment, expires_at=expires, **values
+            )
         return {**_shown(ticket), "token": token}
 
     async def _ticket(self, token: str, purpose: str) -> Ticket | None:

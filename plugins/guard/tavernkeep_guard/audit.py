@@ -4,10 +4,11 @@ import asyncio
 from typing import Any
 
 import structlog
-from tortoise.exceptions import BaseORMException
 
 from tavernkeep import UserContext
 from tavernkeep.clock import Clock, now
+from tavernkeep.contracts.storage import Storage, storable
+from tavernkeep.finish import finishing
 from tavernkeep.logs import AuditInLog
 from tavernkeep.wire import iso
 from tavernkeep_guard.bodies import AuditEntry
@@ -23,7 +24,8 @@ class Audit:
         clock: The time, in UTC.
     """
 
-    def __init__(self, clock: Clock = now) -> None:
+    def __init__(self, storage: Storage, clock: Clock = now) -> None:
+        self._storage = storage
         self._clock = clock
         self._in_log = AuditInLog()
         self._waiting: list[AuditRow] = []
@@ -36,13 +38,13 @@ class Audit:
         self._in_log.note(action, user, target=target, address=address, **details)
         row = AuditRow(
             at=self._clock(),
-            action=action,
+            action=action[:60],
             uid=user.uid if user else None,
             username=user.username if user else None,
             credential=user.credential if user else "",
-            target=target[:200],
-            address=address and address[:64],
-            details=details,
+            target=storable(target[:200]),
+            address=storable(address and address[:64]),
+            details=storable(details),
         )
         self._waiting.append(row)
         self._news.set()
@@ -63,15 +65,15 @@ class Audit:
             await self._news.wait()
             await self.flush()
 
+    @finishing
     async def flush(self) -> None:
         """Write everything that has been noted so far."""
         async with self._writing:
             self._news.clear()
             rows, self._waiting = self._waiting, []
             try:
-                if rows:
-                    await AuditRow.bulk_create(rows)
-            except (BaseORMException, OSError) as error:
+                await self._storage.add_all(rows)
+            except Exception as error:  # whatever it is: the next entries are to be written
                 _log.error("the audit log cannot be written; it is in this log alone", error=str(error), entries=len(rows))
 
     async def entries(

@@ -8,6 +8,7 @@ import click
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog, RequestLimiter
+from tavernkeep.contracts.storage import Storage
 from tavernkeep_guard.command import audit
 from tavernkeep_guard.config import GuardConfig
 from tavernkeep_guard.contracts import OutgoingHttp, Pictures, Throttle
@@ -62,7 +63,7 @@ class GuardPlugin:
         from tavernkeep_guard.throttle import LoginThrottle, RequestRate
 
         config, local = app.config.section(GuardConfig), app.config.auth_provider == "local"
-        self._audit = Audit()
+        self._audit = Audit(services.get(Storage))
         services.add(AuditLog, self._audit, owner=owner)
         services.add(Throttle, LoginThrottle(), owner=owner)
         usual = 0 if local else _REQUESTS_PER_MINUTE

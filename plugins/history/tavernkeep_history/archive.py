@@ -7,7 +7,6 @@ from typing import Any, Final
 import attrs
 import msgspec
 import structlog
-from tortoise.exceptions import ValidationError
 from tortoise.expressions import Q
 
 from tavernkeep import ApiError, UserContext
@@ -56,10 +55,7 @@ class Archive:
     async def find(self, execution_id: str, user: UserContext) -> ExecutionRow | None:
         """The row of an execution that the user may see, with all that is known so far."""
         await self.recorder.flush()
-        try:
-            row = await ExecutionRow.get_or_none(id=execution_id)
-        except ValidationError:  # an id that is longer than ids are
-            return None
+        row = await ExecutionRow.get_or_none(id=execution_id)
         return row if row and (user.is_admin or row.user_id == user.uid) else None
 
     async def page(self, wanted: Q, limit: int) -> list[ExecutionRow]:

@@ -8,6 +8,7 @@ from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.bus import Sink
 from tavernkeep.contracts.execution import ExecutionArchive, Scheduler
+from tavernkeep.contracts.storage import Storage
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_secrets.contracts import Resealing, Secrets
 
@@ -45,7 +46,7 @@ class HistoryPlugin:
             """Which it is, is known when all services are there."""
             return services.get(Scheduler)
 
-        self._recorder = Recorder(scheduler, services.get(Secrets), app.config.section(HistoryConfig))
+        self._recorder = Recorder(services.get(Storage), scheduler, services.get(Secrets), app.config.section(HistoryConfig))
         self._archive = Archive(self._recorder, services.get(Secrets), scheduler)
         services.add(ExecutionArchive, self._archive, owner=owner)
 

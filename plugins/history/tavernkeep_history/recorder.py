@@ -12,11 +12,12 @@ import attrs
 import msgspec
 import structlog
 from tortoise.exceptions import BaseORMException
-from tortoise.transactions import in_transaction
 
 from tavernkeep import UserContext
 from tavernkeep.contracts.events import Event, InterfaceYield, NodeComplete, NodeProgress, NodeYield, StatusUpdate
 from tavernkeep.contracts.execution import SHUTDOWN, Scheduler, Submission
+from tavernkeep.contracts.storage import Storage, Unavailable, storable
+from tavernkeep.finish import finishing
 from tavernkeep.logs import HIDDEN
 from tavernkeep.wire import dumps
 from tavernkeep_history.config import HistoryConfig
@@ -67,8 +68,9 @@ class Recorder:
     server goes on.
     """
 
-    def __init__(self, scheduler: Callable[[], Scheduler], secrets: Secrets, config: HistoryConfig) -> None:
+    def __init__(self, storage: Storage, scheduler: Callable[[], Scheduler], secrets: Secrets, config: HistoryConfig) -> None:
         self.problem: str | None = None
+        self._storage = storage
         self._scheduler = scheduler
         self._secrets = secrets
         self._config = config
@@ -151,7 +153,7 @@ class Recorder:
     async def _attempt(self) -> bool:
         try:
             await self.flush()
-        except (BaseORMException, OSError) as error:
+        except (BaseORMException, Unavailable, OSError) as error:
             if self.problem is None:
                 _log.error("executions cannot be recorded at present", error=str(error))
             self.problem = f"Executions cannot be recorded: {error}"
@@ -160,6 +162,7 @@ class Recorder:
         self.problem = None
         return True
 
+    @finishing
     async def flush(self) -> None:
         """Write everything that has been noted so far."""
         async with self._writing:
@@ -184,9 +187,9 @@ class Recorder:
     async def _write(self, changed: Mapping[str, _Record], packed: Mapping[str, list[_Block]]) -> None:
         known = {row.id for row in await ExecutionRow.filter(id__in=list(changed)).only("id")}
         sealed = {id_: await asyncio.to_thread(self._seal, changed[id_].submission) for id_ in changed.keys() - known}
-        async with in_transaction():
+        async with self._storage.transaction():
             for id_, record in changed.items():
-                row = record.row | {"complete": record.complete}
+                row = storable(record.row | {"complete": record.complete})
                 if packed[id_]:
                     row["last_seq"] = packed[id_][-1].last_seq
                 if id_ in known:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tavernkeep import ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
+from tavernkeep.contracts.storage import Storage
 from tavernkeep_llm_config.contracts import LlmImport
 from tavernkeep_nodes_llm.contracts import Llm
 from tavernkeep_secrets.contracts import Resealing, Secrets
@@ -29,7 +30,7 @@ class LlmConfigPlugin:
     def register_services(self, app: App, services: Services, owner: str) -> None:
         from tavernkeep_llm_config.service import LlmStore
 
-        self._store = LlmStore(services.get(Secrets))
+        self._store = LlmStore(services.get(Storage), services.get(Secrets))
         app.plugins.undo_with(owner, services.get(Llm).add_source(self._store))
         services.add(LlmImport, self._store, owner=owner)
 

@@ -2,14 +2,13 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
-from tortoise.exceptions import IntegrityError, ValidationError
-from tortoise.models import Model
-from tortoise.queryset import QuerySet
+from tortoise.exceptions import IntegrityError
 
 from tavernkeep import ApiError, UserContext
+from tavernkeep.contracts.storage import Storage
 from tavernkeep.wire import dumps, iso, loads, structure, unstructure
 from tavernkeep_llm_config.bodies import ChannelBody, ModelBody
 from tavernkeep_llm_config.models import ChannelRow, ModelRow
@@ -18,9 +17,6 @@ from tavernkeep_secrets.contracts import Secrets
 
 _HINT: Final = 4  # characters shown of each end of a key
 _HIDDEN: Final = "…"
-
-
-_Row = TypeVar("_Row", bound=Model)
 
 
 def hint_of(key: str) -> str:
@@ -34,6 +30,7 @@ def hint_of(key: str) -> str:
 class LlmStore:
     """Channels and models in the database; also a `ChannelSource`."""
 
+    storage: Storage
     secrets: Secrets
 
     # Channels
@@ -47,7 +44,7 @@ class LlmStore:
         return self._shown(await self._row(id_, user))
 
     async def _row(self, id_: str, user: UserContext) -> ChannelRow:
-        row = await _found(ChannelRow.filter(id=id_, user_id=user.uid))
+        row = await ChannelRow.filter(id=id_, user_id=user.uid).select_for_update().first()
         if row is None:
             raise ApiError(404, "There is no such channel.")
         return row
@@ -78,17 +75,18 @@ class LlmStore:
     async def take_over_model(self, user_id: str, model: Mapping[str, Any]) -> bool:
         """See `LlmImport`."""
         content = unstructure(structure(model, ModelBody))
-        _, made = await ModelRow.get_or_create(user_id=user_id, model_id=content["modelId"], defaults={"content": content})
+        _, made = await self.storage.ensure(ModelRow, {"user_id": user_id, "model_id": content["modelId"]}, {"content": content})
         return made
 
     async def update(self, id_: str, body: ChannelBody, user: UserContext) -> dict[str, Any]:
         """Change a channel. Raises `ApiError` 404."""
-        row = await self._row(id_, user)
-        changes = _columns(body) | {"sealed_headers": self._sealed(body.custom_headers, self._headers(row))}
-        if body.api_key is not None and body.api_key not in ("", row.key_hint):
-            changes |= {"sealed_key": self.secrets.seal(body.api_key), "key_hint": hint_of(body.api_key)}
-        row.update_from_dict(changes)
-        await row.save()
+        async with self.storage.transaction():
+            row = await self._row(id_, user)
+            changes = _columns(body) | {"sealed_headers": self._sealed(body.custom_headers, self._headers(row))}
+            if body.api_key is not None and body.api_key not in ("", row.key_hint):
+                changes |= {"sealed_key": self.secrets.seal(body.api_key), "key_hint": hint_of(body.api_key)}
+            row.update_from_dict(changes)
+            await row.save()
         return self._shown(row)
 
     async def delete(self, id_: str, user: UserContext) -> None:
@@ -148,7 +146,7 @@ class LlmStore:
         return _model(await self._model_row(model_id, user))
 
     async def _model_row(self, model_id: str, user: UserContext) -> ModelRow:
-        row = await _found(ModelRow.filter(model_id=model_id, user_id=user.uid))
+        row = await ModelRow.filter(model_id=model_id, user_id=user.uid).select_for_update().first()
         if row is None:
             raise ApiError(404, f"There is no model {model_id!r}.")
         return row
@@ -163,25 +161,19 @@ class LlmStore:
 
     async def update_model(self, model_id: str, changes: dict[str, Any], user: UserContext) -> dict[str, Any]:
         """Change a model. Raises `ApiError` 404, or 409 for an id that another has."""
-        row = await self._model_row(model_id, user)
-        row.content = {**row.content, **changes}
-        row.model_id = row.content["modelId"]
         try:
-            await row.save()
+            async with self.storage.transaction():
+                row = await self._model_row(model_id, user)
+                row.content = {**row.content, **changes}
+                row.model_id = row.content["modelId"]
+                await row.save()
         except IntegrityError:
-            raise ApiError(409, f"There is a model {row.model_id!r} already.") from None
+            raise ApiError(409, f"There is a model {changes['modelId']!r} already.") from None
         return _model(row)
 
     async def delete_model(self, model_id: str, user: UserContext) -> None:
         """Remove a model. Raises `ApiError` 404."""
         await (await self._model_row(model_id, user)).delete()
-
-
-async def _found(rows: QuerySet[_Row]) -> _Row | None:
-    try:
-        return await rows.first()
-    except ValidationError:  # an id that is longer than ids are
-        return None
 
 
 def _columns(body: ChannelBody) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tavernkeep.config import write_config
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.events import NodesReloaded, PluginDisabled, PluginEnabled, PluginsReloaded
 from tavernkeep.contracts.plugins import Plugin, PluginStatus, Reloaded
+from tavernkeep.contracts.storage import Storage
 from tavernkeep.plugins.folders import FolderPlugin
 from tavernkeep.wire import Invalid, loads, unstructure
 from tavernkeep_plugin_admin.bodies import Looked, Outcome, PluginInfo, PluginState
@@ -185,7 +186,7 @@ class AdminRoutes:
     async def save_settings(self, name: str, body: dict[str, Any], user: UserContext) -> Outcome:
         """Save the user's settings of a plugin."""
         self._plugin(name)
-        await PluginSettings.update_or_create(defaults={"content": body}, user_id=user.uid, plugin=name)
+        await self.app.services.get(Storage).put(PluginSettings, {"user_id": user.uid, "plugin": name}, {"content": body})
         return Outcome(True, "The settings are saved.")
 
     async def web_file(self, name: str, path: str) -> FileResponse:

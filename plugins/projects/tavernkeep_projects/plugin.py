@@ -7,6 +7,7 @@ from tavernkeep import ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.contracts.execution import Scheduler
+from tavernkeep.contracts.storage import Storage
 from tavernkeep.contracts.workflow import WorkflowSource
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_files.contracts import Files
@@ -37,7 +38,7 @@ class ProjectsPlugin:
         from tavernkeep_projects.workflows import StoredWorkflows
 
         files = services.get(Files)
-        self._store, self._shares = ProjectStore(files), Shares(files)
+        self._store, self._shares = ProjectStore(files), Shares(files, services.get(Storage))
         app.plugins.undo_with(owner, files.add_resolver(self._shares.resolve))
         services.add(Projects, self._store, owner=owner)
         services.add(WorkflowSource, StoredWorkflows(files), owner=owner)

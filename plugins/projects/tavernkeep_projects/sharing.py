@@ -11,6 +11,8 @@ from typing import Final
 import attrs
 
 from tavernkeep import UserContext
+from tavernkeep.contracts.storage import Storage
+from tavernkeep.finish import finishing
 from tavernkeep_files.contracts import Files, LogicalPath, Mount
 from tavernkeep_projects.models import ProjectShare
 from tavernkeep_projects.store import PROJECTS
@@ -23,6 +25,7 @@ class Shares:
     """Who shares what with whom; all of it in memory, as every path is looked at."""
 
     files: Files
+    storage: Storage
     _writable: dict[tuple[str, str, str], bool] = attrs.field(factory=dict)  # by owner, project and grantee
 
     async def load(self) -> None:
@@ -56,15 +59,18 @@ class Shares:
         """With whom a project is shared, each with whether they may change it."""
         return {grantee: writable for (uid, name, grantee), writable in self._writable.items() if (uid, name) == (owner.uid, project_id)}
 
+    @finishing
     async def grant(self, project_id: str, owner: UserContext, grantee: str, writable: bool) -> None:
         """Share a project."""
-        await ProjectShare.update_or_create(owner=owner.uid, project_id=project_id, grantee=grantee, defaults={"writable": writable})
+        key = {"owner": owner.uid, "project_id": project_id, "grantee": grantee}
+        await self.storage.put(ProjectShare, key, {"writable": writable})
         self._writable[owner.uid, project_id, grantee] = writable
 
+    @finishing
     async def withdraw(self, project_id: str, owner: UserContext, grantee: str | None = None) -> bool:
         """Share it no longer, with one or with anybody; tells whether it was shared."""
         gone = [key for key in self._writable if key[:2] == (owner.uid, project_id) and (grantee is None or key[2] == grantee)]
+        await ProjectShare.filter(owner=owner.uid, project_id=project_id, grantee__in=[key[2] for key in gone]).delete()
         for key in gone:
-            await ProjectShare.filter(owner=key[0], project_id=key[1], grantee=key[2]).delete()
-            del self._writable[key]
+            self._writable.pop(key, None)
         return bool(gone)
