@@ -9,7 +9,7 @@ from tortoise.models import Model
 class AuditRow(Model):
     """One action that an operator may have to look up."""
 
-    id = fields.IntField(primary_key=True)
+    id = fields.BigIntField(primary_key=True)
     at = fields.DatetimeField(db_index=True)
     action = fields.CharField(max_length=60)
     uid = fields.CharField(max_length=64, null=True, db_index=True)

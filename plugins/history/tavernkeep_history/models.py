@@ -21,7 +21,7 @@ class ExecutionRow(Model):
     error_info: fields.Field[dict[str, Any] | None] = fields.JSONField(null=True)
     warnings: fields.Field[list[str]] = fields.JSONField()
     payload = fields.TextField()  # sealed: what is typed into a node may be a key
-    last_seq = fields.IntField(default=0)
+    last_seq = fields.BigIntField(default=0)
     complete = fields.BooleanField(default=True)  # no event was left out
     starts = fields.IntField(default=1)  # how often a server began or went on with it
 
@@ -34,15 +34,16 @@ class ExecutionRow(Model):
 class EventBlock(Model):
     """Some events of an execution that follow each other: their messages, a line each, compressed."""
 
-    id = fields.IntField(primary_key=True)
+    id = fields.BigIntField(primary_key=True)
     execution: fields.ForeignKeyRelation[ExecutionRow] = fields.ForeignKeyField(
         "history.ExecutionRow", related_name="blocks", on_delete=fields.CASCADE
     )
-    first_seq = fields.IntField()
-    last_seq = fields.IntField()
+    first_seq = fields.BigIntField()
+    last_seq = fields.BigIntField()
     lines = fields.BinaryField()
     inexact: fields.Field[list[int]] = fields.JSONField()  # the numbers of those whose values JSON cannot hold as they were
 
     class Meta:
         table = "execution_events"
         ordering: ClassVar = ["first_seq"]
+        indexes: ClassVar = [("execution", "last_seq")]  # by which each read finds its place, instead of sorting blobs

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aerich.exceptions import NotSupportError
 from tortoise import Tortoise
 from tortoise.exceptions import BaseORMException, OperationalError
 
@@ -87,6 +88,10 @@ async def write(model_sets: Sequence[ModelSet], app: str, name: str, dialect: st
             await command.init_migrations(safe=True)
             return next(folder.glob("[0-9]*_*.py")).name
         await command.init(offline=True)  # what counts is the last migration's file, whatever any database has seen of it
-        return await command.migrate(name, no_input=True, offline=True) or None
+        try:
+            return await command.migrate(name, no_input=True, offline=True) or None
+        except NotSupportError:  # of SQLite: that a column has changed
+            written = await command.migrate(name, empty=True, no_input=True, offline=True)
+            return f"{written}, without statements: aerich knows none for {dialect}, so they are yours to write"
     finally:
         await Tortoise.close_connections()
