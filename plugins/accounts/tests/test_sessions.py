@@ -5,27 +5,21 @@ from pathlib import Path
 
 from argon2 import PasswordHasher
 
+from support.application import started
 from tavernkeep.contracts.auth import Revocations
+from tavernkeep.contracts.storage import Storage
 from tavernkeep_accounts.config import SessionConfig
+from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_accounts.passwords import Argon2Passwords
-from tavernkeep_accounts.plugin import AccountsPlugin
-from tavernkeep_accounts.service import UserAccounts
 from tavernkeep_accounts.sessions import UserSessions
-from tavernkeep_secrets.box import SecretBox
-from tavernkeep_storage_sqlite.config import SqliteConfig
-from tavernkeep_storage_sqlite.provider import SqliteStorage
 
 
 async def test_they_end_when_idle_and_in_any_case(tmp_path: Path) -> None:
     """Use keeps one alive, up to its longest; what has ended is no user, is not listed, and is cleared away."""
     moment = datetime(2026, 1, 1, tzinfo=UTC)
-    storage = SqliteStorage(tmp_path / "db.sqlite3", SqliteConfig())
-    await storage.open(AccountsPlugin().register_models())
-    try:
-        await storage.migrate()
-        accounts = UserAccounts(storage, SecretBox(encrypt=True, master=None, data=tmp_path), Revocations())
-        uid = (await accounts.default()).uid
-        sessions = UserSessions(storage, Revocations(), SessionConfig(idle_hours=10, longest_days=2), lambda: moment)
+    async with started(tmp_path) as app:
+        uid = (await app.services.get(Accounts).default()).uid
+        sessions = UserSessions(app.services.get(Storage), Revocations(), SessionConfig(idle_hours=10, longest_days=2), lambda: moment)
         used, idle = [await sessions.begin(uid, address=None, agent="") for _ in range(2)]
         for _ in range(5):
             moment += timedelta(hours=9)
@@ -40,8 +34,6 @@ async def test_they_end_when_idle_and_in_any_case(tmp_path: Path) -> None:
         assert await sessions.user_of("guessed") is None
         await sessions.begin(uid, address=None, agent="")
         assert len(await sessions.of(uid)) == 1
-    finally:
-        await storage.close()
 
 
 async def test_passwords() -> None:

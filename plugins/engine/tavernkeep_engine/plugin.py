@@ -31,11 +31,13 @@ class EnginePlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        return ExecutionRoutes(app.services.get(Scheduler), _following(app)).routes()
+        following = Following(app.services.get(Scheduler), app.events, app.services.find(ExecutionArchive))
+        return ExecutionRoutes(app.services.get(Scheduler), following).routes()
 
     @hookimpl
     def register_websocket_messages(self, app: App) -> list[WebSocketMessage]:
-        return ExecutionMessages(app.services.get(Scheduler), app.nodes, _following(app)).messages()
+        following = Following(app.services.get(Scheduler), app.events, app.services.find(ExecutionArchive))
+        return ExecutionMessages(app.services.get(Scheduler), app.nodes, following).messages()
 
     @hookimpl
     def register_commands(self) -> list[click.Command]:
@@ -50,7 +52,3 @@ class EnginePlugin:
     async def shutdown(self) -> None:
         if self._scheduler is not None:
             await self._scheduler.close()
-
-
-def _following(app: App) -> Following:
-    return Following(app.services.get(Scheduler), app.events, app.services.find(ExecutionArchive))

@@ -7,11 +7,13 @@ import pytest
 from tortoise import Tortoise
 
 from tavernkeep import StartError
-from tavernkeep_accounts.plugin import AccountsPlugin
+from tavernkeep.config.sections import PluginsConfig
+from tavernkeep.contracts.storage import ModelSet
+from tavernkeep.plugins.installed import Plugins
 from tavernkeep_storage_sqlite.config import SqliteConfig
 from tavernkeep_storage_sqlite.provider import SqliteStorage, database_of
 
-MODELS = AccountsPlugin().register_models()
+MODELS = [entry for _, found in Plugins.discover(PluginsConfig(), []).collect("register_models", ModelSet) for entry in found]
 
 
 async def test_it_is_opened_as_it_should_be(tmp_path: Path) -> None:
