@@ -1,4 +1,4 @@
-"""Writes the reference pages that follow from the code: hooks, configuration, node types, commands."""
+"""Writes the pages that follow from the code: hooks, configuration, node types, commands, and the picture of the architecture."""
 
 import inspect
 import json
@@ -6,10 +6,11 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import click
+from picture import write_picture
 
 from tavernkeep import hookspecs
 from tavernkeep.app import Application
@@ -20,6 +21,8 @@ from tavernkeep.contracts.nodes import NodeDefinition, Slots
 from tavernkeep.schema import attribute_docs, first_line
 from tavernkeep.wire import unstructure, wire_name
 
+PLUGINS: Final = Path(__file__).parents[1] / "plugins"
+
 
 def write_reference(folder: Path) -> None:
     """Write every page anew into a folder that holds nothing else."""
@@ -27,19 +30,24 @@ def write_reference(folder: Path) -> None:
     (folder / "nodes").mkdir(parents=True)
     app = Application.load(ConfigSource.read(folder / "config.json", {}))
     app.collect_nodes()
-    (folder / "hooks.md").write_text(_hooks(), encoding="utf-8")
+    write_picture(folder / "architecture.svg", sorted(path.name for path in PLUGINS.glob("*/tavernkeep_*")))
+    (folder / "hooks.md").write_text(_hooks(app), encoding="utf-8")
     (folder / "configuration.md").write_text(_configuration(app), encoding="utf-8")
     (folder / "commands.md").write_text(_commands(app), encoding="utf-8")
     _write_nodes(folder / "nodes", sorted(app.nodes, key=lambda node: node.full_type))
 
 
-def _hooks() -> str:
+def _hooks(app: Application) -> str:
     lines = ["# Hooks", "", first_line(hookspecs), ""]
     for name, function in vars(hookspecs).items():
         if hasattr(function, f"{hookspecs.PROJECT}_spec"):
             signature = ", ".join(inspect.signature(function).parameters)
             prefix = "async " if inspect.iscoroutinefunction(function) else ""
             lines += [f"## {name}", "", f"`{prefix}{name}({signature})`", "", inspect.getdoc(function) or "", ""]
+            users = sorted(
+                plugin.name for plugin in app.plugins if hasattr(getattr(plugin.implementation, name, None), f"{hookspecs.PROJECT}_impl")
+            )
+            lines += [f"Here: {', '.join(f'`{user}`' for user in users) or 'no plugin'}.", ""]
     return "\n".join(lines)
 
 
