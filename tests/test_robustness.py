@@ -98,15 +98,14 @@ async def test_no_return_value_is_no_output(odd: Server) -> None:
     assert output_of(messages, "n0") == {}
 
 
-async def test_what_json_cannot_say_is_described(odd: Server) -> None:
-    """Outputs that are no JSON still complete their node; each is sent as well as it can be."""
+async def test_what_is_no_data_is_a_failure(odd: Server) -> None:
+    """Its message says where it is; half a surrogate pair is no reason to fail."""
     async with viewer(odd.ws_url) as client:
         messages = await client.run(workflow("odd:ReturnsUnsendable", "odd:ReturnsLoop", "odd:ReturnsSurrogate"))
-    assert statuses(messages) == ["running", "complete"]
-    wanted = {"output": "<Unsendable>", "set": [1, 2], "key": {"(1, 2)": 3}, "bytes": "YWI=", "nan": None}
-    assert output_of(messages, "n0") == wanted
-    assert "nested too deeply" in str(output_of(messages, "n1"))
-    assert output_of(messages, "n2") == {"output": "half ? pair"}
+    assert statuses(messages) == ["running", "error"]
+    assert "Output output is of the class Unsendable, which is no data" in error_of(messages, "n0")["message"]
+    assert "contains itself" in error_of(messages, "n1")["message"]
+    assert output_of(messages, "n2") == {"output": "half � pair"}
 
 
 @pytest.mark.parametrize("name", ["ForeverAsync", "ForeverThread", "Stubborn", "UntilCancelled"])

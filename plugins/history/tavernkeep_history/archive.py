@@ -35,7 +35,8 @@ from tavernkeep.contracts.execution import (
 )
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.models import EventBlock, ExecutionRow
-from tavernkeep_history.recorder import Recorder, messages_of, user_of
+from tavernkeep_history.packing import messages_of
+from tavernkeep_history.recorder import Recorder, user_of
 from tavernkeep_secrets.contracts import Secrets
 
 _log = structlog.get_logger(__name__)
@@ -110,7 +111,7 @@ class Archive:
     async def messages(self, execution_id: str, after: int = 0) -> AsyncIterator[list[dict[str, Any]]]:
         """The messages with a higher number, in order, some at a time."""
         async for block in self.blocks(execution_id, after):
-            yield [message for message in await asyncio.to_thread(messages_of, block) if message["payload"]["seq"] > after]
+            yield [message for message in await asyncio.to_thread(messages_of, block.lines) if message["payload"]["seq"] > after]
 
     async def blocks(self, execution_id: str, after: int = 0) -> AsyncIterator[EventBlock]:
         """The blocks that hold the events with a higher number, one at a time."""
@@ -195,7 +196,7 @@ class Archive:
 
 
 def _events_of(block: EventBlock) -> list[Event]:
-    return [told_before(message["type"], message["payload"]) for message in messages_of(block)]
+    return [told_before(message["type"], message["payload"]) for message in messages_of(block.lines)]
 
 
 def _status_after(event: NodeExecuting | NodeComplete | NodeError | NodeSkipped | NodeBypassed) -> NodeStatus:

@@ -32,7 +32,7 @@ class ExecutionRow(Model):
 
 
 class EventBlock(Model):
-    """Some events of an execution that follow each other: their messages, a line each, compressed."""
+    """Some events of an execution that follow each other: their messages, compressed; see `packing`."""
 
     id = fields.BigIntField(primary_key=True)
     execution: fields.ForeignKeyRelation[ExecutionRow] = fields.ForeignKeyField(
@@ -41,7 +41,7 @@ class EventBlock(Model):
     first_seq = fields.BigIntField()
     last_seq = fields.BigIntField()
     lines = fields.BinaryField()
-    inexact: fields.Field[list[int]] = fields.JSONField()  # the numbers of those whose values JSON cannot hold as they were
+    inexact: fields.Field[list[int]] = fields.JSONField()  # the numbers of those that do not say what the node gave
 
     class Meta:
         table = "execution_events"

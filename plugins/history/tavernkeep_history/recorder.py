@@ -1,9 +1,6 @@
 """Takes note of every event, and writes what has come together at once: many events, and many executions, in one transaction."""
 
 import asyncio
-import json
-import math
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -14,25 +11,21 @@ import structlog
 from tortoise.exceptions import BaseORMException
 
 from tavernkeep import UserContext
-from tavernkeep.contracts.events import Event, InterfaceYield, NodeComplete, NodeProgress, NodeYield, StatusUpdate
+from tavernkeep.contracts.events import Event, InterfaceYield, NodeProgress, NodeYield, StatusUpdate
 from tavernkeep.contracts.execution import SHUTDOWN, Scheduler, Submission
 from tavernkeep.contracts.storage import Storage, Unavailable, storable
 from tavernkeep.finish import finishing
-from tavernkeep.logs import HIDDEN
-from tavernkeep.wire import dumps
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_history.models import EventBlock, ExecutionRow
+from tavernkeep_history.packing import Block, packed
 from tavernkeep_secrets.contracts import Secrets
 
 _log = structlog.get_logger(__name__)
 
 _GATHER_S: Final = 0.1  # what a crash may cost, and how often at most there is a transaction
 _RETRY_S: Final = 1.0
-_BLOCK: Final = 2000  # events
 _WAITING: Final = 100_000  # events that may wait for a slow disk; of more, those of streams and progress are left out
 _MINOR: Final = (NodeYield, InterfaceYield, NodeProgress)
-_HIDDEN: Final = HIDDEN.encode()
-_LARGE: Final = ("output", "pseudoOutputs", "yieldedContent")
 _NAME: Final = 300  # characters
 _encode = msgspec.json.Encoder().encode  # of attrs classes as they are, by the names of their attributes
 
@@ -48,17 +41,6 @@ class _Record:
     size: int = 0
     chunks: int = 0
     complete: bool = True
-
-
-@attrs.frozen
-class _Block:
-    """Events, ready to be written; `size` is that of their messages, in bytes."""
-
-    first_seq: int
-    last_seq: int
-    lines: bytes
-    inexact: list[int]
-    size: int
 
 
 class Recorder:
@@ -173,8 +155,8 @@ class Recorder:
                 record.events = []
             try:
                 most = self._config.max_output_bytes
-                packed = {id_: await asyncio.to_thread(_packed, events, most) for id_, events in taken.items()}
-                await self._write(changed, packed)
+                blocks = {id_: await asyncio.to_thread(packed, events, most) for id_, events in taken.items()}
+                await self._write(changed, blocks)
             except BaseException:
                 for id_, record in changed.items():
                     record.events[:0] = taken[id_]
@@ -184,24 +166,24 @@ class Recorder:
             for user_id in {record.row["user_id"] for record in changed.values() if record.id not in self._open}:
                 await self._forget_old(user_id)
 
-    async def _write(self, changed: Mapping[str, _Record], packed: Mapping[str, list[_Block]]) -> None:
+    async def _write(self, changed: Mapping[str, _Record], blocks: Mapping[str, list[Block]]) -> None:
         known = {row.id for row in await ExecutionRow.filter(id__in=list(changed)).only("id")}
         sealed = {id_: await asyncio.to_thread(self._seal, changed[id_].submission) for id_ in changed.keys() - known}
         async with self._storage.transaction():
             for id_, record in changed.items():
                 row = storable(record.row | {"complete": record.complete})
-                if packed[id_]:
-                    row["last_seq"] = packed[id_][-1].last_seq
+                if blocks[id_]:
+                    row["last_seq"] = blocks[id_][-1].last_seq
                 if id_ in known:
                     await ExecutionRow.filter(id=id_).update(**row)
                 else:
                     await ExecutionRow.create(id=id_, payload=sealed[id_], **row)
-                for block in packed[id_]:
+                for block in blocks[id_]:
                     await EventBlock.create(
                         execution_id=id_, first_seq=block.first_seq, last_seq=block.last_seq, lines=block.lines, inexact=block.inexact
                     )
         for id_, record in changed.items():
-            record.size += sum(block.size for block in packed[id_])
+            record.size += sum(block.size for block in blocks[id_])
 
     def _seal(self, submission: Submission) -> str:
         return self._secrets.seal(_encode(submission.payload).decode())
@@ -212,69 +194,6 @@ class Recorder:
             await ExecutionRow.filter(id__in=old, completed_at__isnull=False).delete()
 
 
-def _packed(events: list[Event], most: int) -> list[_Block]:
-    return [_pack(events[start : start + _BLOCK], most) for start in range(0, len(events), _BLOCK)]
-
-
-def _pack(events: list[Event], most: int) -> _Block:
-    messages = [event.json() if len(event.json()) <= most else _without_output(event, most) for event in events]
-    inexact = [
-        event.seq
-        for event, message in zip(events, messages, strict=True)
-        if (isinstance(event, NodeComplete) and not _is_plain(event.output, message))
-        or (isinstance(event, NodeYield) and not _is_plain(event.yielded_content, message))
-    ]
-    lines = b"\n".join(messages)
-    return _Block(events[0].seq, events[-1].seq, zlib.compress(lines, 1), inexact, len(lines))
-
-
-def _without_output(event: Event, most: int) -> bytes:
-    """A message that is too large to be kept, with a word about it in the place of what makes it so.
-
-    It has `HIDDEN` in it, so that it is not taken for what the node gave.
-    """
-    left_out = {"truncated": True, "limitBytes": most, "value": HIDDEN}
-    payload = {key: left_out if key in _LARGE else value for key, value in event.payload.items()}
-    return dumps({"type": event.type, "payload": payload})
-
-
-def _is_plain(value: Any, message: bytes) -> bool:
-    """Whether JSON gives back the value as it is, with nothing hidden in it."""
-    return _HIDDEN not in message and ((type(value) is dict and not any(map(_is_odd, value.values()))) or _survives(value))
-
-
-def _is_odd(value: Any) -> bool:
-    return type(value) is not str
-
-
-def _survives(value: Any) -> bool:
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if item is None or type(item) in (bool, str):
-            continue
-        if type(item) is int:
-            if not -(2**63) <= item < 2**64:
-                return False
-        elif type(item) is float:
-            if not math.isfinite(item):
-                return False
-        elif type(item) is list:
-            waiting.extend(item)
-        elif isinstance(item, dict):
-            if not all(type(key) is str for key in item):
-                return False
-            waiting.extend(item.values())
-        else:
-            return False
-    return True
-
-
 def user_of(row: ExecutionRow) -> UserContext:
     """Who ran an execution."""
     return UserContext(row.user_id, row.user["username"], row.user["isAdmin"], frozenset(row.user["scopes"]))
-
-
-def messages_of(block: EventBlock) -> list[dict[str, Any]]:
-    """The messages of a block."""
-    return [json.loads(line) for line in zlib.decompress(block.lines).split(b"\n")]

@@ -132,7 +132,7 @@ def may_retry(policy: Policy | None, error: BaseException, attempt: int) -> bool
     """
     if policy is None or attempt >= policy.attempts or not isinstance(error, Exception):
         return False
-    return error.retryable if isinstance(error, NodeFailure) else True
+    return error.retryable is True if isinstance(error, NodeFailure) else True
 
 
 def wait_before(policy: Policy, attempt: int, jitter: Callable[[], float]) -> float:

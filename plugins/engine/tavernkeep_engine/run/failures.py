@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from tavernkeep.contracts.running import Chunk, NodeFailure
 from tavernkeep_engine.plan.types import PlanNode
 from tavernkeep_engine.run.values import mended, text_of
+
+_LONGEST_SLOT: Final = 200  # characters
 
 
 class ErrorChunk(Exception):
@@ -29,9 +31,9 @@ def details_of(node: PlanNode, error: BaseException) -> dict[str, Any]:
         "nodeType": node.full_type,
     }
     if isinstance(error, NodeFailure):
-        details["retryable"] = bool(error.retryable)
-        if error.slot is not None:
-            details["slot"] = mended(str(error.slot))
+        details["retryable"] = error.retryable is True
+        if isinstance(error.slot, str):
+            details["slot"] = mended(str.__str__(error.slot)[:_LONGEST_SLOT])
     return details
 
 

@@ -24,7 +24,7 @@ from tavernkeep.contracts.events import (
 from tavernkeep.contracts.running import Chunk
 from tavernkeep.logs import HIDDEN, hide
 from tavernkeep_engine.plan.types import InterfaceOutput, PlanNode
-from tavernkeep_engine.run.values import description
+from tavernkeep_engine.run.values import description, text_of
 
 _log = structlog.get_logger(__name__)
 
@@ -121,7 +121,7 @@ class Teller:
 
     def log_failure(self, execution_id: str, node: PlanNode, error: BaseException) -> None:
         """Note the whole trace, which viewers are not shown."""
-        trace = self.hidden("".join(traceback.format_exception(error)))
+        trace = self.hidden("".join(traceback.format_tb(error.__traceback__)) + f"{type(error).__qualname__}: {text_of(error)}")
         _log.info("node failed", execution=execution_id, node=node.id, node_type=node.full_type, exception=trace)
 
 

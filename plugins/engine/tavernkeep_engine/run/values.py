@@ -29,6 +29,7 @@ import datetime
 import decimal
 import enum
 import pathlib
+import reprlib
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
@@ -198,8 +199,13 @@ def description(value: object) -> str:
 def text_of(error: BaseException) -> str:
     """The message of any exception as text that can be told; empty where it has none or cannot say it."""
     try:
-        text = str.__str__(str(error))
-    except Exception:
+        if type(error).__str__ is not BaseException.__str__:
+            text = str.__str__(str(error))
+        elif len(error.args) == 1 and isinstance(error.args[0], str):
+            text = str.__str__(error.args[0])
+        else:  # as `str` has it, except that what is large is cut short before it is written out
+            text = ", ".join(map(reprlib.repr, error.args))
+    except BaseException:  # it is the node's code that is asked: what it raises must not end the server
         return ""
     return mended(text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…")
 

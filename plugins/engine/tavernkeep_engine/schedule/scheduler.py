@@ -122,7 +122,7 @@ class EmbeddedScheduler:
             publish=self._events.publish,
             allowance=Allowance(
                 self._config.max_execution_bytes,
-                "bytes that the values of an execution may take (engine.maxExecutionBytes)",
+                "bytes of values that an execution may hold (engine.maxExecutionBytes)",
                 self._retained,
             ),
             last_seq=earlier.last_seq if earlier else 0,

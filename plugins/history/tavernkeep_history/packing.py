@@ -1,0 +1,102 @@
+"""How events are stored: their messages as MessagePack, which unlike JSON gives back every value as it was, compressed."""
+
+import json
+import zlib
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from tavernkeep.contracts.events import Event, NodeComplete, NodeYield
+from tavernkeep.logs import HIDDEN
+
+_BLOCK: Final = 2000  # events
+_HIDDEN: Final = HIDDEN.encode()
+_LARGE: Final = ("output", "pseudoOutputs", "yieldedContent")
+_INTEGER: Final = 1  # the extension type of an integer of more than 64 bits: its digits
+
+
+@attrs.frozen
+class Block:
+    """Events that follow each other, ready to be written.
+
+    Attributes:
+        lines: Their messages.
+        inexact: The numbers of those that do not say what the node gave.
+        size: That of the messages before they were compressed, in bytes.
+    """
+
+    first_seq: int
+    last_seq: int
+    lines: bytes
+    inexact: list[int]
+    size: int
+
+
+def packed(events: list[Event], most: int) -> list[Block]:
+    """Events, ready to be written.
+
+    Args:
+        most: How many bytes of one message are kept; of a larger one the outputs are left out.
+    """
+    return [_pack(events[start : start + _BLOCK], most) for start in range(0, len(events), _BLOCK)]
+
+
+def messages_of(lines: bytes) -> list[dict[str, Any]]:
+    """The messages of a block, as they were told."""
+    data = zlib.decompress(lines)
+    if data.startswith(b"{"):  # written before there was another form: JSON, a line each
+        return [json.loads(line) for line in data.split(b"\n")]
+    messages: list[dict[str, Any]] = _decode(data)
+    return messages
+
+
+def _pack(events: list[Event], most: int) -> Block:
+    messages = [_message(event, most) for event in events]
+    inexact = [event.seq for event, message in zip(events, messages, strict=True) if _is_inexact(event, message)]
+    data = _encode([msgspec.Raw(message) for message in messages])
+    return Block(events[0].seq, events[-1].seq, zlib.compress(data, 1), inexact, len(data))
+
+
+def _message(event: Event, most: int) -> bytes:
+    payload = event.payload
+    message = _encoded({"type": event.type, "payload": payload})
+    if len(message) <= most:
+        return message
+    left_out = {"truncated": True, "limitBytes": most, "value": HIDDEN}  # hidden, so that it is not taken for what the node gave
+    return _encoded({"type": event.type, "payload": {key: left_out if key in _LARGE else value for key, value in payload.items()}})
+
+
+def _is_inexact(event: Event, message: bytes) -> bool:
+    """Whether an event that tells what a node gave has something hidden, left out or described instead."""
+    if isinstance(event, NodeComplete):
+        return event.live is not None or _HIDDEN in message
+    return isinstance(event, NodeYield) and _HIDDEN in message
+
+
+def _encoded(message: dict[str, Any]) -> bytes:
+    try:
+        return _encode(message)
+    except OverflowError:
+        return _encode(_extended(message))
+
+
+def _extended(value: Any) -> Any:
+    """Plain data with its large integers as extensions."""
+    if isinstance(value, dict):
+        return {key: _extended(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_extended(item) for item in value]
+    if type(value) is int and not -(2**63) <= value < 2**64:
+        return msgspec.msgpack.Ext(_INTEGER, str(value).encode())
+    return value
+
+
+def _read_extension(code: int, data: memoryview) -> int:
+    if code != _INTEGER:
+        raise ValueError(f"an extension of the unknown type {code}")
+    return int(bytes(data))
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(ext_hook=_read_extension).decode
