@@ -28,6 +28,7 @@ class Allowance:
     make_room: Callable[[], object] | None = None
     used: int = 0
     _reserved: int = 0
+    _released: bool = False
 
     def part(self) -> "Allowance":
         """An allowance for a part of what is held, which gives back all of it at once."""
@@ -50,6 +51,8 @@ class Allowance:
     def _reserve(self, size: int) -> None:
         if self.used > self.most and self.make_room is not None:
             self.make_room()
+        if self.used <= self._reserved:
+            return
         if self.used > self.most:
             raise ValueRefused(
                 f"There is no room for {size:,} bytes more: {self.used - size:,} of the {self.most:,} {self.bound} are taken"
@@ -70,14 +73,19 @@ class Allowance:
 
     def give_back(self, size: int) -> None:
         """Hold so many bytes less."""
+        if self._released:
+            return
         self.used -= size
         if self.larger is not None and self._reserved - self.used > 2 * _BLOCK:
             self.larger.give_back(self._reserved - self.used)
             self._reserved = self.used
 
     def release(self) -> None:
-        """Hold nothing any more."""
-        self.used = 0
+        """Hold nothing any more, and nothing again: what a node gives that nobody waits for is refused."""
+        if self._released:
+            return
+        self.used = self.most = 0
+        self._released = True
         if self.larger is not None:
             self.larger.give_back(self._reserved)
             self._reserved = 0

@@ -62,7 +62,7 @@ class Run:
         self._busy = 0  # tasks that take one of the places
         self._wake = asyncio.Event()
         self._at_once = min(AT_ONCE, setting.most)
-        self._allowance = setting.allowance.part() if teller.prefix else setting.allowance
+        self._allowance = setting.allowance.part()
         self._places = Places(setting.limits.by_type)
         self._host = NodeHost(teller, setting.preparer, chain, self._places, self._nest, setting.most)
         self._context = setting.context(interface_inputs, self._host)
@@ -174,6 +174,10 @@ class Run:
                 self._gatherer.outputs[index] = trimmed(output, most)
         self.outcome = trimmed(self.outcome, most)
         return size_of(self._gatherer.outputs)
+
+    def count(self, size: int) -> None:
+        """Count no more than so many bytes as held."""
+        self._allowance.give_back(max(0, self._allowance.used - size))
 
     def release(self) -> None:
         """Count nothing of it as held any more."""
@@ -399,7 +403,7 @@ class Run:
         self._state.end(node.index, NodeState.COMPLETE)
         if key is not None and not cached:
             self._setting.cache.put(key, given)
-        self._teller.complete(node, shown(node, outputs), given.not_taken, cached=cached)
+        self._teller.complete(node, shown(node, outputs), given, cached=cached)
         if node.shape.stream_outputs or node.shape.stream_inputs or index in self.outlets:
             self._streaming.lift(node, outputs)
             self._streaming.end(node)

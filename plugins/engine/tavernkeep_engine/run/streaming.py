@@ -57,7 +57,7 @@ class Streaming:
             raise
         except BaseException as error:
             if not self.attempts.state.stopping:
-                self._show(node, Chunk("error_chunk", message_of(error)))
+                self._show(node, Chunk("error_chunk", message_of(error)), 0)
             raise
 
     async def replay(self, node: PlanNode, recorded: Recorded) -> Given:
@@ -82,7 +82,7 @@ class Streaming:
                 if node.joined:
                     self.allowance.take(size)
                 shown[0] += 1
-                self._show(node, chunk)
+                self._show(node, chunk, size)
                 if chunk.type == "error_chunk":
                     raise ErrorChunk.of(chunk)
                 if consumed:
@@ -100,9 +100,9 @@ class Streaming:
             return Chunk("text_chunk", piece), len(piece)
         return await off_the_loop(lambda most: own_chunk(piece, most), self.most)
 
-    def _show(self, node: PlanNode, chunk: Chunk) -> None:
+    def _show(self, node: PlanNode, chunk: Chunk, size: int) -> None:
         wire = chunk.to_wire()
-        self.teller.chunk(node, chunk, wire)
+        self.teller.chunk(node, chunk, size, wire)
         self.outlets.note(node, chunk, wire)
         self.gatherer.note_text(node, chunk)
 

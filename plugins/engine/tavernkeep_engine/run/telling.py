@@ -24,20 +24,20 @@ from tavernkeep.contracts.events import (
 from tavernkeep.contracts.running import Chunk
 from tavernkeep.logs import HIDDEN, hide
 from tavernkeep_engine.plan.types import InterfaceOutput, PlanNode
-from tavernkeep_engine.run.values import description, text_of
+from tavernkeep_engine.run.values import Given, description, text_of
 
 _log = structlog.get_logger(__name__)
 
 STREAM_ENDED: Final = {"type": "finish_reason_chunk", "content": "Stream ended"}
 
-Emit = Callable[[Event], None]
+Emit = Callable[[Event, int], None]
 
 
 class Teller:
     """Makes the events of one run, without any secret.
 
     Args:
-        emit: Called with each event, in order, before it is numbered.
+        emit: Called with each event, in order, before it is numbered, and how many bytes its values take that nothing else holds for long.
         secrets: What must be in no message; may grow.
         prefix: What the ids of the run's nodes begin with in messages; not empty where it runs on behalf of a node.
     """
@@ -56,11 +56,11 @@ class Teller:
         """The run has ended: a node that was left behind tells nothing more."""
         self._closed = True
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: Event, size: int = 0) -> None:
         if not self._closed:
             if self._secrets and not self.prefix:
                 _hide_in(event, self._secrets)
-            self._emit(event)
+            self._emit(event, size)
 
     def executing(self, node: PlanNode) -> None:
         """A node has started."""
@@ -74,19 +74,21 @@ class Teller:
         """A node asks a person."""
         self._tell(NodeWaiting(self.prefix + node_id, question))
 
-    def chunk(self, node: PlanNode, chunk: Chunk, wire: dict[str, Any]) -> None:
-        """A node gave a chunk."""
-        self._tell(NodeYield(self.prefix + node.id, wire, chunk.is_last))
+    def chunk(self, node: PlanNode, chunk: Chunk, size: int, wire: dict[str, Any]) -> None:
+        """A node gave a chunk of so many bytes."""
+        self._tell(NodeYield(self.prefix + node.id, wire, chunk.is_last), size)
 
     def interface_chunk(self, output: InterfaceOutput, wire: dict[str, Any], *, last: bool) -> None:
         """A streamed output of the workflow gave a chunk."""
         self._tell(InterfaceYield(output.key, wire, last, output.display_name))
 
-    def complete(self, node: PlanNode, outputs: Mapping[str, Any], not_taken: frozenset[str] | None, *, cached: bool) -> None:
+    def complete(self, node: PlanNode, outputs: Mapping[str, Any], given: Given, *, cached: bool) -> None:
         """A node has completed; a client closes its view of one that streams nothing."""
         node_id = self.prefix + node.id
         live = sorted(node.shape.live_outputs & outputs.keys()) if node.shape.live_outputs else None
-        self._tell(NodeComplete(node_id, outputs, None if not_taken is None else sorted(not_taken), cached or None, live or None))
+        not_taken = None if given.not_taken is None else sorted(given.not_taken)
+        # What a node of a group gave is held by its events alone when the group has ended.
+        self._tell(NodeComplete(node_id, outputs, not_taken, cached or None, live or None), given.size if self.prefix else 0)
         if not node.shape.stream_outputs:
             self._tell(NodeYield(node_id, STREAM_ENDED, True))
 

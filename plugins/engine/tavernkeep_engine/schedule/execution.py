@@ -1,7 +1,6 @@
 """One execution: where it stands, its events, and what came of it."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from tavernkeep_engine.plan.prepare import Preparer
 from tavernkeep_engine.plan.types import Plan
 from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.loop import Run
+from tavernkeep_engine.schedule.log import EventLog
 
 
 @attrs.define(eq=False)
@@ -27,7 +27,7 @@ class Execution:
     payload: WorkflowPayload
     user: UserContext
     submitted_at: int
-    log: deque[Event]
+    log: EventLog
     publish: Callable[[Event], None]
     allowance: Allowance
     status: ExecutionStatus = ExecutionStatus.QUEUED
@@ -41,10 +41,14 @@ class Execution:
     last_seq: int = 0
     ended: asyncio.Event = attrs.field(factory=asyncio.Event)
 
-    def emit(self, event: Event) -> None:
-        """Number an event, keep it, and publish it."""
+    def emit(self, event: Event, size: int = 0) -> None:
+        """Number an event, keep it, and publish it.
+
+        Args:
+            size: How many bytes its values take that nothing else holds.
+        """
         self.last_seq += 1
-        self.log.append(event.of(self.id, self.last_seq))
+        self.log.add(event.of(self.id, self.last_seq), size)
         self.publish(event)
 
     def begin(self, run: Run) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import os
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -41,6 +40,7 @@ from tavernkeep_engine.run.setting import Limits, Setting
 from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.schedule.execution import Execution
 from tavernkeep_engine.schedule.fair import FairQueue
+from tavernkeep_engine.schedule.log import EventLog
 from tavernkeep_engine.schedule.memory import Memory
 
 _log = structlog.get_logger(__name__)
@@ -111,6 +111,8 @@ class EmbeddedScheduler:
         for warning in plan.warnings:
             _log.warning("workflow", problem=str(warning), workflow=submission.payload.name)
         earlier = submission.continues
+        bound = "bytes of values that an execution may hold (engine.maxExecutionBytes)"
+        allowance = Allowance(self._config.max_execution_bytes, bound, self._retained)
         execution = Execution(
             id=earlier.execution_id if earlier else nanoid(),
             plan=plan,
@@ -118,13 +120,9 @@ class EmbeddedScheduler:
             payload=submission.payload,
             user=submission.user,
             submitted_at=earlier.submitted_at if earlier else self._now(),
-            log=deque(maxlen=self._config.remembered_events),
+            log=EventLog(self._config.remembered_events, allowance),
             publish=self._events.publish,
-            allowance=Allowance(
-                self._config.max_execution_bytes,
-                "bytes of values that an execution may hold (engine.maxExecutionBytes)",
-                self._retained,
-            ),
+            allowance=allowance,
             last_seq=earlier.last_seq if earlier else 0,
             recorded=submission.recorded,
         )
@@ -187,10 +185,10 @@ class EmbeddedScheduler:
             return None
         if seq is None:
             return []
-        first = execution.log[0].seq if execution.log else execution.last_seq + 1
+        first = execution.log.events[0].seq if execution.log.events else execution.last_seq + 1
         if seq + 1 < first:
             raise EventsLost(f"the events before number {first} of execution {execution_id} are no longer remembered")
-        return [event for event in execution.log if event.seq > seq]
+        return [event for event in execution.log.events if event.seq > seq]
 
     def submission(self, execution_id: str) -> Submission | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
@@ -347,5 +345,8 @@ class EmbeddedScheduler:
         self._memory.add(execution)
 
     async def _trim(self, execution: Execution, run: Run) -> None:
-        left = await asyncio.to_thread(run.trim, self._config.kept_output_bytes)
-        execution.allowance.give_back(max(0, execution.allowance.used - left))
+        most = self._config.kept_output_bytes
+        left = await asyncio.to_thread(run.trim, most)
+        large = await asyncio.to_thread(execution.log.last_larger, most)
+        run.count(left)
+        execution.log.forget_until(large)

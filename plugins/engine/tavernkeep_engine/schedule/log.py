@@ -1,0 +1,60 @@
+"""The last events of an execution, for viewers that come late or come back."""
+
+from collections import deque
+
+from tavernkeep.contracts.events import Event, NodeComplete
+from tavernkeep_engine.run.allowance import Allowance
+from tavernkeep_engine.run.values import ValueRefused, size_of
+
+
+class EventLog:
+    """Keeps the last events, as many as there may be and as there is room for.
+
+    Attributes:
+        events: The oldest first, without gaps.
+
+    Args:
+        most: How many.
+        allowance: What they may take with the other values of the execution.
+    """
+
+    def __init__(self, most: int, allowance: Allowance) -> None:
+        self.events: deque[Event] = deque(maxlen=most)
+        self._allowance = allowance
+        self._held: deque[tuple[int, int]] = deque()  # numbers and sizes of the events that are counted
+        allowance.make_room = self._make_room
+
+    def add(self, event: Event, size: int) -> None:
+        """Keep an event.
+
+        Args:
+            size: How many bytes its values take that nothing else holds.
+        """
+        self.events.append(event)
+        if size:
+            try:
+                self._allowance.take(size)
+            except ValueRefused:
+                self.forget_until(event.seq)
+                return
+            self._held.append((event.seq, size))
+            self._give_back()
+
+    def forget_until(self, seq: int) -> None:
+        """Keep no event with that number or a lower one."""
+        while self.events and self.events[0].seq <= seq:
+            self.events.popleft()
+        self._give_back()
+
+    def last_larger(self, most: int) -> int:
+        """The number of the last event with outputs of more bytes, 0 when there is none; from any thread."""
+        large = (event.seq for event in reversed(tuple(self.events)) if isinstance(event, NodeComplete) and size_of(event.output) > most)
+        return next(large, 0)
+
+    def _give_back(self) -> None:
+        while self._held and (not self.events or self._held[0][0] < self.events[0].seq):
+            self._allowance.give_back(self._held.popleft()[1])
+
+    def _make_room(self) -> None:
+        while self._held and self._allowance.used > self._allowance.most:
+            self.forget_until(self._held[0][0])
