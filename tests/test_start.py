@@ -220,6 +220,15 @@ async def test_hypercorn_says_it_in_one_line_too(tmp_path: Path, config: str) ->
     assert stderr.count(b"tavernkeep: ") == 1
 
 
+async def test_hypercorn_with_several_workers_says_that_it_can_have_one(tmp_path: Path) -> None:
+    """All but one find the data folder taken, name `--workers`, and so none is left."""
+    command = (*HYPERCORN, "--bind", "127.0.0.1:0", "--workers", "2")
+    process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stderr=asyncio.subprocess.PIPE)
+    _, stderr = await process.communicate()
+    assert b"Traceback" not in stderr
+    assert [line for line in stderr.splitlines() if b"tavernkeep: " in line and b"hypercorn --workers 1" in line]
+
+
 async def test_every_problem_of_a_configuration_is_listed(tmp_path: Path) -> None:
     """All that is wrong is reported at once: wrong types, values out of range, unknown keys with the nearest known one."""
     config = {

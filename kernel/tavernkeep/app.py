@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import importlib
+import multiprocessing
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
@@ -178,8 +179,12 @@ class Application:
                 lock.acquire(timeout=0)
                 self._lock = lock
         except filelock.Timeout:
+            is_worker = multiprocessing.parent_process() is not None
+            other = (
+                "another server, or another worker of this one (it can have one: hypercorn --workers 1)," if is_worker else "another server"
+            )
             raise StartError(
-                f"another server is running on the data folder {data}; stop it, or give this one a folder of its own (paths.data)"
+                f"{other} is running on the data folder {data}; stop it, or give this one a folder of its own (paths.data)"
             ) from None
         except OSError as error:
             raise StartError(f"the data folder {data} cannot be written: {error.strerror}; set paths.data to one that can") from None

@@ -15,7 +15,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[2]
 KERNEL: Final = ROOT / "kernel" / "tavernkeep"
 PLUGINS: Final = {folder.name: folder for folder in sorted(ROOT.glob("plugins/*/tavernkeep_*")) if (folder / "__init__.py").exists()}
-MOST_KERNEL_LINES: Final = 3400
+MOST_KERNEL_LINES: Final = 3300
 TESTING: Final = ("tavernkeep.testing", "tavernkeep_devkit.testing")  # the name that tests of plugins import it by
 _NO_CODE: Final = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
@@ -92,14 +92,17 @@ def test_a_service_is_called_the_same_everywhere() -> None:
     services = set()
     held: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for file, tree in sources():
+        own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}  # a service's own module has its own words for it
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add":
-                if any(keyword.arg == "owner" for keyword in node.keywords):
-                    services.add(ast.unparse(node.args[0]))
-            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                held[contract(node.annotation)][node.target.id.strip("_")].append(str(file))
-            elif isinstance(node, ast.arg) and node.annotation is not None:
-                held[contract(node.annotation)][node.arg.strip("_")].append(str(file))
+            if isinstance(node, ast.Call) and node.args and any(keyword.arg == "owner" for keyword in node.keywords):
+                services.add(ast.unparse(node.args[0]))
+            name, annotation = None, None
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                name, annotation = node.target.id, node.annotation
+            elif isinstance(node, ast.arg):
+                name, annotation = node.arg, node.annotation
+            if name and annotation and contract(annotation) not in own:
+                held[contract(annotation)][name.strip("_")].append(str(file))
     assert {"Scheduler", "Accounts", "Files"} <= services
     several = {name: dict(held[name]) for name in services if len(held[name]) > 1}
     assert several == {}

@@ -38,7 +38,6 @@ class App(Protocol):
     @property
     def plugins(self) -> InstalledPlugins:
         """Every installed plugin, whatever became of it."""
-        ...
 
     def needed(self, without: Iterable[str] = ()) -> dict[str, str]:
         """The plugins without which the server would not start, each with the reason.
@@ -46,16 +45,12 @@ class App(Protocol):
         Args:
             without: Plugins that will not be there either.
         """
-        ...
 
     async def reload(self) -> Reloaded:
         """Look at the plugin folders again: load, reread, take out. Executions that run keep the nodes that they began with."""
-        ...
 
     async def switch(self, plugin: Plugin, *, enabled: bool) -> bool:
         """Let a plugin run, or not, from now on; `False` where that needs a restart."""
-        ...
 
     async def drain(self) -> None:
         """Bring running work to an end while viewers are still connected; called once, by what serves, when it is told to stop."""
-        ...

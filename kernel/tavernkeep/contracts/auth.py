@@ -98,7 +98,6 @@ class RequestLimiter(Protocol):
 
     def wait_s(self, user: UserContext | None, address: str | None) -> float:
         """Count a request; 0, or how long to wait before the next one is answered, in seconds."""
-        ...
 
 
 class AuditLog(Protocol):
@@ -106,7 +105,6 @@ class AuditLog(Protocol):
 
     def note(self, action: str, user: UserContext | None, *, target: str = "", address: str | None = None, **details: Any) -> None:
         """Note an action, such as `login` or `key.created`; never waits, never fails. No secret may be in it."""
-        ...
 
 
 @attrs.frozen
@@ -166,11 +164,9 @@ class AuthProvider(Protocol):
         Raises:
             AuthError: A wrong credential, or a caller that may not come in.
         """
-        ...
 
     async def describe(self, user: UserContext | None) -> dict[str, Any]:
         """What `GET /api/auth/current` answers: never an error, it is how a client learns that it must log in."""
-        ...
 
     def check_listening(self, host: str) -> None:
         """Refuse an address that must not be listened on.
@@ -178,4 +174,3 @@ class AuthProvider(Protocol):
         Raises:
             tavernkeep.config.StartError: With the ways out.
         """
-        ...

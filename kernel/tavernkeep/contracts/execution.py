@@ -162,31 +162,24 @@ class Scheduler(Protocol):
         Raises:
             Refused: With the reason, and every problem of the payload.
         """
-        ...
 
     async def check(self, payload: WorkflowPayload, user: UserContext) -> PayloadReport:
         """Find everything that is wrong with a payload, and run nothing."""
-        ...
 
     async def interrupt(self, execution_id: str, user: UserContext) -> Interrupted:
         """Stop an execution; returns when it has stopped."""
-        ...
 
     def answer(self, execution_id: str, node_id: str, value: Any, user: UserContext) -> bool | None:
         """Give a node the answer that it waits for; `False` when it waits for none, `None` for an unknown execution."""
-        ...
 
     def executions(self, user: UserContext) -> list[ExecutionInfo]:
         """The user's executions that run or wait; everybody's for an administrator."""
-        ...
 
     def recent(self, user: UserContext) -> list[ExecutionInfo]:
         """The user's last executions that have ended, the latest first; everybody's for an administrator."""
-        ...
 
     def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
         """One execution with its results, for as long as it is remembered."""
-        ...
 
     def events_after(self, execution_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
         """The remembered events with a number above `seq`, none for no number; `None` for an unknown execution.
@@ -194,19 +187,15 @@ class Scheduler(Protocol):
         Raises:
             EventsLost: Some of them are no longer remembered.
         """
-        ...
 
     def submission(self, execution_id: str) -> Submission | None:
         """What was submitted, for as long as the execution is remembered; for plugins, which answer for who gets to see it."""
-        ...
 
     def info(self, execution_id: str) -> ExecutionInfo | None:
         """An execution without its results, for as long as it is remembered; for plugins, as above."""
-        ...
 
     def stats(self) -> SystemStats:
         """How busy it is."""
-        ...
 
 
 class ExecutionArchive(Protocol):
@@ -217,7 +206,6 @@ class ExecutionArchive(Protocol):
 
     async def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
         """One execution with its results."""
-        ...
 
     async def events_after(self, execution_id: str, user: UserContext, seq: int) -> list[Event] | None:
         """The recorded events with a number above `seq`; `None` for an unknown execution.
@@ -225,7 +213,6 @@ class ExecutionArchive(Protocol):
         Raises:
             EventsLost: Some of them were not recorded.
         """
-        ...
 
 
 class EventsLost(Exception):

@@ -227,27 +227,21 @@ class Client(Protocol):
     @property
     def user(self) -> UserContext:
         """Who opened the socket."""
-        ...
 
     def send(self, type_: str, payload: Mapping[str, Any]) -> None:
         """Queue a message; never waits."""
-        ...
 
     def watch(self, execution_id: str) -> None:
         """Send it the events of an execution from now on."""
-        ...
 
     def unwatch(self, execution_id: str) -> None:
         """Stop sending them."""
-        ...
 
     def resume(self, events: list[Any]) -> None:
         """Send events that were published before."""
-        ...
 
     def allow_batches(self) -> None:
         """From now on several messages may go out as a JSON list in one frame."""
-        ...
 
 
 @attrs.frozen

@@ -55,12 +55,10 @@ class Resolution(Protocol):
     @property
     def config(self) -> ConfigValues:
         """The node's configuration values."""
-        ...
 
     @property
     def interface_inputs(self) -> Mapping[str, InterfaceSlot]:
         """The inputs of the workflow itself."""
-        ...
 
     async def workflow(self, reference: str) -> Subflow:
         """Another workflow, ready to run.
@@ -68,7 +66,6 @@ class Resolution(Protocol):
         Raises:
             NodeFailure: There is none, or it contains this one.
         """
-        ...
 
 
 @attrs.frozen

@@ -98,28 +98,22 @@ class InstalledPlugins(Protocol):
 
     def get(self, name: str) -> Plugin | None:
         """The plugin of a name, or `None`."""
-        ...
 
     def call(self, hook: str, among: Container[Plugin] | None = None, **arguments: Any) -> list[tuple[Plugin, Any]]:
         """Call a hook; gives each plugin with what it returned. One that raises is put out of service."""
-        ...
 
     def collect(
         self, hook: str, kind: type | tuple[type, ...], among: Container[Plugin] | None = None, **arguments: Any
     ) -> list[tuple[Plugin, list[Any]]]:
         """Call a hook that gives several things of a kind; a plugin that gives anything else is put out of service."""
-        ...
 
     def agather(
         self, hook: str, plugins: Iterable[Plugin] | None = None, *, backwards: bool = False, **arguments: Any
     ) -> AsyncIterator[tuple[Plugin, BaseException | None, Any]]:
         """Await an asynchronous hook; gives each plugin with the exception that it raised, if any, and with what it gave."""
-        ...
 
     def fail(self, plugin: Plugin, where: str, error: BaseException) -> None:
         """Put a plugin out of service that raised, at any time: all that it registered is undone, and what requires it goes too."""
-        ...
 
     def undo_with(self, owner: str, undo: Callable[[], object]) -> None:
         """Note what a plugin has registered with another (a resolver, a source), to be taken back with all else of it."""
-        ...

@@ -156,7 +156,6 @@ class SubRun(Protocol):
     @property
     def outputs(self) -> Mapping[str, Any]:
         """Its batch outputs, when it has ended."""
-        ...
 
     def __aiter__(self) -> AsyncIterator[tuple[str, Chunk]]: ...
 
@@ -166,11 +165,9 @@ class Host(Protocol):
 
     def progress(self, node_id: str, value: float, max_: float) -> None:
         """Tell the viewers how far a node is. May be called from any thread."""
-        ...
 
     def ask(self, node_id: str, question: Mapping[str, Any]) -> Awaitable[Any]:
         """Put a question to the people who watch; gives the answer of the first."""
-        ...
 
     async def load(self, reference: str) -> Subflow:
         """A workflow, ready to run.
@@ -178,7 +175,6 @@ class Host(Protocol):
         Raises:
             NodeFailure: There is none of that name, or it contains the workflow that asks.
         """
-        ...
 
     async def build(self, payload: WorkflowPayload, name: str) -> Subflow:
         """A workflow that is given as it is, ready to run.
@@ -186,11 +182,9 @@ class Host(Protocol):
         Raises:
             NodeFailure: It cannot be run at all.
         """
-        ...
 
     def launch(self, node_id: str, subflow: Subflow, inputs: Mapping[str, Any], name: str) -> SubRun:
         """Run a subflow on behalf of a node."""
-        ...
 
 
 @attrs.define

@@ -25,11 +25,9 @@ class Ledger(Protocol):
         Raises:
             ValueError: Somebody else has it.
         """
-        ...
 
     def add(self, owner: str, undo: Callable[[], object]) -> None:
         """Note how something is taken back."""
-        ...
 
 
 def called(contract: type) -> str:

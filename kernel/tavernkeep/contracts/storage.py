@@ -85,7 +85,6 @@ class Storage(Protocol):
 
         Await nothing inside but the database: everybody else waits meanwhile.
         """
-        ...
 
     async def put(self, model: type[Any], key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         """Write a row, over the one that has the key where there is one, in one statement.
@@ -94,7 +93,6 @@ class Storage(Protocol):
             key: Columns that are unique together, with their values.
             values: The other columns.
         """
-        ...
 
     async def ensure(self, model: type[Row], key: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[Row, bool]:
         """The row that has a key, made with `values` where there is none; tells whether it was made. Of two at once one makes it.
@@ -102,11 +100,9 @@ class Storage(Protocol):
         Args:
             key: Columns that are unique together, with their values.
         """
-        ...
 
     async def add_all(self, rows: Sequence[Any]) -> None:
         """Add many rows of one table, all or none."""
-        ...
 
     async def check(self) -> None:
         """Make sure that something can be written and read now, in bounded time.
@@ -114,11 +110,9 @@ class Storage(Protocol):
         Raises:
             Unavailable: It cannot, and why.
         """
-        ...
 
     def stats(self) -> StorageStats:
         """What has been asked so far."""
-        ...
 
 
 class StorageProvider(Storage, Protocol):
@@ -137,19 +131,15 @@ class StorageProvider(Storage, Protocol):
         Raises:
             tavernkeep.config.StartError: In one line, what stands in the way.
         """
-        ...
 
     async def pending(self) -> list[Migration]:
         """The migrations that are not applied yet, in the order in which they would be."""
-        ...
 
     async def migrate(self) -> list[Migration]:
         """Apply what is pending, one process at a time; gives what was applied."""
-        ...
 
     async def close(self) -> None:
         """Disconnect. Called once, also after a failed `open`."""
-        ...
 
 
 _UNSTORABLE = {0: "\ufffd"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")

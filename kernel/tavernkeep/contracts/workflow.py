@@ -207,4 +207,3 @@ class WorkflowSource(Protocol):
         Raises:
             Invalid: There is one, and it is no workflow.
         """
-        ...

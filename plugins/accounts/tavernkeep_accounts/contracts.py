@@ -79,15 +79,12 @@ class Accounts(Protocol):
 
     async def get(self, uid: str) -> Account | None:
         """The user with an identifier, or `None`."""
-        ...
 
     async def find(self, username: str) -> Account | None:
         """The user of a name, or `None`."""
-        ...
 
     async def everyone(self) -> list[Account]:
         """Every user, the oldest first."""
-        ...
 
     async def create(self, username: str, role: Role) -> Account:
         """Make a user.
@@ -95,7 +92,6 @@ class Accounts(Protocol):
         Raises:
             ApiError: 409, somebody has the name; 422, it is no name.
         """
-        ...
 
     async def change(self, uid: str, *, role: Role | None = None, disabled: bool | None = None) -> Account:
         """Change what a user may do. What they are connected by ends.
@@ -103,19 +99,15 @@ class Accounts(Protocol):
         Raises:
             ApiError: 404, there is no such user; 409, there would be no administrator left.
         """
-        ...
 
     async def delete(self, uid: str) -> None:
         """Remove a user that was made in vain."""
-        ...
 
     async def make_key(self, uid: str, name: str | None, scopes: Sequence[str], expires_at: datetime | None = None) -> dict[str, Any]:
         """Make an API key; the one time that its `secret` is shown."""
-        ...
 
     async def every_key(self) -> "list[KeyInfo]":
         """All API keys, of everybody."""
-        ...
 
     async def delete_key(self, uid: str, id_: str) -> None:
         """Revoke an API key.
@@ -123,27 +115,21 @@ class Accounts(Protocol):
         Raises:
             ApiError: 404, the user has none of that id.
         """
-        ...
 
     async def default(self) -> Account:
         """The one user of a server that has only one; made when it is first asked for."""
-        ...
 
     async def profile(self, account: Account, caller: UserContext | None = None) -> dict[str, Any]:
         """The user as `currentUser` shows them, with keys and credentials; without, where the caller is a key that may not see them."""
-        ...
 
     async def take_over(self, account: Account) -> bool:
         """Add a user that another installation had; `False` where there is one of that uid already, who is left as they are."""
-        ...
 
     async def take_over_key(self, uid: str, key: "ForeignKey") -> bool:
         """Add an API key that another installation had, of which only a digest is known; `False` where it is there already."""
-        ...
 
     async def take_over_credential(self, uid: str, id_: str, service: str, display_name: str | None, credential: str) -> bool:
         """Add a credential that another installation had, sealed anew; `False` where it is there already."""
-        ...
 
     async def shown(self, credentials: Credentials) -> UserContext | None:
         """Whom the API key that is shown stands for, with its scopes; `None` when none is shown. Its use is noted.
@@ -151,7 +137,6 @@ class Accounts(Protocol):
         Raises:
             AuthError: It is a wrong one.
         """
-        ...
 
 
 class Sessions(Protocol):
@@ -159,30 +144,24 @@ class Sessions(Protocol):
 
     async def begin(self, uid: str, *, address: str | None, agent: str) -> str:
         """Log a user in; gives the token."""
-        ...
 
     async def shown(self, credentials: Credentials) -> UserContext | None:
         """Whom the session's cookie that is shown stands for; `None` when there is none that is good."""
-        ...
 
     def cookie(self, token: str | None, *, secure: bool) -> dict[str, str]:
         """The header that hands a browser its session, or (without a token) takes it away.
 
         No script can read it, and no other site's page can send it along with anything but a plain visit.
         """
-        ...
 
     async def of(self, uid: str, current: str = "") -> list[SessionInfo]:
         """A user's sessions, the last used first."""
-        ...
 
     async def end(self, uid: str, id_: str) -> bool:
         """End one of a user's sessions, with the sockets that it opened; tells whether there was one."""
-        ...
 
     async def end_all(self, uid: str, but: str = "") -> None:
         """End all of a user's sessions, or all but one."""
-        ...
 
 
 class Passwords(Protocol):
@@ -190,20 +169,15 @@ class Passwords(Protocol):
 
     async def hash(self, password: str) -> str:
         """A password as it may be stored."""
-        ...
 
     async def check(self, hashed: str | None, password: str) -> bool:
         """Whether it is the password; for no hash as slow as for any."""
-        ...
 
     def digest(self, token: str) -> str:
         """What is kept of a token with 256 random bits, for which nothing slow is needed against guessing."""
-        ...
 
     def is_outdated(self, hashed: str) -> bool:
         """Whether a hash was made with less effort than is usual now, and should be made anew."""
-        ...
 
     def is_hash(self, text: str) -> bool:
         """Whether it is a hash that can be checked."""
-        ...

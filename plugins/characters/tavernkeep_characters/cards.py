@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tavernkeep.wire import Invalid, describe, dumps, loads
+from tavernkeep.wire import Invalid, describe, loads
 from tavernkeep_characters.contracts import CardError
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -52,26 +52,6 @@ def card_data(card: dict[str, Any]) -> dict[str, Any]:
     return data if isinstance(data, dict) else card
 
 
-def write_card(picture: bytes, card: dict[str, Any]) -> bytes:
-    """A PNG picture with the card in it, instead of any that it holds.
-
-    Raises:
-        CardError: It is no PNG picture.
-    """
-    if not picture.startswith(_SIGNATURE):
-        raise CardError("the picture is no PNG")
-    pieces = [_SIGNATURE]
-    for kind, body in _chunks(picture):
-        if kind == b"tEXt" and body.partition(b"\0")[0] in _KEYWORDS:
-            continue
-        if kind == b"IEND":
-            text = base64.b64encode(dumps(card))
-            keywords = _KEYWORDS if str(card.get("spec", "")).endswith("v3") else _KEYWORDS[1:]
-            pieces += [_chunk(b"tEXt", keyword + b"\0" + text) for keyword in keywords]
-        pieces.append(_chunk(kind, body))
-    return b"".join(pieces)
-
-
 def _from_png(data: bytes) -> bytes:
     texts: dict[bytes, bytes] = {}
     for kind, body in _chunks(data):
@@ -105,7 +85,3 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         position = end + 4
     raise CardError("the picture is cut off")
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

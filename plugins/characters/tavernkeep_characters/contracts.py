@@ -16,4 +16,3 @@ class Cards(Protocol):
         Raises:
             CardError: There is none in it, or it is broken.
         """
-        ...

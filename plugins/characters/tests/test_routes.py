@@ -1,5 +1,6 @@
 """`/api/characters…`."""
 
+import base64
 import io
 import json
 from pathlib import Path
@@ -7,9 +8,9 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from support.server import Server
-from tavernkeep_characters.cards import write_card
 
 
 def home(server: Server) -> Path:
@@ -18,8 +19,11 @@ def home(server: Server) -> Path:
 
 def picture(card: dict[str, Any] | None = None, kind: str = "PNG") -> bytes:
     data = io.BytesIO()
-    Image.new("RGB", (2, 2)).save(data, kind)
-    return write_card(data.getvalue(), card) if card is not None else data.getvalue()
+    texts = PngInfo()
+    if card is not None:
+        texts.add_text("chara", base64.b64encode(json.dumps(card).encode()).decode())
+    Image.new("RGB", (2, 2)).save(data, kind, pnginfo=texts)
+    return data.getvalue()
 
 
 async def test_characters(server: Server) -> None:

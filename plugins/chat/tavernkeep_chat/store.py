@@ -1,7 +1,6 @@
 """Chats as files: `user://projects/ID/chats/SID/` with `session.json` and `tree.json`."""
 
 import asyncio
-import copy
 import math
 import shutil
 import uuid
@@ -163,10 +162,9 @@ class ChatStore:
         """
         folder = await self.folder(project_id, session_id, user)
         async with self._lock(session_id):
-            before: Tree = await self._read(folder / _TREE, Tree, user)
-            if version is not None and version != before.version:
-                raise ApiError(409, "The chat has changed since it was read.", {"version": before.version})
-            tree = copy.deepcopy(before)
+            tree: Tree = await self._read(folder / _TREE, Tree, user)
+            if version is not None and version != tree.version:
+                raise ApiError(409, "The chat has changed since it was read.", {"version": tree.version})
             try:
                 change(tree)
             except TreeError as error:

@@ -61,18 +61,15 @@ class Files(Protocol):
         Raises:
             PathError: It is no safe path (400), or the user may not (403).
         """
-        ...
 
     def safe_name(self, text: str) -> str:
         """A name that is safe as one part of a path, made of any text: what must not stand in it becomes `_`."""
-        ...
 
     def add_resolver(self, resolver: Resolver) -> Callable[[], None]:
         """Let a plugin say that some `user://` paths lead to a folder of another user's, which cannot be left, moved or removed.
 
         The returned function ends that.
         """
-        ...
 
     async def read(self, path: str | LogicalPath, user: UserContext, max_bytes: int = MAX_READ) -> bytes:
         """The content of a file.
@@ -80,7 +77,6 @@ class Files(Protocol):
         Raises:
             PathError: It is no safe path (400), the user may not (403), there is no such file (404), or it is longer (413).
         """
-        ...
 
     async def write(self, path: str | LogicalPath, data: bytes, user: UserContext) -> None:
         """Write a file whole: it is there with the new content, or as it was before. Folders on the way are made.
@@ -88,4 +84,3 @@ class Files(Protocol):
         Raises:
             PathError: It is no safe path (400), the user may not (403), a folder is in the way (409), or there is no room (507).
         """
-        ...

@@ -15,7 +15,6 @@ class OutgoingHttp(Protocol):
 
     def client(self, *, timeout_s: float = 30.0, connect_timeout_s: float = 10.0) -> httpx2.AsyncClient:
         """A new client; whoever asks for it closes it. A request that is not allowed raises `OutgoingRefused`."""
-        ...
 
 
 class Throttle(Protocol):
@@ -27,11 +26,9 @@ class Throttle(Protocol):
         Raises:
             ApiError: 429, with `Retry-After`: it comes too soon after others that failed.
         """
-        ...
 
     def passed(self, account: str, address: str | None) -> None:
         """The attempt was a good one: what was held against this account at this address is forgotten."""
-        ...
 
 
 class Pictures(Protocol):
@@ -49,4 +46,3 @@ class Pictures(Protocol):
         Raises:
             ApiError: It is none of the kinds that are taken (415), broken (415), or has too many pixels (413).
         """
-        ...

@@ -13,7 +13,6 @@ class LlmImport(Protocol):
         Raises:
             Invalid: It is no channel; the message names the field.
         """
-        ...
 
     async def take_over_model(self, user_id: str, model: Mapping[str, Any]) -> bool:
         """Add a model; `False` where the user has it already.
@@ -21,4 +20,3 @@ class LlmImport(Protocol):
         Raises:
             Invalid: It is no model; the message names the field.
         """
-        ...

@@ -92,12 +92,10 @@ class LlmAdapter(Protocol):
     @property
     def id(self) -> str:
         """What channels call it."""
-        ...
 
     @property
     def name(self) -> str:
         """What people call it."""
-        ...
 
     async def complete(self, request: LlmRequest, channel: Channel) -> LlmResponse:
         """Ask, and wait for the whole answer.
@@ -105,7 +103,6 @@ class LlmAdapter(Protocol):
         Raises:
             LlmError: There is none.
         """
-        ...
 
     def stream(self, request: LlmRequest, channel: Channel) -> AsyncGenerator[Chunk | LlmResponse, None]:
         """Ask, and give the answer as it comes: `text_chunk`s, `usage_chunk`, `tool_call_chunk`s, then the whole as an `LlmResponse`.
@@ -113,7 +110,6 @@ class LlmAdapter(Protocol):
         Raises:
             LlmError: It did not come, or not to its end.
         """
-        ...
 
     async def embed(self, model: str, texts: Sequence[str], channel: Channel) -> list[list[float]]:
         """A vector for each text, in their order.
@@ -121,7 +117,6 @@ class LlmAdapter(Protocol):
         Raises:
             LlmError: There is none.
         """
-        ...
 
     async def models(self, channel: Channel) -> list[str]:
         """The models that the service offers.
@@ -129,7 +124,6 @@ class LlmAdapter(Protocol):
         Raises:
             LlmError: It does not tell.
         """
-        ...
 
 
 class ChannelSource(Protocol):
@@ -137,7 +131,6 @@ class ChannelSource(Protocol):
 
     async def channels(self, user: UserContext) -> Sequence[Channel]:
         """The user's channels that are in use, the oldest first."""
-        ...
 
 
 class Llm(Protocol):
@@ -145,7 +138,6 @@ class Llm(Protocol):
 
     def add_source(self, source: ChannelSource) -> Callable[[], None]:
         """Let a plugin say which channels a user has, before those of the configuration; the returned function ends that."""
-        ...
 
     async def route(self, model: str, user: UserContext) -> tuple[Channel, LlmAdapter]:
         """The user's oldest channel that offers a model, and the adapter that speaks to it.
@@ -153,7 +145,6 @@ class Llm(Protocol):
         Raises:
             NodeFailure: There is none.
         """
-        ...
 
     def adapter(self, id_: str) -> LlmAdapter:
         """The adapter of a kind of service.
@@ -161,11 +152,9 @@ class Llm(Protocol):
         Raises:
             NodeFailure: No plugin offers it.
         """
-        ...
 
     def adapter_names(self) -> dict[str, str]:
         """The installed adapters: what channels call each, and what people do."""
-        ...
 
     async def models(self, channel: Channel) -> list[str]:
         """The models that a channel's service offers.
@@ -173,4 +162,3 @@ class Llm(Protocol):
         Raises:
             NodeFailure: It does not tell.
         """
-        ...

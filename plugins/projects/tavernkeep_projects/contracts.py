@@ -14,7 +14,6 @@ class Projects(Protocol):
         Raises:
             ApiError: 404, the user has no such project; 400, the id is no safe name.
         """
-        ...
 
     async def update(self, project_id: str, changes: dict[str, Any], if_match: str | None, user: UserContext) -> dict[str, Any]:
         """Change a project's metadata.
@@ -22,4 +21,3 @@ class Projects(Protocol):
         Raises:
             ApiError: 404, the user has no such project.
         """
-        ...

@@ -8,7 +8,6 @@ class Resealing(Protocol):
 
     def __call__(self, sealed: str) -> str:
         """A sealed secret, sealed with the new key."""
-        ...
 
     async def rows(self, rows: Any, field: str) -> int:
         """Seal a field of rows anew; gives how many there were.
@@ -16,7 +15,6 @@ class Resealing(Protocol):
         Args:
             rows: A Tortoise query; rows with nothing in the field are left alone.
         """
-        ...
 
 
 class Secrets(Protocol):
@@ -28,7 +26,6 @@ class Secrets(Protocol):
         Raises:
             ApiError: 503, where encryption is on and there is no key.
         """
-        ...
 
     def open(self, sealed: str) -> str:
         """What was sealed.
@@ -36,12 +33,9 @@ class Secrets(Protocol):
         Raises:
             ApiError: 503, where the key that it was sealed with is not there.
         """
-        ...
 
     def begin_rotation(self) -> Resealing:
         """From now on seal with a new key, and go on opening with those before it; gives what seals anew."""
-        ...
 
     def end_rotation(self) -> None:
         """Forget the keys before: nothing is sealed with them any more."""
-        ...
