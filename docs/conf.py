@@ -10,7 +10,7 @@ from generate import write_reference
 project = "tavernkeep"
 author = "the tavernkeep authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "reference/generated/events.md"]  # that one is a part of the page about the protocol
 html_theme = "furo"
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]

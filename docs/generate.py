@@ -1,4 +1,4 @@
-"""Writes the pages that follow from the code: hooks, configuration, node types, commands, and the picture of the architecture."""
+"""Writes the pages that follow from the code: hooks, configuration, node types, commands, events, and the picture of the architecture."""
 
 import inspect
 import json
@@ -17,6 +17,7 @@ from tavernkeep.app import Application
 from tavernkeep.cli import program
 from tavernkeep.config import ConfigSource
 from tavernkeep.config.sections import CORE_SECTIONS
+from tavernkeep.contracts.events import PROTOCOL, Event, Notice
 from tavernkeep.contracts.nodes import NodeDefinition, Slots
 from tavernkeep.schema import attribute_docs, first_line
 from tavernkeep.wire import unstructure, wire_name
@@ -34,6 +35,7 @@ def write_reference(folder: Path) -> None:
     (folder / "hooks.md").write_text(_hooks(app), encoding="utf-8")
     (folder / "configuration.md").write_text(_configuration(app), encoding="utf-8")
     (folder / "commands.md").write_text(_commands(app), encoding="utf-8")
+    (folder / "events.md").write_text(_events(), encoding="utf-8")
     _write_nodes(folder / "nodes", sorted(app.nodes, key=lambda node: node.full_type))
 
 
@@ -97,6 +99,33 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
     if isinstance(command, click.Group):
         for inner_name, inner in command.commands.items():
             yield from _command(f"{name} {inner_name}", inner)
+
+
+def _events() -> str:
+    """The two tables that the page about the protocol includes."""
+    lines = []
+    for title, wanted in (("Events of an execution", False), ("Notices to everyone", True)):
+        lines += [f"## {title}", "", "| message | meaning |", "|---|---|"]
+        for type_, class_ in PROTOCOL.items():
+            if issubclass(class_, Notice) is wanted:
+                lines.append(f"| `{type_} {{{', '.join(_event_fields(class_))}}}` | {_cell(_meaning(class_))} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _event_fields(class_: type[Event]) -> Iterator[str]:
+    if not issubclass(class_, Notice):
+        yield from ("promptId", "seq")
+    for field in attrs.fields(class_):
+        if field.init:
+            optional = "?" if field.default is not attrs.NOTHING else ""
+            yield "…" if field.metadata.get("flat") else wire_name(field) + optional
+
+
+def _meaning(class_: type[Event]) -> str:
+    fields = attrs.fields_dict(class_)
+    about = [f"`{wire_name(fields[name])}`: {text}" for name, text in attribute_docs(class_).items() if name in fields]
+    return " ".join([first_line(class_), *about])
 
 
 def _write_nodes(folder: Path, nodes: list[NodeDefinition]) -> None:

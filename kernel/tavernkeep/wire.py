@@ -134,12 +134,6 @@ def unstructure(value: object) -> Any:
     return _converter.unstructure(value)
 
 
-def as_told(value: object) -> dict[str, Any]:
-    """The fields of an attrs object by their names on the wire; their values, which are plain data, are not looked into."""
-    class_: Any = type(value)
-    return _shallow(class_)(value)
-
-
 def loads(data: bytes | str) -> Any:
     """Decode JSON.
 
@@ -236,9 +230,21 @@ def _overrides(class_: type) -> dict[str, Any]:
 
 
 @functools.cache
-def _shallow(class_: type) -> Callable[[Any], dict[str, Any]]:
-    as_they_are = {name: attrs.evolve(how, unstruct_hook=identity) for name, how in _overrides(class_).items()}
-    return make_dict_unstructure_fn(class_, _converter, **as_they_are)
+def as_told(class_: Any) -> Callable[[object], dict[str, Any]]:
+    """A function that gives the fields of a class's objects by their names on the wire; their values, plain data, are not looked into.
+
+    Of fields that are not in the constructor, those that are `named`, where they have a value.
+    """
+    how: dict[str, Any] = {
+        field.name: override(
+            rename=wire_name(field),
+            omit_if_default=field.default is None or not field.init,
+            omit=not field.init and "wire_name" not in field.metadata,
+            unstruct_hook=identity,
+        )
+        for field in attrs.fields(class_)
+    }
+    return make_dict_unstructure_fn(class_, _converter, _cattrs_include_init_false=True, **how)
 
 
 def _guarded(kind: type, factory: Callable[[Any, cattrs.Converter], Any]) -> Callable[[Any, cattrs.Converter], Any]:

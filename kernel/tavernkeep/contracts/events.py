@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 import attrs
 
-from tavernkeep.wire import as_told, dumps, wire_name
+from tavernkeep.wire import as_told, dumps, named, wire_name
 
 E = TypeVar("E", bound="Event")
 
@@ -47,8 +47,8 @@ class Event:
 
     type: ClassVar[str]
 
-    execution_id: str = attrs.field(default="", init=False)
-    seq: int = attrs.field(default=0, init=False)
+    execution_id: str = attrs.field(default="", init=False, metadata=named("promptId"))
+    seq: int = attrs.field(default=0, init=False, metadata=named("seq"))
     _json: bytes | None = attrs.field(default=None, init=False, repr=False)
 
     def of(self: E, execution_id: str, seq: int) -> E:
@@ -59,14 +59,8 @@ class Event:
     @property
     def payload(self) -> dict[str, Any]:
         """Its fields as they go out; made anew each time."""
-        told = self._fields()
-        if self.execution_id:
-            told["promptId"] = self.execution_id
-            told["seq"] = self.seq
-        return told
-
-    def _fields(self) -> dict[str, Any]:
-        return as_told(self)
+        class_: Any = type(self)
+        return as_told(class_)(self)
 
     def json(self) -> bytes:
         """The message as it goes out: `{"type": …, "payload": …}`."""
@@ -165,7 +159,7 @@ class NodeRetrying(Event):
     node_id: str
     attempt: int
     attempts: int
-    wait_s: float = attrs.field(metadata={"wire_name": "waitS"})
+    wait_s: float = attrs.field(metadata=named("waitS"))
     error_details: Mapping[str, Any]
 
 
@@ -182,8 +176,11 @@ class NodeWaiting(Event):
     node_id: str
     question: Mapping[str, Any] = attrs.field(metadata={"flat": True})
 
-    def _fields(self) -> dict[str, Any]:
-        return {**self.question, "nodeId": self.node_id}
+    @property
+    def payload(self) -> dict[str, Any]:
+        """Its fields as they go out, with those of the question; made anew each time."""
+        told = super().payload
+        return {**told.pop("question"), **told}
 
 
 @attrs.define(eq=False)
@@ -229,7 +226,12 @@ class InterfaceYield(Event):
 
 
 @attrs.define(eq=False)
-class QueueUpdate(Event):
+class Notice(Event):
+    """What happened to no execution."""
+
+
+@attrs.define(eq=False)
+class QueueUpdate(Notice):
     """How many executions run and wait; when either changes."""
 
     type: ClassVar = "SYSTEM_QUEUE_UPDATE"
@@ -238,7 +240,7 @@ class QueueUpdate(Event):
 
 
 @attrs.define(eq=False)
-class NodesReloaded(Event):
+class NodesReloaded(Notice):
     """The node types were read anew."""
 
     type: ClassVar = "NODES_RELOADED"
@@ -248,7 +250,7 @@ class NodesReloaded(Event):
 
 
 @attrs.define(eq=False)
-class PluginsReloaded(Event):
+class PluginsReloaded(Notice):
     """The plugins were read anew."""
 
     type: ClassVar = "plugins-reloaded"
@@ -257,7 +259,7 @@ class PluginsReloaded(Event):
 
 
 @attrs.define(eq=False)
-class PluginEnabled(Event):
+class PluginEnabled(Notice):
     """A plugin was switched on: as `GET /api/plugins` shows it."""
 
     type: ClassVar = "plugin-enabled"
@@ -265,7 +267,7 @@ class PluginEnabled(Event):
 
 
 @attrs.define(eq=False)
-class PluginDisabled(Event):
+class PluginDisabled(Notice):
     """A plugin was switched off: as `GET /api/plugins` shows it."""
 
     type: ClassVar = "plugin-disabled"
@@ -303,8 +305,10 @@ class ToldBefore(Event):
     type: str  # type: ignore[misc] # of all others it is the class's
     fields: Mapping[str, Any]
 
-    def _fields(self) -> dict[str, Any]:
-        return dict(self.fields)
+    @property
+    def payload(self) -> dict[str, Any]:
+        """As it was; made anew each time."""
+        return {**self.fields, "promptId": self.execution_id, "seq": self.seq}
 
 
 def told_before(type_: str, payload: Mapping[str, Any]) -> Event:

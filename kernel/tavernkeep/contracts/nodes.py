@@ -112,7 +112,8 @@ class NodeDefinition:
         inline: A plain function that promises to return in well under a millisecond; it then runs without a thread of its own.
         mode_config_key: The configuration key whose value picks an entry of `modes`.
         bypass_behavior: `"mute"`, a `PassThrough`, or `None` for matching by type.
-        max_concurrent: How many of its kind may run at once on the server; no limit when `None`.
+        max_concurrent: How many of its kind may be at work at once on the server; no limit when `None`. One that waits for other nodes or
+            for a person is not at work.
         resolve: Gives a node the slots and the function that follow from the workflow it stands in, once, before the run.
         deterministic: The same inputs and configuration give the same outputs, and nothing else happens; so the outputs may be remembered.
         process: The importable name (`package.module:name`) of a `Node`, or of an execute function, that computes for long: it runs in a

@@ -64,6 +64,7 @@ class Run:
         self._at_once = min(AT_ONCE, setting.most)
         self._allowance = setting.allowance.part()
         self._places = Places(setting.limits.by_type)
+        self._limited = bool(setting.limits.by_type)
         self._host = NodeHost(teller, setting.preparer, chain, self._places, self._nest, setting.most)
         self._context = setting.context(interface_inputs, self._host)
         self._network = StreamNetwork(self._waits_for, setting.limits.room, self._place_of)
@@ -198,7 +199,7 @@ class Run:
         if self._setting.preview and kind is not None and node.definition is not None and node.definition.is_preview_unsafe:
             self._leave_out(node, "does not run in a preview")
             return
-        if kind is None or (kind is Kind.INLINE and node.policy is None and not self._places.limits(node.full_type)):
+        if kind is None or (kind is Kind.INLINE and node.policy is None and not (self._limited and self._places.limits(node.full_type))):
             self._start_inline(node, kind)
         elif node.streamed_by:
             self._spawn(node, takes_place=False)

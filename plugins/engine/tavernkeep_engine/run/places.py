@@ -97,7 +97,7 @@ class Places:
 
     def limits(self, full_type: str) -> bool:
         """Whether there are only so many places for nodes of a type."""
-        return bool(self.by_type) and full_type in self.by_type
+        return full_type in self.by_type
 
     def new(self, node_id: str, full_type: str) -> Place:
         """The place of a node that is about to start."""
