@@ -46,6 +46,13 @@ def loaded_app(context: click.Context) -> Application:
     return root.obj
 
 
+def rehearsed_app(context: click.Context) -> Application:
+    """Another app of a command's configuration, with everything registered as for a server; see `Application.rehearse`."""
+    app = Application.load(loaded_app(context).source)
+    _rehearsed(app)
+    return app
+
+
 def run_with_app(context: click.Context, work: Callable[[Application], Awaitable[None]], *, alone: bool = False) -> None:
     """Do what a command does with the app started, which is stopped again; an `ApiError` ends the command with its message.
 

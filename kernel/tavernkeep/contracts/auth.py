@@ -9,7 +9,8 @@ import attrs
 BEARER: Final = "bearer"
 KEY_PREFIX: Final = "ctsk_"  # begins every API key
 EVERYTHING: Final = frozenset({"*"})
-READ_ONLY: Final = frozenset({"*:read", "account:self"})
+SELF: Final = "account:self"  # the scope of managing one's own account
+READ_ONLY: Final = frozenset({"*:read", SELF})
 
 
 @attrs.frozen

@@ -12,6 +12,8 @@ from tavernkeep.contracts.events import ExecutionStatus as ExecutionStatus
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import Problem
 
+EXECUTE: Final = "workflow:execute"  # the scope of running workflows, and of all that one does with executions
+
 SHUTDOWN: Final = "Shutdown"  # the `type` in `errorInfo` of an execution that was interrupted because the server stops
 
 

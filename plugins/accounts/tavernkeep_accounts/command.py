@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from tavernkeep import ApiError
-from tavernkeep.cli import run_with_app
+from tavernkeep.cli import rehearsed_app, run_with_app
 from tavernkeep.clock import now
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog
 from tavernkeep_accounts.contracts import Accounts
+from tavernkeep_accounts.scopes import check_scopes, known_scopes
 from tavernkeep_secrets.contracts import Secrets
 
 
@@ -32,7 +33,10 @@ def _note(app: App, action: str, target: str, **details: Any) -> None:
 def create(context: click.Context, username: str | None, name: str | None, scopes: tuple[str, ...], days: float | None) -> None:
     """Make an API key and print it, this once."""
 
+    known = known_scopes(rehearsed_app(context)) if scopes else frozenset()
+
     async def work(app: App) -> None:
+        check_scopes(scopes, known)
         accounts = app.services.get(Accounts)
         account = await accounts.find(username) if username else await accounts.default()
         if account is None:

@@ -73,9 +73,10 @@ class AccountsPlugin:
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
         from tavernkeep_accounts.routes import AccountRoutes
+        from tavernkeep_accounts.scopes import known_scopes
 
         assert self._accounts is not None, "services are registered before routes"
         services = app.services
-        return AccountRoutes(
-            self._accounts, app.config.folder("public") / "avatars", services.get(AuditLog), services.find(Pictures)
-        ).routes()
+        avatars = app.config.folder("public") / "avatars"
+        audit, pictures = services.get(AuditLog), services.find(Pictures)
+        return AccountRoutes(self._accounts, avatars, audit, lambda: known_scopes(app), pictures).routes()

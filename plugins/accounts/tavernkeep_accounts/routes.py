@@ -1,6 +1,7 @@
 """`/api/users/me/…`: keys, credentials, profile."""
 
 import asyncio
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ import attrs
 
 from tavernkeep import ApiError, Request, Route, UserContext
 from tavernkeep.clock import now
-from tavernkeep.contracts.auth import AuditLog
+from tavernkeep.contracts.auth import SELF, AuditLog
 from tavernkeep.finish import finish
 from tavernkeep.wire import structure
 from tavernkeep_accounts.bodies import (
@@ -24,10 +25,10 @@ from tavernkeep_accounts.bodies import (
     Renamed,
     UserCredentials,
 )
+from tavernkeep_accounts.scopes import check_scopes
 from tavernkeep_accounts.service import UserAccounts, checked_name
 from tavernkeep_guard.contracts import Pictures
 
-_SELF: Final = "account:self"
 _MAX_AVATAR: Final = 5 * 1024 * 1024  # bytes
 
 
@@ -37,11 +38,13 @@ class AccountRoutes:
 
     Attributes:
         avatars: The folder of the pictures, in the public folder.
+        scopes: Those that there are.
     """
 
     accounts: UserAccounts
     avatars: Path
     audit: AuditLog
+    scopes: Callable[[], Collection[str]]
     pictures: Pictures | None = None
 
     def routes(self) -> list[Route]:
@@ -49,13 +52,13 @@ class AccountRoutes:
         me = "/api/users/me"
         gone = {404: "The user has none of that id."}
         return [
-            Route("GET", f"{me}/service-keys", self.keys, _SELF),
-            Route("POST", f"{me}/service-keys", self.make_key, _SELF, status=201),
-            Route("DELETE", me + "/service-keys/{id}", self.delete_key, _SELF, errors=gone),
-            Route("GET", f"{me}/credentials", self.credentials, _SELF),
-            Route("POST", f"{me}/credentials", self.add_credential, _SELF, status=201, errors={503: "There is no encryption key."}),
-            Route("DELETE", me + "/credentials/{id}", self.delete_credential, _SELF, errors=gone),
-            Route("PUT", f"{me}/username", self.rename, _SELF, errors={409: "Somebody else has the name."}),
+            Route("GET", f"{me}/service-keys", self.keys, SELF),
+            Route("POST", f"{me}/service-keys", self.make_key, SELF, status=201),
+            Route("DELETE", me + "/service-keys/{id}", self.delete_key, SELF, errors=gone),
+            Route("GET", f"{me}/credentials", self.credentials, SELF),
+            Route("POST", f"{me}/credentials", self.add_credential, SELF, status=201, errors={503: "There is no encryption key."}),
+            Route("DELETE", me + "/credentials/{id}", self.delete_credential, SELF, errors=gone),
+            Route("PUT", f"{me}/username", self.rename, SELF, errors={409: "Somebody else has the name."}),
             *self._avatar_route(f"{me}/avatar"),
         ]
 
@@ -65,7 +68,7 @@ class AccountRoutes:
             return []
         errors = {400: "There is no picture in it.", 413: "It is too large.", 415: "It is no JPEG, PNG, GIF or WebP."}
         content, most = "multipart/form-data", _MAX_AVATAR + 64 * 1024
-        return [Route("POST", path, self.set_avatar, _SELF, errors=errors, max_body=most, content=content)]
+        return [Route("POST", path, self.set_avatar, SELF, errors=errors, max_body=most, content=content)]
 
     async def keys(self, user: UserContext) -> Keys:
         """The user's API keys, the newest first."""
@@ -76,6 +79,7 @@ class AccountRoutes:
         scopes = sorted(user.scopes) if body.scopes is None else body.scopes
         if beyond := [scope for scope in scopes if not user.may_give(scope)]:
             raise ApiError(403, f"You cannot give a scope that you do not have: {beyond[0]}.")
+        check_scopes(body.scopes or (), self.scopes())
         await self.accounts.remember(user)
         made = await self.accounts.make_key(user.uid, body.name, scopes, expiry(body.expires_at))
         self.audit.note("key.created", user, target=made["id"], scopes=scopes)

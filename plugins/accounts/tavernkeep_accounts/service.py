@@ -12,7 +12,7 @@ from tortoise.exceptions import IntegrityError
 
 from tavernkeep import ApiError, AuthError, Credentials, UserContext
 from tavernkeep.clock import Clock, now
-from tavernkeep.contracts.auth import EVERYTHING, KEY_PREFIX, READ_ONLY, Revocations
+from tavernkeep.contracts.auth import EVERYTHING, KEY_PREFIX, READ_ONLY, SELF, Revocations
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.finish import finishing
 from tavernkeep.wire import iso
@@ -114,7 +114,7 @@ class UserAccounts:
 
     async def profile(self, account: Account, caller: UserContext | None = None) -> dict[str, Any]:
         """See `Accounts`."""
-        shows_all = caller is None or caller.may("account:self")
+        shows_all = caller is None or caller.may(SELF)
         profile: dict[str, Any] = {
             "uid": account.uid,
             "username": account.username,

@@ -10,7 +10,7 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 
 from support.client import statuses, viewer
-from support.server import Server, serve
+from support.server import Server, serve, tavernkeep
 
 ME = "/api/users/me"
 GOOD = {"nodes": [], "edges": []}
@@ -156,6 +156,30 @@ async def test_without_a_key_for_credentials_it_is_503(tmp_path: Path) -> None:
     async with serve(tmp_path, {}) as server:
         assert (await server.http.post(f"{ME}/credentials", json={"serviceName": "x", "credential": "secret"})).status_code == 503
         assert (await server.http.get(f"{ME}/credentials")).json() == {"credentials": []}
+
+
+@pytest.mark.parametrize(
+    ("scope", "mention"),
+    [
+        ("project:raed", "did you mean 'project:read'"),
+        ("nothing", "there are account:self, "),
+        ("*:raed", "there is no scope"),
+        ("", "no scope"),
+    ],
+)
+async def test_a_scope_that_opens_nothing_is_refused(server: Server, scope: str, mention: str) -> None:
+    """A misspelt one is named, with the nearest that there is: over HTTP, and by the command."""
+    answer = await server.http.post("/api/users/me/service-keys", json={"scopes": ["project:read:inn", "*:read", scope]})
+    assert answer.status_code == 422
+    (problem,) = answer.json()["details"]
+    assert (problem["path"], mention in problem["message"]) == ("scopes[2]", True)
+
+
+async def test_the_command_knows_the_scopes_too(tmp_path: Path) -> None:
+    """Those of a server's routes, also where none is served."""
+    wrong = await tavernkeep(tmp_path, "key", "create", "--scope", "project:raed")
+    assert (wrong.code, "did you mean 'project:read'" in wrong.stderr) == (1, True)
+    assert (await tavernkeep(tmp_path, "key", "create", "--scope", "project:read:inn")).code == 0
 
 
 async def test_what_is_done_stands_in_the_log_without_a_plugin_that_keeps_it(tmp_path: Path) -> None:

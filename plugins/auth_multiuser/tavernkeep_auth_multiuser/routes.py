@@ -5,7 +5,7 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import ApiError, Request, Response, Route, UserContext
-from tavernkeep.contracts.auth import AuditLog
+from tavernkeep.contracts.auth import SELF, AuditLog
 from tavernkeep.wire import dumps, unstructure
 from tavernkeep_accounts.contracts import Account, Accounts, Sessions
 from tavernkeep_auth_multiuser.bodies import (
@@ -31,7 +31,6 @@ from tavernkeep_auth_multiuser.oidc import Callback, Oidc
 from tavernkeep_auth_multiuser.service import Logins, TotpRequired
 from tavernkeep_guard.contracts import Throttle
 
-SELF: Final = "account:self"
 ADMIN: Final = "users:admin"
 _OIDC_PATH: Final = "/api/auth/oidc"
 _OIDC_COOKIE: Final = "tavernkeep-oidc"

@@ -8,9 +8,7 @@ import attrs
 from tavernkeep import ApiError, FileResponse, Route, UserContext
 from tavernkeep_characters.bodies import Characters
 from tavernkeep_characters.library import FOLDER, characters_in
-from tavernkeep_files.contracts import Files
-
-READ: Final = "files:read"
+from tavernkeep_files.contracts import READ, Files
 
 _PICTURES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 

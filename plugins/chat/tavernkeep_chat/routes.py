@@ -30,9 +30,8 @@ from tavernkeep_chat.store import ChatStore, Session, apply, check_version
 from tavernkeep_chat.transfer import ENDINGS, exported, imported
 from tavernkeep_chat.tree import Tree
 from tavernkeep_files.contracts import Files, PathError
+from tavernkeep_projects.contracts import READ, WRITE
 
-READ: Final = "project:read"
-WRITE: Final = "project:write"
 _MAX_ASSET: Final = 64 * 1024 * 1024  # bytes
 
 

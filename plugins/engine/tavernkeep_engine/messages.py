@@ -6,14 +6,14 @@ from typing import Final
 import attrs
 import structlog
 
-from tavernkeep.contracts.execution import Interrupted, Refused, Scheduler, Submission
+from tavernkeep.contracts.execution import EXECUTE, Interrupted, Refused, Scheduler, Submission
 from tavernkeep.contracts.http import Client, WebSocketMessage
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import Invalid, structure, unstructure
 from tavernkeep_engine.bodies import ButtonClick, Hello, InterruptRequest, NodeInput, Subscription
 from tavernkeep_engine.following import Following
-from tavernkeep_engine.routes import EXECUTE, answer
+from tavernkeep_engine.routes import answer
 
 _log = structlog.get_logger(__name__)
 

@@ -6,14 +6,13 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep.contracts.auth import UserContext
-from tavernkeep.contracts.execution import ExecutionDetail, Interrupted, Scheduler, Submission, SystemStats
+from tavernkeep.contracts.execution import EXECUTE, ExecutionDetail, Interrupted, Scheduler, Submission, SystemStats
 from tavernkeep.contracts.http import ApiError, Request, Response, Route
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import unstructure
 from tavernkeep_engine.bodies import Accepted, Executions, InterruptAnswer, NodeAnswer
 from tavernkeep_engine.following import Following
 
-EXECUTE: Final = "workflow:execute"
 _DIGITS: Final = 18  # no execution has more events than that, and none of them is read without a bound
 _UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 

@@ -9,7 +9,10 @@ import attrs
 from tavernkeep import UserContext
 from tavernkeep_files.paths import LogicalPath, PathError
 
-__all__ = ["MAX_READ", "TEMPORARY", "Files", "Located", "LogicalPath", "Mount", "PathError", "Resolver"]
+READ: Final = "files:read"  # scopes
+WRITE: Final = "files:write"
+
+__all__ = ["MAX_READ", "READ", "TEMPORARY", "WRITE", "Files", "Located", "LogicalPath", "Mount", "PathError", "Resolver"]
 
 TEMPORARY: Final = ".writing-"  # begins the name of a file that is not whole yet; what a crash leaves of them is removed at the next start
 MAX_READ: Final = 64 * 1024 * 1024  # bytes; what is read into memory at once

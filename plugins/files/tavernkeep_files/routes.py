@@ -10,11 +10,9 @@ from tavernkeep import ApiError, FileResponse, Request, Response, Route, UserCon
 from tavernkeep.wire import Invalid, dumps, loads, unstructure
 from tavernkeep_files.bodies import Deletion, Item, JsonFile, ListQuery, Made, Moving, NewFolder, Received, Renaming
 from tavernkeep_files.config import _MIB, FilesConfig
-from tavernkeep_files.contracts import Files, LogicalPath, PathError
+from tavernkeep_files.contracts import READ, WRITE, Files, LogicalPath, PathError
 from tavernkeep_files.operations import Operations
 
-READ: Final = "files:read"
-WRITE: Final = "files:write"
 _ACTIVE: Final = ("text/html", "application/xhtml+xml", "image/svg+xml", "application/xml", "text/xml")
 _PARTLY: Final = 207
 _SDK: Final = "sdk/panel.js"

@@ -1,17 +1,15 @@
 """`/api/history`, and running again what is there."""
 
-from typing import Any, Final
+from typing import Any
 
 import attrs
 from tortoise.expressions import Q
 
 from tavernkeep import ApiError, Route, UserContext
-from tavernkeep.contracts.execution import ExecutionStatus
+from tavernkeep.contracts.execution import EXECUTE, ExecutionStatus
 from tavernkeep_history.archive import Archive
 from tavernkeep_history.bodies import _SIXTY_FOUR_BITS, Again, EventsQuery, HistoryDetail, HistoryEntry, HistoryPage, HistoryQuery
 from tavernkeep_history.models import ExecutionRow
-
-EXECUTE: Final = "workflow:execute"
 
 
 @attrs.frozen

@@ -13,9 +13,8 @@ from tavernkeep import ApiError, FileResponse, Request, Route, UserContext
 from tavernkeep_files.contracts import Files, Located, LogicalPath
 from tavernkeep_panels.bodies import DeleteQuery, NewPanel, PanelFile, PanelShown, Written
 from tavernkeep_panels.store import PanelStore
+from tavernkeep_projects.contracts import READ, WRITE
 
-READ: Final = "project:read"
-WRITE: Final = "project:write"
 _FOLDER_TYPE: Final = "application/vnd.comfy.create-directory"
 
 

@@ -1,8 +1,12 @@
 """What this plugin publishes: whether a project is there."""
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tavernkeep import UserContext
+
+READ: Final = "project:read"  # scopes of whatever belongs to a project
+WRITE: Final = "project:write"
+SHARE: Final = "project:share"
 
 
 class Projects(Protocol):

@@ -1,13 +1,13 @@
 """`/api/projects…` and `/api/workflows…`."""
 
 import contextlib
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from tavernkeep import ApiError, Request, Response, Route, UserContext
 from tavernkeep.contracts.auth import AuditLog
-from tavernkeep.contracts.execution import Scheduler, Submission
+from tavernkeep.contracts.execution import EXECUTE, Scheduler, Submission
 from tavernkeep.contracts.workflow import StoredWorkflow
 from tavernkeep.wire import Invalid, Problem, dumps, loads, structure
 from tavernkeep_accounts.contracts import Accounts
@@ -25,12 +25,9 @@ from tavernkeep_projects.bodies import (
     WorkflowShort,
     WorkflowShown,
 )
+from tavernkeep_projects.contracts import READ, SHARE, WRITE
 from tavernkeep_projects.sharing import EVERYBODY, Shares
 from tavernkeep_projects.store import PROJECTS, Json, ProjectStore
-
-READ: Final = "project:read"
-WRITE: Final = "project:write"
-EXECUTE: Final = "workflow:execute"
 
 
 @attrs.frozen
@@ -173,9 +170,9 @@ class ShareRoutes:
         """The routes."""
         path, gone = "/api/projects/{project_id}/shares", {404: "There is no such project, or no such user.", 400: "The id is no safe one."}
         return [
-            Route("GET", path, self.listed, "project:share", resource="project_id", errors=gone),
-            Route("PUT", path, self.share, "project:share", resource="project_id", errors=gone),
-            Route("DELETE", path, self.withdraw, "project:share", resource="project_id", errors=gone),
+            Route("GET", path, self.listed, SHARE, resource="project_id", errors=gone),
+            Route("PUT", path, self.share, SHARE, resource="project_id", errors=gone),
+            Route("DELETE", path, self.withdraw, SHARE, resource="project_id", errors=gone),
         ]
 
     async def listed(self, project_id: str, user: UserContext) -> ShareList:
