@@ -41,6 +41,7 @@ _JSON_NAMES: Mapping[type, str] = {
     dict: "an object",
 }
 _MAX_DEPTH = 200
+_MAX_BITS = 13_000  # Python writes no integer of more than 4,300 digits
 _CATTRS = str(Path(cattrs.__file__).parent)
 _VALIDATED = re.compile(r"'(\w+)' (?:must|should)")
 
@@ -151,8 +152,8 @@ def loads(data: bytes | str) -> Any:
 def dumps(value: object) -> bytes:
     """Encode plain data as JSON, whatever it holds.
 
-    NaN and infinities become `null`, as the protocol wants; bytes become base64. What JSON cannot say at all (an object of some
-    class, a loop, half a surrogate pair) is replaced by a description of it: a node may return anything, and its message still goes out.
+    NaN and infinities become `null`, as the protocol wants; bytes become base64. What JSON cannot say at all (an object of some class, a
+    loop, half a surrogate pair) is replaced by a description of it: what nodes give is plain data by now, but not all that plugins answer.
     """
     try:
         return _encode(value)
@@ -166,10 +167,14 @@ _encode = msgspec.json.Encoder().encode
 def _plain(value: object, depth: int) -> object:
     if depth > _MAX_DEPTH:
         return "<nested too deeply>"
-    if value is None or isinstance(value, (bool, int, float, bytes)):
+    if value is None or isinstance(value, (bool, bytes)):
         return value
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, int):
+        return int.__int__(value) if value.bit_length() <= _MAX_BITS else f"<an integer of {value.bit_length()} bits>"
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return str.encode(value, "utf-8", "replace").decode()
     if isinstance(value, Mapping):
         return {str(_plain(str(key), depth)): _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -10,6 +10,10 @@ import pytest
 from tavernkeep.wire import Invalid, dumps, loads, named, structure, unstructure
 
 
+class FloatOf(float):
+    """As a library's numbers are."""
+
+
 class Colour(enum.StrEnum):
     RED = "red"
     BLUE = "blue"
@@ -99,6 +103,7 @@ def test_anything_can_be_encoded() -> None:
     assert dumps({"x": object(), 1: {2}}) == b'{"x":"<object>","1":[2]}'
     assert dumps("a\ud800b") == b'"a?b"'
     assert b"nested too deeply" in dumps(loop)
+    assert dumps([10**5000, FloatOf(1.5), object()]) == b'["<an integer of 16610 bits>",1.5,"<object>"]'
 
 
 def _refuse(_: Any, __: Any, value: str) -> None:
