@@ -40,8 +40,17 @@ def write_reference(folder: Path) -> None:
 
 
 def _hooks(app: Application) -> str:
-    lines = ["# Hooks", "", first_line(hookspecs), ""]
-    for name, function in vars(hookspecs).items():
+    lines = ["# Hooks", "", first_line(hookspecs), "", *_specifications(hookspecs, app)]
+    for plugin in sorted(app.plugins, key=lambda plugin: plugin.name):
+        if register := getattr(plugin.implementation, "register_hookspecs", None):
+            for module in register():
+                lines += [f"# Hooks of `{plugin.name}`", "", first_line(module), "", *_specifications(module, app)]
+    return "\n".join(lines)
+
+
+def _specifications(module: object, app: Application) -> list[str]:
+    lines: list[str] = []
+    for name, function in vars(module).items():
         if hasattr(function, f"{hookspecs.PROJECT}_spec"):
             signature = ", ".join(inspect.signature(function).parameters)
             prefix = "async " if inspect.iscoroutinefunction(function) else ""
@@ -50,7 +59,7 @@ def _hooks(app: Application) -> str:
                 plugin.name for plugin in app.plugins if hasattr(getattr(plugin.implementation, name, None), f"{hookspecs.PROJECT}_impl")
             )
             lines += [f"Here: {', '.join(f'`{user}`' for user in users) or 'no plugin'}.", ""]
-    return "\n".join(lines)
+    return lines
 
 
 def _configuration(app: Application) -> str:

@@ -101,7 +101,7 @@ class Application:
             StartError: The configuration is wrong, or a plugin that it requires is not there.
         """
         plugins = Plugins.discover(source.early("plugins", PluginsConfig), source.plugin_folders())
-        sections = _sections(plugins)
+        sections = _sections(plugins, source)
         config = source.resolve(sections)
         for warning in config.warnings:
             _log.warning("configuration", file=str(config.file), problem=str(warning))
@@ -392,14 +392,15 @@ class Application:
             self._lock = None
 
 
-def _sections(plugins: Plugins) -> list[ConfigSection]:
-    """The configuration sections of the plugins. Of two that have one key the newcomer's plugin has failed."""
+def _sections(plugins: Plugins, source: ConfigSource) -> list[ConfigSection]:
+    """The configuration sections of the plugins. One whose section cannot be read has failed, and of two that have one key the newcomer."""
     sections: list[ConfigSection] = []
     owned = [(section, KERNEL) for section in CORE_SECTIONS]
     for plugin, registered in plugins.collect("register_config", ConfigSection):
         for section in registered:
             try:
                 check_section(section)
+                source.early(section.path, section.type)  # a mistake in its class shows itself with the operator's values, if at all
                 for other, owner in owned:
                     if (other in sections or owner == KERNEL) and (keys := clashes(section, other)):
                         plugins.registrations.settle(f"the configuration key {keys[0]!r}", owner, plugin.name)

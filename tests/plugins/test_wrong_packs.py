@@ -257,3 +257,31 @@ async def test_commands_tell_of_them_and_go_on(place: Place) -> None:
         )
     assert len(lines) == len(BEFORE_START)
     assert (await tavernkeep(place.folder, "version", **on_path(place.packs))).code == 0
+
+
+async def test_a_mistake_in_a_section_costs_its_plugin_alone(tmp_path: Path) -> None:
+    """What a validator raises that is no complaint about the value is told of the plugin; every command goes on."""
+    key = "n: int = attrs.field(default=0, validator=lambda section, key, value: value and value.nothing)"
+    install(tmp_path / "packs", "config_bug", HEAD + dedent(CONFIG.format(key=key, path="buggy")))
+    there = on_path(tmp_path / "packs")
+    listed = await tavernkeep(tmp_path, "plugins", "--json", config={"buggy": {"n": 1}}, **there)
+    found = {row["name"]: row for row in json.loads(listed.stdout)}
+    assert found["config_bug"]["status"] == "failed"
+    assert "AttributeError: 'int' object has no attribute 'nothing'" in found["config_bug"]["error"]
+    assert {row["status"] for name, row in found.items() if name != "config_bug"} == {"active"}
+    assert (await tavernkeep(tmp_path, "config", "show", **there)).code == 0
+    healthy = await tavernkeep(tmp_path, "plugins", "--json", config={"buggy": {"n": 0}}, **there)
+    assert {row["status"] for row in json.loads(healthy.stdout)} == {"active"}
+
+
+async def test_two_packs_may_share_a_section(tmp_path: Path) -> None:
+    """Each has keys of its own there; one that wants a key of the other's is put out, and only that one."""
+    for name, key in (("share_a", "one: int = 1"), ("share_b", "two: int = 2"), ("share_c", "One: int = 3")):
+        install(tmp_path / "packs", name, HEAD + dedent(CONFIG.format(key=key, path="shared")))
+    there = on_path(tmp_path / "packs")
+    shown = await tavernkeep(tmp_path, "config", "show", config={"shared": {"one": 5}}, TAVERNKEEP_SHARED__TWO="7", **there)
+    assert json.loads(shown.stdout)["shared"] == {"one": 5, "two": 7}
+    listed = await tavernkeep(tmp_path, "plugins", "--json", **there)
+    found = {row["name"]: row for row in json.loads(listed.stdout)}
+    assert (found["share_a"]["status"], found["share_b"]["status"], found["share_c"]["status"]) == ("active", "active", "failed")
+    assert "plugin 'share_a' of share_a-dist" in found["share_c"]["error"]

@@ -54,12 +54,14 @@ class ConfigSource:
         return cls(file.resolve(), values, environment)
 
     def early(self, path: str, type_: type[T]) -> T:
-        """One of the kernel's sections or keys, before the plugins have said what theirs are.
+        """One section or key, before all plugins have said what theirs are.
 
-        Where it is wrong it is at its defaults here: `resolve` reports that, with everything else.
+        Where it is wrong it is at its defaults here: `resolve` reports that, with everything else. What a mistake in its class raises comes
+        through.
         """
         values = json.loads(json.dumps(self._values))
-        self._apply_environment(values, CORE_SECTIONS, [])
+        sections = [*CORE_SECTIONS, ConfigSection(path, type_)] if attrs.has(type_) else CORE_SECTIONS
+        self._apply_environment(values, sections, [])
         try:
             return structure(_lookup(values, path) or {}, type_, path)
         except Invalid:
