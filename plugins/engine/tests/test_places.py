@@ -153,6 +153,13 @@ async def test_a_node_may_hold_nodes_of_its_own_type(engine: Engine) -> None:
     assert [output(detail, id_)["output"] for id_ in "abc"] == ["3 2 1 bottom", "2 1 bottom", "3 2 1 bottom"]
 
 
+async def test_runs_are_nested_only_so_deep(engine: Engine) -> None:
+    """A node that makes its own workflow inside itself, for ever, fails: with a reason, and without filling the memory."""
+    detail, _ = await engine.run(made({"a": "p:Nest"}, a={"depth": 1000}))
+    assert detail.error_info is not None
+    assert "nested more than 50 deep" in detail.error_info["nodes"][0]["message"]
+
+
 async def test_who_waits_for_a_person_holds_no_place(engine: Engine) -> None:
     """A second node asks while the first still waits for its answer, in another execution too."""
     asked: dict[str, asyncio.Event] = {}

@@ -62,8 +62,6 @@ class Preparer:
         if reference in chain:
             circle = " → ".join((*chain[chain.index(reference) :], reference))
             raise ContainsItself(f"workflow {reference!r} contains itself: {circle}")
-        if len(chain) > _DEEPEST:
-            raise NodeFailure(f"workflows are nested more than {_DEEPEST} deep")
         if reference not in self._subflows:
             stored = await self._find(reference)
             self._subflows[reference] = await self.build(stored.to_payload(), stored.name or reference, chain, reference)
@@ -76,8 +74,10 @@ class Preparer:
             reference: What others call it; its name when nobody does.
 
         Raises:
-            NodeFailure: It cannot be run at all, or it contains itself.
+            NodeFailure: It cannot be run at all, it contains itself, or it is nested too deeply.
         """
+        if len(chain) > _DEEPEST:
+            raise NodeFailure(f"workflows are nested more than {_DEEPEST} deep")
         payload = attrs.evolve(payload, metadata=self.root.metadata)
         try:
             plan = await self._plan(payload, (*chain, reference or name))

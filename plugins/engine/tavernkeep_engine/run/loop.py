@@ -25,13 +25,12 @@ from tavernkeep_engine.run.setting import Setting
 from tavernkeep_engine.run.state import NodeState, State
 from tavernkeep_engine.run.streaming import SLICE_S, Streaming
 from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
+from tavernkeep_engine.run.tasks import Tasks
 from tavernkeep_engine.run.telling import Teller, shown
 from tavernkeep_engine.run.values import Described, Given, TooLarge, description, own, size_of
 
 _log = structlog.get_logger(__name__)
 
-_CANCEL_ROUNDS: Final = 3  # how often a node that ignores its cancellation is cancelled again
-_CANCEL_WAIT_S: Final = 2.0
 _UNENDED: Final = (NodeState.PENDING, NodeState.EXECUTING)
 
 
@@ -58,8 +57,7 @@ class Run:
         self._waits = [len(node.sources) for node in plan.nodes]
         self._ready: deque[int] = deque()
         self._held: deque[int] = deque()
-        self._tasks: dict[asyncio.Task[None], int] = {}
-        self._busy = 0  # tasks that take one of the places
+        self._tasks = Tasks(self._task_ended)
         self._wake = asyncio.Event()
         self._at_once = min(AT_ONCE, setting.most)
         self._allowance = setting.allowance.part()
@@ -114,7 +112,9 @@ class Run:
             self._state.stopping = True
             raise
         finally:
-            await self._end_tasks()
+            for index in await self._tasks.end():
+                node_id = self.plan.nodes[index].id
+                _log.error("a node ignores that it is cancelled and is left behind", execution=self._setting.execution_id, node=node_id)
             self.outlets.close()
         if self._state.stopping:
             self._teller.close()
@@ -128,7 +128,7 @@ class Run:
         return ExecutionStatus.ERROR if self._state.failures else ExecutionStatus.COMPLETE
 
     def _next(self) -> int | None:
-        if self._held and self._busy < self._limits.nodes:
+        if self._held and self._tasks.busy < self._limits.nodes:
             return self._held.popleft()
         return self._ready.popleft() if self._ready else None
 
@@ -137,20 +137,6 @@ class Run:
         self._state.stopping = True
         self._setting.cancelled.set()
         self._wake.set()
-
-    async def _end_tasks(self) -> None:
-        for _ in range(_CANCEL_ROUNDS):
-            if not self._tasks:
-                return
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks, timeout=_CANCEL_WAIT_S)
-        for index in self._tasks.values():
-            _log.error(
-                "a node ignores that it is cancelled and is left behind",
-                execution=self._setting.execution_id,
-                node=self.plan.nodes[index].id,
-            )
 
     def status_of(self, index: int) -> NodeStatus:
         """What became of a node so far."""
@@ -203,11 +189,10 @@ class Run:
             self._start_inline(node, kind)
         elif node.streamed_by:
             self._spawn(node, takes_place=False)
-        elif self._busy >= self._limits.nodes:
+        elif self._tasks.busy >= self._limits.nodes:
             self._held.append(node.index)
             self._network.relieve()
         else:
-            self._busy += 1
             self._spawn(node, takes_place=True)
 
     def _start_inline(self, node: PlanNode, kind: Kind | None) -> None:
@@ -243,26 +228,17 @@ class Run:
 
     def _finish_later(self, node: PlanNode, result: Any, key: bytes | None) -> None:
         """A node in line returned something to wait for, or so much that it is read in a thread."""
-        self._busy += 1
-        self._track(asyncio.ensure_future(self._finish_with(node, result, key)), node, takes_place=True)
+        self._tasks.add(asyncio.ensure_future(self._finish_with(node, result, key)), node.index, takes_place=True)
 
     def _spawn(self, node: PlanNode, *, takes_place: bool) -> None:
         # What waits for its start may start once the task exists: whatever it sends before they read is kept for them.
         task = asyncio.get_running_loop().create_task(self._work(node), name=f"node {node.id}")
-        self._track(task, node, takes_place=takes_place)
+        self._tasks.add(task, node.index, takes_place=takes_place)
 
-    def _track(self, task: "asyncio.Task[None]", node: PlanNode, *, takes_place: bool) -> None:
-        self._tasks[task] = node.index
-
-        def done(task: "asyncio.Task[None]") -> None:
-            del self._tasks[task]
-            self._busy -= takes_place
-            error = None if task.cancelled() else task.exception()
-            if error is not None and not self._state.stopping and self._state.nodes[node.index] in _UNENDED:
-                self._fail(node, error)  # not of the node's own doing: what came of it could not be told
-            self._wake.set()
-
-        task.add_done_callback(done)
+    def _task_ended(self, index: int, error: BaseException | None) -> None:
+        if error is not None and not self._state.stopping and self._state.nodes[index] in _UNENDED:
+            self._fail(self.plan.nodes[index], error)  # not of the node's own doing: what came of it could not be told
+        self._wake.set()
 
     async def _work(self, node: PlanNode) -> None:
         if self._places.limits(node.full_type) and not node.bypassed:
@@ -347,7 +323,7 @@ class Run:
         if index < 0 or self._state.nodes[index] is not NodeState.PENDING:
             return ()
         if index in self._held:
-            return self._tasks.values()
+            return self._tasks.nodes
         node, states = self.plan.nodes[index], self._state.nodes
         return [
             source

@@ -1,0 +1,54 @@
+"""The tasks of a run: one for each node that is at work and not in line."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Final
+
+_CANCEL_ROUNDS: Final = 3  # how often a node that ignores its cancellation is cancelled again
+_CANCEL_WAIT_S: Final = 2.0
+
+
+class Tasks:
+    """Keeps the tasks of one run, each with the number of its node.
+
+    Args:
+        on_end: Called when one has ended, with the number of its node and what it raised.
+
+    Attributes:
+        busy: How many of them take one of the places of the run.
+    """
+
+    def __init__(self, on_end: Callable[[int, BaseException | None], None]) -> None:
+        self.busy = 0
+        self._on_end = on_end
+        self._tasks: dict[asyncio.Task[None], int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    @property
+    def nodes(self) -> Collection[int]:
+        """The numbers of the nodes at work."""
+        return self._tasks.values()
+
+    def add(self, task: "asyncio.Task[None]", index: int, *, takes_place: bool) -> None:
+        """Keep a task until it has ended."""
+        self._tasks[task] = index
+        self.busy += takes_place
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            del self._tasks[task]
+            self.busy -= takes_place
+            self._on_end(index, None if task.cancelled() else task.exception())
+
+        task.add_done_callback(ended)
+
+    async def end(self) -> Collection[int]:
+        """Cancel all; gives the nodes that go on all the same, and are left behind."""
+        for _ in range(_CANCEL_ROUNDS):
+            if not self._tasks:
+                break
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=_CANCEL_WAIT_S)
+        return self.nodes
