@@ -14,6 +14,7 @@ from tavernkeep.contracts.events import Event, StatusUpdate
 from tavernkeep.contracts.execution import EventsLost, ExecutionArchive, ExecutionDetail, Scheduler
 from tavernkeep.contracts.http import ApiError
 from tavernkeep.wire import dumps
+from tavernkeep_engine.bodies import no_execution
 
 _KEEP_ALIVE_S: Final = 15.0  # what stands between gives up on a connection after 30 to 60
 _RECENT: Final = 1000  # events; a reader that is further behind asks the scheduler for them
@@ -47,7 +48,7 @@ class Following:
         except EventsLost as lost:
             raise ApiError(410, str(lost)) from None
         if missed is None:
-            raise ApiError(404, f"There is no execution {prompt_id!r}.")
+            raise ApiError(404, no_execution(prompt_id))
         return missed
 
     async def stream(self, prompt_id: str, user: UserContext, last: int) -> AsyncIterator[bytes]:

@@ -11,7 +11,7 @@ from tavernkeep.contracts.http import Client, WebSocketMessage
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import Invalid, structure, unstructure
-from tavernkeep_engine.bodies import ButtonClick, Hello, InterruptRequest, NodeInput, Subscription
+from tavernkeep_engine.bodies import ButtonClick, Hello, InterruptRequest, NodeInput, Subscription, no_execution
 from tavernkeep_engine.following import Following
 from tavernkeep_engine.routes import answer
 
@@ -77,7 +77,7 @@ class ExecutionMessages:
         if outcome is Interrupted.FINISHED:
             client.send("error", {"message": f"Execution {request.prompt_id} had already ended."})
         elif outcome is Interrupted.UNKNOWN:
-            client.send("error", {"message": f"There is no execution {request.prompt_id!r}."})
+            client.send("error", {"message": no_execution(request.prompt_id)})
 
     async def on_node_input(self, request: NodeInput, client: Client) -> None:
         """Answer a node that waits for a person."""

@@ -10,7 +10,7 @@ from tavernkeep.contracts.execution import EXECUTE, ExecutionDetail, Interrupted
 from tavernkeep.contracts.http import ApiError, Request, Response, Route
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import unstructure
-from tavernkeep_engine.bodies import Accepted, Executions, InterruptAnswer, NodeAnswer
+from tavernkeep_engine.bodies import Accepted, Executions, InterruptAnswer, NodeAnswer, no_execution
 from tavernkeep_engine.following import Following
 
 _DIGITS: Final = 18  # no execution has more events than that, and none of them is read without a bound
@@ -63,7 +63,7 @@ class ExecutionRoutes:
         """An execution with its results."""
         detail = await self.following.detail(prompt_id, user)
         if detail is None:
-            raise ApiError(404, f"There is no execution {prompt_id!r}.")
+            raise ApiError(404, no_execution(prompt_id))
         return detail
 
     async def follow(self, prompt_id: str, request: Request, user: UserContext) -> Response | None:
@@ -94,7 +94,7 @@ class ExecutionRoutes:
             case Interrupted.FINISHED:
                 message = f"Execution {prompt_id} had already ended."
             case Interrupted.UNKNOWN:
-                message = f"There is no execution {prompt_id!r}."
+                message = no_execution(prompt_id)
         raise ApiError(404, message, body={"success": False, "message": message})
 
     async def system_stats(self) -> SystemStats:
@@ -110,6 +110,6 @@ def answer(scheduler: Scheduler, prompt_id: str, node_id: str, value: Any, user:
     """
     taken = scheduler.answer(prompt_id, node_id, value, user)
     if taken is None:
-        raise ApiError(404, f"There is no execution {prompt_id!r}.")
+        raise ApiError(404, no_execution(prompt_id))
     if not taken:
         raise ApiError(409, f"Node {node_id!r} does not wait for an answer.")
