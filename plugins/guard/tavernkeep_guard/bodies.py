@@ -32,8 +32,8 @@ class AuditQuery:
         before: AuditPage with a lower id than this: the next page.
     """
 
-    uid: str | None = None
-    action: str | None = None
+    uid: str | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.max_len(64)))
+    action: str | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.max_len(60)))
     before: int | None = attrs.field(default=None, validator=attrs.validators.optional(_ID))
     limit: int = attrs.field(default=100, validator=[attrs.validators.ge(1), attrs.validators.le(1000)])
 

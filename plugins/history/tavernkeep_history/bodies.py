@@ -6,7 +6,9 @@ import attrs
 
 from tavernkeep.contracts.execution import ExecutionDetail, ExecutionStatus
 
-_SIXTY_FOUR_BITS: Final = 2**63 - 1
+SIXTY_FOUR_BITS: Final = 2**63 - 1
+_LONGEST: Final = attrs.validators.optional(attrs.validators.max_len(300))  # characters of a name or an id
+_MOMENT: Final = attrs.validators.optional([attrs.validators.ge(0), attrs.validators.le(SIXTY_FOUR_BITS)])
 
 
 @attrs.frozen
@@ -21,11 +23,11 @@ class HistoryQuery:
     """
 
     status: ExecutionStatus | None = None
-    project_id: str | None = None
-    name: str | None = None
-    before: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.le(_SIXTY_FOUR_BITS)))
-    after: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.le(_SIXTY_FOUR_BITS)))
-    cursor: str | None = None
+    project_id: str | None = attrs.field(default=None, validator=_LONGEST)
+    name: str | None = attrs.field(default=None, validator=_LONGEST)
+    before: int | None = attrs.field(default=None, validator=_MOMENT)
+    after: int | None = attrs.field(default=None, validator=_MOMENT)
+    cursor: str | None = attrs.field(default=None, validator=_LONGEST)
     limit: int = attrs.field(default=50, validator=[attrs.validators.ge(1), attrs.validators.le(200)])
 
 
@@ -33,7 +35,7 @@ class HistoryQuery:
 class EventsQuery:
     """Which events come with an execution: those with a number above `after`."""
 
-    after: int = attrs.field(default=0, validator=[attrs.validators.ge(0), attrs.validators.le(_SIXTY_FOUR_BITS)])
+    after: int = attrs.field(default=0, validator=[attrs.validators.ge(0), attrs.validators.le(SIXTY_FOUR_BITS)])
     limit: int = attrs.field(default=1000, validator=[attrs.validators.ge(0), attrs.validators.le(10_000)])
 
 

@@ -1,6 +1,7 @@
 """`/api/history`, and running again what is there."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import attrs
 from tortoise.expressions import Q
@@ -8,8 +9,10 @@ from tortoise.expressions import Q
 from tavernkeep import ApiError, Route, UserContext
 from tavernkeep.contracts.execution import EXECUTE, ExecutionStatus
 from tavernkeep_history.archive import Archive
-from tavernkeep_history.bodies import _SIXTY_FOUR_BITS, Again, EventsQuery, HistoryDetail, HistoryEntry, HistoryPage, HistoryQuery
+from tavernkeep_history.bodies import SIXTY_FOUR_BITS, Again, EventsQuery, HistoryDetail, HistoryEntry, HistoryPage, HistoryQuery
 from tavernkeep_history.models import ExecutionRow
+
+_CURSOR: Final = re.compile(r"([0-9]{1,19})-(.{1,64})", re.DOTALL)  # a moment and the id of an execution
 
 
 @attrs.frozen
@@ -44,10 +47,10 @@ class HistoryRoutes:
         if query.after is not None:
             wanted &= Q(submitted_at__gte=query.after)
         if query.cursor is not None:
-            moment, _, last = query.cursor.partition("-")
-            if not (moment.isdecimal() and moment.isascii() and int(moment[:20]) <= _SIXTY_FOUR_BITS):
+            found = _CURSOR.fullmatch(query.cursor)
+            if found is None or (moment := int(found[1])) > SIXTY_FOUR_BITS:
                 raise ApiError(400, "The cursor is not one that a page ended with.")
-            wanted &= Q(submitted_at__lt=int(moment)) | Q(submitted_at=int(moment), id__lt=last)
+            wanted &= Q(submitted_at__lt=moment) | Q(submitted_at=moment, id__lt=found[2])
         rows = await self.archive.page(wanted, query.limit + 1)
         more = f"{rows[query.limit - 1].submitted_at}-{rows[query.limit - 1].id}" if len(rows) > query.limit else None
         return HistoryPage([_entry(row) for row in rows[: query.limit]], more)

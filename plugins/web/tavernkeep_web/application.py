@@ -11,10 +11,11 @@ from typing import Any, Final
 import structlog
 from quart import Quart, g, request, send_file
 from quart import Response as QuartResponse
+from quart.wrappers import BaseRequestWebsocket
 from quart_cors import cors
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import parse_range_header
-from werkzeug.routing import PathConverter
+from werkzeug.routing import MapAdapter, PathConverter
 
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import KEY_PREFIX, AuthError, AuthProvider, RequestLimiter, UserContext
@@ -56,7 +57,7 @@ def build_quart(app: App, routes: Iterable[tuple[str, Route, RouteBinding]], gat
     Args:
         routes: Each with the name of its plugin.
     """
-    quart = Quart("tavernkeep_web", static_folder=None)
+    quart = _Quart("tavernkeep_web", static_folder=None)
     quart.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     # Handlers have their own time limits; a long upload or answer is none of the framework's business.
     quart.config["BODY_TIMEOUT"] = quart.config["RESPONSE_TIMEOUT"] = None
@@ -75,6 +76,14 @@ def build_quart(app: App, routes: Iterable[tuple[str, Route, RouteBinding]], gat
         allow_credentials=True,
     )
     return quart
+
+
+class _Quart(Quart):
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        """Routes do not depend on the host: what stands in `Host`, also where it is no name at all, is the gate's to judge."""
+        if request is None:
+            return None
+        return self.url_map.bind("localhost", url_scheme=request.scheme, default_method=request.method, path_info=request.path)
 
 
 async def _let_body_end() -> None:

@@ -80,8 +80,10 @@ async def parts_of(content_type: str, chunks: AsyncIterator[bytes]) -> AsyncGene
     """
     kind, options = parse_options_header(content_type)
     boundary = options.get("boundary")
-    if kind != "multipart/form-data" or not boundary:
+    if kind != "multipart/form-data":
         raise ApiError(415, f"The body must be multipart/form-data, not {kind or 'of no type'}.")
+    if not boundary:
+        raise ApiError(400, "The multipart body's type does not say how its parts are divided: a boundary is missing, or no plain text.")
     events = _events(MultipartDecoder(boundary.encode(), max_parts=_MOST_PARTS), chunks)
     async with aclosing(events):
         try:

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from tavernkeep.wire import wire_name
+
 _MIB: Final = 1024 * 1024
 
 
@@ -12,7 +14,7 @@ def _is_origin(instance: object, attribute: "attrs.Attribute[Any]", value: str) 
     try:
         urlsplit(value)
     except ValueError as error:
-        raise ValueError(f"{attribute.name} must be addresses such as https://app.example, and {value!r} is none: {error}") from None
+        raise ValueError(f"{wire_name(attribute)} must be of the form https://app.example, which {value!r} is not: {error}") from None
 
 
 _ORIGINS: Final = attrs.validators.deep_iterable(_is_origin)

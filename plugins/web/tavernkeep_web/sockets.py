@@ -49,17 +49,18 @@ class SocketEndpoint:
         try:
             if KEY_PREFIX.encode() in scope.get("query_string", b""):
                 raise Denied("there is an API key in the address, where logs keep it: revoke it, and use the subprotocols `bearer, KEY`")
-            self.gate.check("CONNECT", headers.get("host"), [headers["origin"]] if "origin" in headers else [])
+            origins = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"origin"]
+            self.gate.check("CONNECT", headers.get("host"), origins)
             credentials = credentials_of(scope, headers)
             user = await self.app.services.get(AuthProvider).authenticate(credentials)
             if user is None:
                 raise AuthError("Log in first.")
         except (Denied, AuthError) as refusal:
-            await _refuse(scope, send, getattr(refusal, "status", 403), str(refusal))
+            await refuse_handshake(scope, send, getattr(refusal, "status", 403), str(refusal))
             return
         except Unavailable as unavailable:
             _log.error("the database is unavailable", reason=unavailable.reason, problem=str(unavailable), path=scope["path"])
-            await _refuse(scope, send, 503, str(unavailable))
+            await refuse_handshake(scope, send, 503, str(unavailable))
             return
         await send({"type": "websocket.accept"} | ({"subprotocol": BEARER} if BEARER in scope.get("subprotocols", ()) else {}))
         await _Connection(self.app, user, credentials, self.config, receive, send).serve(self._closing)
@@ -97,7 +98,8 @@ def origin_of(scope: Any, headers: Mapping[str, str], proxies: frozenset[str]) -
     return outside, secure or headers.get("x-forwarded-proto", "").lower() == "https"
 
 
-async def _refuse(scope: Any, send: Any, status: int, message: str) -> None:
+async def refuse_handshake(scope: Any, send: Any, status: int, message: str) -> None:
+    """Answer a handshake with an error."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008, "reason": message[:100]})
         return

@@ -1,0 +1,46 @@
+"""Puts the surface together, of what all plugins have registered."""
+
+from importlib.metadata import version
+from typing import Any
+
+from tavernkeep.contracts.app import App
+from tavernkeep.contracts.http import Route
+from tavernkeep_web.application import build_quart
+from tavernkeep_web.binding import RouteBinding
+from tavernkeep_web.config import OriginsConfig, ServerConfig, WebConfig
+from tavernkeep_web.drain import Drain
+from tavernkeep_web.entrance import Entrance
+from tavernkeep_web.gate import Gate
+from tavernkeep_web.openapi import openapi_document
+from tavernkeep_web.sockets import SocketEndpoint
+
+Bound = list[tuple[str, Route, RouteBinding]]
+
+
+def bound_routes(app: App) -> Bound:
+    """Every route with its plugin's name and its handler's signature; a plugin whose handler cannot be called is put out of service."""
+    bound = []
+    for name, route in list(app.routes):
+        plugin = app.plugins.get(name)
+        assert plugin is not None, "routes come from plugins"
+        try:
+            bound.append((name, route, RouteBinding.of(route)))
+        except Exception as error:
+            app.plugins.fail(plugin, "register_routes", error)
+    return [entry for entry in bound if (plugin := app.plugins.get(entry[0])) and plugin.is_active]
+
+
+def document_of(app: App, bound: Bound) -> dict[str, Any]:
+    """The OpenAPI document of the routes. The single user need not log in, unless there is a route to do it by."""
+    has_login = app.config.auth_provider != "local" or any(route.path == "/api/auth/login" for _, route, _ in bound)
+    return openapi_document(bound, version("tavernkeep-kernel"), has_login=has_login)
+
+
+def entrance_of(app: App, bound: Bound) -> Entrance:
+    """The ASGI application that serves the routes and `/ws`."""
+    config = app.config.section(WebConfig)
+    gate = Gate.of(config, app.config.section(ServerConfig), app.config.section(OriginsConfig))
+    socket = SocketEndpoint(app, gate, config)
+    drain = app.services.get(Drain)
+    drain.disconnect = socket.close
+    return Entrance(build_quart(app, bound, gate, config), socket, drain)

@@ -1,0 +1,65 @@
+"""Where everything comes in: what is no request for a route or a socket is turned away, the rest goes to who serves it."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from tavernkeep.wire import dumps
+from tavernkeep_web.bodies import metered
+from tavernkeep_web.drain import Drain
+from tavernkeep_web.sockets import SocketEndpoint, refuse_handshake
+
+
+@attrs.frozen
+class Entrance:
+    """An ASGI application in front of the two that serve.
+
+    Attributes:
+        routes: The ASGI application of the HTTP routes.
+        socket: `/ws`.
+        drain: Is to know of the program that serves this, if it is `hypercorn`.
+    """
+
+    routes: Any
+    socket: SocketEndpoint
+    drain: Drain
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request or a handshake."""
+        self.drain.watch_hypercorn()
+        if scope["type"] == "lifespan":
+            await self.routes(scope, receive, send)
+            return
+        if scope.get("http_version") == "2" and scope["scheme"] in ("http", "ws"):
+            await _refuse(scope, receive, send, 505, "Without TLS this server speaks HTTP/1.1 alone, and upgrades to WebSocket alone.")
+            return
+        path = _path(scope["path"])
+        if path is None:
+            await _refuse(scope, receive, send, 400, "What is asked for must be a path.")
+        elif scope["type"] == "http":
+            await self.routes(*metered({**scope, "path": path}, receive), send)
+        elif path == "/ws":
+            await self.socket(scope, receive, send)
+        else:
+            await _refuse(scope, receive, send, 404, f"There is no socket at {path[:200]}; it is at /ws.")
+
+
+def _path(target: str) -> str | None:
+    """The path in a request's target, which may be a whole address (RFC 9112, 3.2.2); `None` where there is none in it."""
+    if target.startswith("/") or target == "*":
+        return target
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return None
+    return (parts.path or "/") if parts.scheme in ("http", "https") and parts.netloc else None
+
+
+async def _refuse(scope: Any, receive: Any, send: Any, status: int, message: str) -> None:
+    if scope["type"] == "websocket":
+        await receive()  # websocket.connect
+        await refuse_handshake(scope, send, status, message)
+        return
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": dumps({"error": message})})
