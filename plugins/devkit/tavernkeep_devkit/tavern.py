@@ -77,7 +77,7 @@ class Tavern:
     @classmethod
     @contextmanager
     def open(cls, folder: Path, config: Mapping[str, Any] | None = None) -> "Iterator[Tavern]":
-        """Start everything in a folder, and take it down at the end.
+        """Start everything in a folder, and take it down at the end. One at a time: the ORM has one place for its models.
 
         Args:
             folder: For the configuration file and everything else that is kept; the next tavern in it finds what this one left.
