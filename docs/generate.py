@@ -94,9 +94,7 @@ def _keys(class_: type, path: str) -> Iterator[tuple[str, str, str]]:
 
 def _commands(app: Application) -> str:
     lines = ["# Commands", "", "`tavernkeep COMMAND`; `--config FILE` before the command names the configuration.", ""]
-    commands: dict[str, click.Command] = dict(program.commands)
-    for _, registered in app.plugins.collect("register_commands", click.Command):
-        commands.update((command.name or "", command) for command in registered)
+    commands = {**program.commands, **app.commands}
     for name, command in sorted(commands.items()):
         lines += [f"## {name}", "", *_command(name, command)]
     return "\n".join(lines)

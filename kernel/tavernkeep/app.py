@@ -2,11 +2,8 @@
 
 import asyncio
 import gc
-import importlib
 import multiprocessing
-import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,23 +13,19 @@ import filelock
 import structlog
 
 from tavernkeep.config.sections import (
-    CORE_SECTIONS,
     ConfigSection,
     ExecutionConfig,
     PluginsConfig,
     StartError,
     StorageConfig,
-    check_section,
-    clashes,
 )
 from tavernkeep.config.shown import Configuration
 from tavernkeep.config.source import ConfigSource
 from tavernkeep.contracts.auth import AuditLog, AuthProvider, Revocations
-from tavernkeep.contracts.authoring import Node
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.execution import Scheduler
 from tavernkeep.contracts.http import Route, WebSocketMessage
-from tavernkeep.contracts.nodes import NodeDefinition, NodeRegistry
+from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.plugins import Plugin, Reloaded
 from tavernkeep.contracts.services import Services, called
 from tavernkeep.contracts.storage import ModelSet, Storage, StorageProvider
@@ -42,11 +35,10 @@ from tavernkeep.plugins.installed import Plugins, installed_since
 from tavernkeep.plugins.order import depending
 from tavernkeep.plugins.registrations import KERNEL
 from tavernkeep.plugins.reload import Reloading
+from tavernkeep.plugins.tables import Tables, sections_of
 
 DEFAULT_CONFIG: Final = "config.json"
 _LOCK_FILE: Final = "server.lock"
-_COMMANDS: Final = ("config", "migrate", "plugins", "version")
-_PARAMETER: Final = re.compile(r"\{[^{}]*\}")
 
 _log = structlog.get_logger(__name__)
 
@@ -68,27 +60,28 @@ class Application:
     config: Configuration
     plugins: Plugins
     sections: Sequence[ConfigSection]
+    tables: Tables = attrs.field(init=False)
     services: Services = attrs.field(init=False)
-    events: EventBus = attrs.field(factory=EventBus)
     revocations: Revocations = attrs.field(factory=Revocations)
-    nodes: NodeRegistry = attrs.field(factory=NodeRegistry)
-    routes: list[tuple[str, Route]] = attrs.field(factory=list)
-    messages: dict[str, WebSocketMessage] = attrs.field(factory=dict)
+    events: EventBus = attrs.field(init=False)
+    nodes: NodeRegistry = attrs.field(init=False)
+    routes: list[tuple[str, Route]] = attrs.field(init=False)
+    messages: dict[str, WebSocketMessage] = attrs.field(init=False)
     restart: Callable[[], None] | None = None
     serving: bool = False
     asgi: Any = None
     _storage: StorageProvider | None = None
     _lock: filelock.BaseFileLock | None = None
     _chosen: dict[str, Plugin] = attrs.field(factory=dict)
-    _middleware: list[tuple[Plugin, Any]] = attrs.field(factory=list)
-    _defined: dict[str, NodeDefinition] = attrs.field(factory=dict)
     _begun: list[Plugin] = attrs.field(factory=list)
-    _commands: dict[str, click.Command] | None = None
+    _commands: Mapping[str, click.Command] | None = None
     _lock_of_plugins: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     def __attrs_post_init__(self) -> None:
         ledger = self.plugins.registrations
-        self.services = Services(ledger)
+        self.tables, self.services = Tables(self.plugins), Services(ledger)
+        self.events, self.nodes = self.tables.events, self.tables.nodes
+        self.routes, self.messages = self.tables.routes, self.tables.messages
         self.services.stand_in(AuditLog, AuditInLog())
         for contract in (Revocations, NodeRegistry, AuthProvider, Scheduler):
             ledger.take(KERNEL, called(contract))
@@ -101,7 +94,7 @@ class Application:
             StartError: The configuration is wrong, or a plugin that it requires is not there.
         """
         plugins = Plugins.discover(source.early("plugins", PluginsConfig), source.plugin_folders())
-        sections = _sections(plugins, source)
+        sections = sections_of(plugins, source)
         config = source.resolve(sections)
         for warning in config.warnings:
             _log.warning("configuration", file=str(config.file), problem=str(warning))
@@ -116,13 +109,7 @@ class Application:
     def commands(self) -> Mapping[str, click.Command]:
         """The commands of the plugins, by name."""
         if self._commands is None:
-            commands = self._commands = {}
-            for name in _COMMANDS:
-                self.plugins.registrations.take(KERNEL, f"the command {name!r}")
-            for plugin, found in self.plugins.collect("register_commands", click.Command):
-                for command in found:
-                    name = command.name or ""
-                    self._claim(plugin, f"the command {name!r}", commands, name, command)
+            self._commands = self.tables.commands()
         return self._commands
 
     async def start(self, *, serving: bool, alone: bool = False) -> None:
@@ -147,7 +134,7 @@ class Application:
             self._register()
             await self._start_plugins()
             if serving:
-                self._register_surface()
+                self.tables.collect_surface(self)
                 self._build_surface()
             self._check_needed()
             settle_garbage_collector()
@@ -166,7 +153,7 @@ class Application:
         self.serving = True
         self._choose_storage()
         self._register()
-        self._register_surface()
+        self.tables.collect_surface(self)
         _ = self.commands
         self._check_needed()
 
@@ -200,21 +187,16 @@ class Application:
             await self._storage.open(models)
 
     def _choose_storage(self) -> list[ModelSet]:
-        models: dict[str, ModelSet] = {}
-        owners: dict[str, Plugin] = {}
-        for plugin, registered in self.plugins.collect("register_models", ModelSet):
-            for found in registered:
-                if self._claim(plugin, f"the tables {found.app!r}", models, found.app, found):
-                    owners[found.app] = plugin
-                    self.plugins.guarded(plugin, "register_models", importlib.import_module, found.module)
+        models = self.tables.models()
         if models:
-            wanted, names = self.config.section(StorageConfig).provider, sorted({plugin.name for plugin in owners.values()})
-            self._storage = storage = self._choose("storage.provider", wanted, "storage_provider", needed_by=names)
-            for app, found in list(models.items()):
+            owners = {plugin.name for plugin, _ in models.values()}
+            wanted = self.config.section(StorageConfig).provider
+            self._storage = storage = self._choose("storage.provider", wanted, "storage_provider", owners)
+            for app, (plugin, found) in list(models.items()):
                 folder = found.migrations / storage.dialect / app
                 if not folder.is_dir():
-                    self.plugins.fail(owners[app], "register_models", FileNotFoundError(f"no migrations for {storage.dialect}: {folder}"))
-        return list(models.values())
+                    self.plugins.fail(plugin, "register_models", FileNotFoundError(f"no migrations for {storage.dialect}: {folder}"))
+        return [found for _, found in models.values()]
 
     def _register(self) -> None:
         self.services.add(Revocations, self.revocations, owner=KERNEL)
@@ -227,74 +209,23 @@ class Application:
         self.services.add(NodeRegistry, self.nodes, owner=KERNEL)
         self.services.add(AuthProvider, auth, owner=KERNEL)
         self.services.add(Scheduler, scheduler, owner=KERNEL)
-        for plugin, sink in self.plugins.call("event_sink", app=self):
-            self._add_sink(plugin, sink)
+        self.tables.collect_sinks(self)
 
-    def _add_sink(self, plugin: Plugin, sink: Any) -> None:
-        if not callable(sink):
-            self.plugins.fail(plugin, "event_sink", TypeError(f"gave {sink!r}, expected a function"))
-            return
-        undo = self.events.add_sink(sink, lambda error: self.plugins.fail(plugin, "event sink", error))
-        self.plugins.registrations.add(plugin.name, undo)
-
-    def _choose(self, key: str, wanted: str, hook: str, needed_by: list[str] | None = None) -> Any:
-        providers: dict[str, Any] = {}
-        for plugin, provider in self.plugins.call(hook, app=self):
-            name = getattr(provider, "name", None)
-            if not isinstance(name, str) or not name:
-                self.plugins.fail(plugin, hook, TypeError("the provider has no name for the configuration to choose it by"))
-            elif self._claim(plugin, f"the name {name!r} for {key}", providers, name, provider) and name == wanted:
-                self._chosen[key] = plugin
+    def _choose(self, key: str, wanted: str, hook: str, needed_by: Iterable[str] = ()) -> Any:
+        providers = self.tables.providers(self, key, hook)
         if wanted in providers:
-            return providers[wanted]
+            self._chosen[key], provider = providers[wanted]
+            return provider
         message = f"{key} is {wanted!r}, which no active plugin provides; there are: {', '.join(sorted(providers)) or 'none'}"
         if needed_by:
-            message += f"; needed by {', '.join(needed_by)}"
+            message += f"; needed by {', '.join(sorted(needed_by))}"
         if inactive := self.plugins.inactive():
             message += f"; not active: {inactive}"
         raise StartError(message)
 
-    def _claim(self, plugin: Plugin, what: str, table: dict[str, Any], key: str, value: Any) -> bool:
-        """Put what a plugin gave into a table, until it is put out of service. Where another has it the plugin is put out, or has been."""
-        if not plugin.is_active or not self.plugins.claim(plugin, what, lambda: table.pop(key, None)):
-            return False
-        table[key] = value
-        return True
-
     def collect_nodes(self, among: Container[Plugin] | None = None) -> None:
-        """Ask the plugins for their node types.
-
-        Args:
-            among: Those to ask, later than the others; all when not given.
-        """
-        if among is None:
-            for plugin, wrap in self.plugins.call("node_middleware", app=self):
-                self._middleware.append((plugin, wrap))
-                self.plugins.registrations.add(plugin.name, partial(self._unwrap, (plugin, wrap)))
-        for plugin, nodes in self.plugins.collect("register_nodes", (Node, NodeDefinition), among, app=self):
-            for entry in nodes:
-                definition = entry.definition if isinstance(entry, Node) else entry
-                if self._claim(plugin, f"the node type {definition.full_type!r}", self._defined, definition.full_type, definition):
-                    self.plugins.registrations.add(plugin.name, self.nodes.add(self._wrapped(definition), str(plugin)))
-
-    def _unwrap(self, entry: tuple[Plugin, Any]) -> None:
-        self._middleware.remove(entry)
-        for definition in self._defined.values():
-            self.nodes.replace(self._wrapped(definition))
-
-    def _wrapped(self, definition: NodeDefinition) -> NodeDefinition:
-        for plugin, wrap in list(self._middleware):
-            try:
-                modes = {
-                    key: attrs.evolve(mode, execute=wrap(definition, mode.execute)) if mode.execute else mode
-                    for key, mode in definition.modes.items()
-                }
-                execute = wrap(definition, definition.execute) if definition.execute else None
-            except Exception as error:
-                self.plugins.fail(plugin, f"node_middleware, for {definition.full_type},", error)
-            else:
-                definition = attrs.evolve(definition, execute=execute, modes=modes)
-        return definition
+        """Ask the plugins for their node types; see `Tables.collect_nodes`."""
+        self.tables.collect_nodes(self, among)
 
     async def _start_plugins(self) -> None:
         async for plugin, error, _ in self.plugins.agather("startup", app=self):
@@ -302,17 +233,6 @@ class Application:
                 raise error
             if error is not None:
                 self.plugins.fail(plugin, "startup", error)
-
-    def _register_surface(self) -> None:
-        for plugin, routes in self.plugins.collect("register_routes", Route, app=self):
-            for route in routes:
-                what = f"{route.method.upper()} {_PARAMETER.sub(_unnamed, route.path).rstrip('/') or '/'}"
-                entry = (plugin.name, route)
-                if plugin.is_active and self.plugins.claim(plugin, what, partial(self.routes.remove, entry)):
-                    self.routes.append(entry)
-        for plugin, messages in self.plugins.collect("register_websocket_messages", WebSocketMessage, app=self):
-            for message in messages:
-                self._claim(plugin, f"the message {message.type!r}", self.messages, message.type, message)
 
     def _build_surface(self) -> None:
         for plugin, asgi in self.plugins.call("asgi_app", app=self):
@@ -390,31 +310,6 @@ class Application:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-
-
-def _sections(plugins: Plugins, source: ConfigSource) -> list[ConfigSection]:
-    """The configuration sections of the plugins. One whose section cannot be read has failed, and of two that have one key the newcomer."""
-    sections: list[ConfigSection] = []
-    owned = [(section, KERNEL) for section in CORE_SECTIONS]
-    for plugin, registered in plugins.collect("register_config", ConfigSection):
-        for section in registered:
-            try:
-                check_section(section)
-                source.early(section.path, section.type)  # a mistake in its class shows itself with the operator's values, if at all
-                for other, owner in owned:
-                    if (other in sections or owner == KERNEL) and (keys := clashes(section, other)):
-                        plugins.registrations.settle(f"the configuration key {keys[0]!r}", owner, plugin.name)
-            except Exception as error:
-                plugins.fail(plugin, "register_config", error)
-                break
-            sections.append(section)
-            owned.append((section, plugin.name))
-            plugins.registrations.add(plugin.name, partial(sections.remove, section))
-    return sections
-
-
-def _unnamed(parameter: re.Match[str]) -> str:
-    return "{:path}" if parameter[0].endswith(":path}") else "{}"
 
 
 def settle_garbage_collector() -> None:

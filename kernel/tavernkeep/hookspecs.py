@@ -1,8 +1,9 @@
 """Every extension point of tavernkeep, one function each.
 
 A plugin implements those it needs, marked with `tavernkeep.hookimpl`; an implementation may leave out parameters that it does not use.
-Hooks are called at boot, at reload and at shutdown, never per request, node or chunk. A plugin may add hooks of its own with
-`register_hookspecs`.
+Hooks are called at boot and at shutdown, never per request, node or chunk; `register_nodes` also when plugin folders are looked at again.
+pluggy's `tryfirst`, `trylast`, `firstresult` and wrappers work across plugins (docs/reference/calling.md). A plugin may add hooks of its
+own with `register_hookspecs`.
 """
 
 from collections.abc import Iterable
@@ -56,7 +57,10 @@ def storage_provider(app: "App") -> "StorageProvider":  # type: ignore[empty-bod
 
 @hookspec
 def register_services(app: "App", services: "Services", owner: str) -> None:
-    """Add services for other plugins: `services.add(Contract, service, owner=owner)`. The storage is open."""
+    """Add services for other plugins: `services.add(Contract, service, owner=owner)`; here and nowhere else.
+
+    The storage is open when a server or a command starts; what only checks calls this too, without one.
+    """
 
 
 @hookspec
@@ -111,7 +115,7 @@ async def drain(app: "App") -> None:
 
 @hookspec
 async def shutdown(app: "App") -> None:
-    """End: called for every active plugin, also when the start was not completed; those that start last first."""
+    """End: called for every plugin that was active when the start began, whatever became of it since; those that start last first."""
 
 
 @hookspec

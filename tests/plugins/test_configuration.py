@@ -73,6 +73,7 @@ async def test_any_other_error_at_the_start_ends_it_in_one_line(tmp_path: Path) 
 
         class Provider:
             name = "mine"
+            dialect = "sqlite"
 
             async def open(self, models):
                 raise RuntimeError("on purpose")

@@ -64,6 +64,7 @@ NEEDED = {
     "engine": "execution.provider is 'embedded', which no active plugin provides; there are: none",
     "guard": "accounts is unavailable (needs 'tavernkeep_guard', which is not installed)",
     "secrets": "accounts is unavailable (needs 'tavernkeep_secrets', which is not installed)",
+    "storage": "storage_sqlite is unavailable (needs 'tavernkeep_storage', which is not installed)",
     "storage_sqlite": "storage.provider is 'sqlite', which no active plugin provides; there are: none",
     "web": "No such command 'serve'",
 }
@@ -71,9 +72,8 @@ NEEDED = {
 NEEDY = {
     "characters": ["nodes_loaders"],
     "files": ["characters", "chat", "importer", "nodes_loaders", "panels", "projects"],
-    "llm_config": [],
+    "llm_config": ["importer"],
     "nodes_llm": ["llm_config"],
-    "nodes_processors": ["nodes_text"],
     "projects": ["chat", "panels"],
 }
 

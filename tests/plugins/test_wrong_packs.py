@@ -47,6 +47,7 @@ AT_IMPORT = {
     "import_missing": ("import not_installed_anywhere.deep", "needs 'not_installed_anywhere', which is not installed"),
     "import_missing_own": ("import import_missing_own.nothing", "import raised ModuleNotFoundError"),
     "requires_text": ("requires = 'engine'", "requires must be a tuple of names of plugins, not 'engine'"),
+    "doc_raises": ("class E:\n    @property\n    def __doc__(self):\n        1 / 0", "import raised ZeroDivisionError"),
     "requires_missing": ("requires = ('nowhere',)", "needs plugin 'nowhere', which is not installed"),
     "requires_itself": ("requires = ('requires_itself',)", "a circle of requirements"),
     "requires_failed": ("requires = ('import_raises',)", "needs plugin 'import_raises', which is failed"),
@@ -121,7 +122,7 @@ REGISTERING = {
     ),
     "models_nowhere": (
         "from pathlib import Path\n@hookimpl\ndef register_models():\n    return [ModelSet('own', 'no_such_models', Path('.'))]",
-        "register_models raised ModuleNotFoundError",
+        "needs 'no_such_models', which is not installed",
     ),
     "sink_no_function": ("@hookimpl\ndef event_sink():\n    return 3", "event_sink raised TypeError: gave 3"),
     "middleware_raises": (
@@ -159,6 +160,11 @@ SURFACE = {
 }
 # What nobody can know before a server starts.
 STARTED = {
+    "node_unshowable": (
+        "from tavernkeep import Slot\n@hookimpl\ndef register_nodes():\n    return [NodeDefinition(type='X', namespace='unshowable', "
+        "inputs={'a': Slot(match_categories=3)}, execute=lambda inputs, context: {})]",
+        "the node type 'unshowable:X', as editors are shown it, raised",
+    ),
     "startup_raises": (
         NODE.format(type="started:Node") + "\n    @hookimpl\n    async def startup():\n        raise RuntimeError('on purpose')",
         "startup raised RuntimeError: on purpose",
@@ -188,7 +194,7 @@ REGISTERING["nodes_half"] = (
 )
 BEFORE_START = AT_IMPORT | CONFIGURATION | HOOKS | REGISTERING | SURFACE
 WRONG = BEFORE_START | STARTED
-UNAVAILABLE = {"import_missing", "requires_missing", "requires_itself", "requires_failed"}
+UNAVAILABLE = {"import_missing", "models_nowhere", "requires_missing", "requires_itself", "requires_failed"}
 
 
 @attrs.frozen
@@ -207,8 +213,10 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     folder = tmp_path_factory.mktemp("wrong")
     packs = folder / "packs"
     for name, (source, _) in WRONG.items():
-        install(packs, name, HEAD + dedent(source))
+        install(packs, name, HEAD + dedent(source), entry=f"{name}:E" if "class E" in source else None)
+    install(packs, "odd_options", "display_name = 3\nfrontend = {'entryUrl': object()}\nconfig_options = [3, {'key': 3}, {'key': 'a'}]")
     async with serve(folder, {}, **on_path(packs)) as server:
+        assert (await server.http.get("/api/nodes")).status_code == 200
         plugins = {plugin["name"]: plugin for plugin in (await server.http.get("/api/plugins")).json()}
         yield Place(server, folder, packs, plugins)
 
@@ -234,6 +242,13 @@ async def test_all_others_are_as_they_were(place: Place) -> None:
     graph = {"nodes": [{"id": "ok", "fullType": "core:TextMerge", "inputs": {"text_inputs": ["fine"]}}], "edges": []}
     async with viewer(place.server.ws_url) as client:
         assert output_of(await client.run(graph), "ok") == {"merged_text": "fine"}
+
+
+async def test_what_is_said_of_a_plugin_in_another_form_counts_as_nothing(place: Place) -> None:
+    """Name, front end and options that are none leave the list of plugins whole."""
+    info = place.plugins["odd_options"]
+    assert (info["status"], info["displayName"], info["configOptions"]) == ("active", "Odd options", [{"key": "a"}])
+    assert (await place.server.http.get("/api/plugins/odd_options/settings")).json() == {}
 
 
 async def test_readiness_tells_of_them_and_stays(place: Place) -> None:

@@ -6,7 +6,7 @@ Most authors need only the `node` decorator of `tavernkeep.contracts.authoring`;
 import enum
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import attrs
 
@@ -192,7 +192,7 @@ class NodeRegistry:
     """Every node type that is there, and whose it is."""
 
     _by_type: dict[str, _Registered] = attrs.field(factory=dict)
-    _snapshot: "NodeRegistry | None" = attrs.field(default=None, init=False, repr=False)
+    _snapshot: Self | None = attrs.field(default=None, init=False, repr=False)
 
     def add(self, definition: NodeDefinition, owner: str) -> Callable[[], None]:
         """Add a definition for a plugin; the returned function takes it away again.
@@ -219,10 +219,10 @@ class NodeRegistry:
     def _remove(self, full_type: str) -> None:
         self._change({key: entry for key, entry in self._by_type.items() if key != full_type})
 
-    def snapshot(self) -> "NodeRegistry":
+    def snapshot(self) -> Self:
         """The node types as they are now, whatever is added and taken away later; the same object until they change."""
         if self._snapshot is None:
-            self._snapshot = NodeRegistry(self._by_type)
+            self._snapshot = type(self)(self._by_type)
         return self._snapshot
 
     def _change(self, by_type: dict[str, _Registered]) -> None:

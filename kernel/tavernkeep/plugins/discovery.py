@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tavernkeep.contracts.plugins import Plugin, PluginStatus
-from tavernkeep.plugins.folders import FolderEntryPoint, find_folders
+from tavernkeep.plugins.folders import MODULE_PREFIX, FolderEntryPoint, find_folders
 
 ENTRY_POINT_GROUP: Final = "tavernkeep.plugins"
 BUNDLE: Final = "tavernkeep"
@@ -49,15 +49,13 @@ def imported(found: Found) -> Any:
     return made
 
 
-def what_is_missing(error: BaseException, found: Found) -> str | None:
-    """The package that is not installed, where that is why a plugin could not be imported."""
+def what_is_missing(error: BaseException) -> str | None:
+    """The package that is not installed, where that is what an error is about."""
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return None
     package = error.name.partition(".")[0]
-    own = found.module.partition(".")[0] if isinstance(found, EntryPoint) else None
-    if package == own or importlib.util.find_spec(package) is not None:
-        return None
-    return package
+    own = package.startswith(MODULE_PREFIX)
+    return package if not own and importlib.util.find_spec(package) is None else None
 
 
 def turned_off(plugin: Plugin, disabled: Iterable[str], only: Iterable[str] | None) -> bool:

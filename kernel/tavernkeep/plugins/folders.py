@@ -19,6 +19,7 @@ from tavernkeep.hookspecs import hookimpl
 from tavernkeep.wire import Invalid, structure
 
 MANIFEST: Final = "plugin.yaml"
+MODULE_PREFIX: Final = "tavernkeep_folder_"  # of the names that the modules of plugin folders have
 _READ: Final = (".py", MANIFEST)
 _LEFT_OUT: Final = ("__pycache__", "node_modules")
 
@@ -209,7 +210,7 @@ def _imported(folder: Path, manifest: Manifest) -> ModuleType:
     entry = _inside(folder, manifest.nodes.entry, "nodes.entry")
     package = entry.is_dir()
     # A name of its own: two folders may each have a `nodes.py`.
-    name = f"tavernkeep_folder_{manifest.name.replace('-', '_').replace('.', '_')}"
+    name = f"{MODULE_PREFIX}{manifest.name.replace('-', '_').replace('.', '_')}"
     spec = importlib.util.spec_from_file_location(
         name, entry / "__init__.py" if package else entry, submodule_search_locations=[str(entry)] if package else None
     )

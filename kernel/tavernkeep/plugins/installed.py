@@ -74,14 +74,13 @@ class Plugins:
         """Import a plugin, and nothing else; gives what it is when that cannot be done, and why."""
         try:
             plugin.implementation = imported(found)
-            _ = plugin.requires
+            _ = plugin.requires, plugin.description  # read here, so that they raise here
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            if missing := what_is_missing(error, found):
-                return PluginStatus.UNAVAILABLE, f"needs {missing!r}, which is not installed"
+            plugin.implementation = None
             _log.info("plugin cannot be imported", plugin=plugin.name, **place_of(error))
-            return PluginStatus.FAILED, _said("import", error)
+            return _what_is_wrong("import", error)
         return None
 
     def enter_all(self) -> None:
@@ -136,7 +135,8 @@ class Plugins:
         """Put a plugin out of service that raised, at any time: all that it registered is undone, and what requires it goes too."""
         if not plugin.is_active:
             return
-        self._put_out(plugin, PluginStatus.FAILED, _said(where, error), **place_of(error))
+        status, said = _what_is_wrong(where, error)
+        self._put_out(plugin, status, said, **place_of(error))
 
     def undo_with(self, owner: str, undo: Undo) -> None:
         """Note what a plugin has registered with another, to be taken back with all else."""
@@ -209,9 +209,11 @@ class Plugins:
         return "; ".join(f"{plugin.name} is {plugin.status} ({plugin.error})" for plugin in self if not plugin.is_active)
 
 
-def _said(where: str, error: BaseException) -> str:
+def _what_is_wrong(where: str, error: BaseException) -> tuple[PluginStatus, str]:
+    if missing := what_is_missing(error):
+        return PluginStatus.UNAVAILABLE, f"needs {missing!r}, which is not installed"
     said = str(error) if isinstance(error, Taken) else f"{where} raised {type(error).__name__}: {error}".removesuffix(": ")
-    return " ".join(said.split())
+    return PluginStatus.FAILED, " ".join(said.split())
 
 
 def place_of(error: BaseException) -> dict[str, str]:

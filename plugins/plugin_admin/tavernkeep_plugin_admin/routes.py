@@ -18,7 +18,7 @@ from tavernkeep.contracts.events import NodesReloaded, PluginDisabled, PluginEna
 from tavernkeep.contracts.plugins import Plugin, PluginStatus, Reloaded
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.plugins.folders import FolderPlugin
-from tavernkeep.wire import Invalid, loads, unstructure
+from tavernkeep.wire import Invalid, dumps, loads, unstructure
 from tavernkeep_plugin_admin.bodies import Looked, Outcome, PluginInfo, PluginState
 from tavernkeep_plugin_admin.models import PluginSettings
 from tavernkeep_plugin_admin.shown import humanized, shown_node
@@ -60,7 +60,22 @@ class AdminRoutes:
 
     async def nodes(self) -> list[dict[str, Any]]:
         """Every node type, as editors need it."""
-        return [shown_node(definition) for definition in self.app.nodes]
+        shown = []
+        for definition in self.app.nodes:
+            try:
+                node = shown_node(definition)
+                dumps(node)
+            except Exception as error:  # what one pack says of its nodes must not cost editors those of all
+                self._fail_owner_of(definition.full_type, error)
+            else:
+                shown.append(node)
+        return shown
+
+    def _fail_owner_of(self, full_type: str, error: Exception) -> None:
+        owner = self.app.nodes.owner_of(full_type)
+        for plugin in self.app.plugins:
+            if str(plugin) == owner:
+                self.app.plugins.fail(plugin, f"the node type {full_type!r}, as editors are shown it,", error)
 
     async def reload_nodes(self) -> Looked:
         """Look at the plugin folders again, and tell every client of the node types; what was installed since needs a restart."""
@@ -99,10 +114,10 @@ class AdminRoutes:
     def _info(self, plugin: Plugin, needed: Mapping[str, str]) -> PluginInfo:
         owner = str(plugin)
         provides = [node.full_type for node in self.app.nodes if self.app.nodes.owner_of(node.full_type) == owner]
-        implementation = plugin.implementation
+        display_name, frontend = (getattr(plugin.implementation, name, None) for name in ("display_name", "frontend"))
         return PluginInfo(
             name=plugin.name,
-            display_name=getattr(implementation, "display_name", None) or humanized(plugin.name),
+            display_name=display_name if isinstance(display_name, str) and display_name else humanized(plugin.name),
             version=plugin.version,
             is_enabled=plugin.status is not PluginStatus.DISABLED and plugin.name not in self._disabled_in_file(),
             status=plugin.status.value,
@@ -111,8 +126,8 @@ class AdminRoutes:
             description=plugin.description or None,
             error=plugin.error,
             needed=needed.get(plugin.name),
-            frontend=getattr(implementation, "frontend", None),
-            config_options=list(getattr(implementation, "config_options", ())) or None,
+            frontend=frontend if isinstance(frontend, dict) else None,
+            config_options=_options_of(plugin) or None,
         )
 
     def _plugin(self, name: str) -> Plugin:
@@ -178,8 +193,7 @@ class AdminRoutes:
 
     async def settings(self, name: str, user: UserContext) -> dict[str, Any]:
         """A plugin's settings: the defaults of its options, with what the user has set over them."""
-        options = getattr(self._plugin(name).implementation, "config_options", ())
-        defaults = {option["key"]: option["defaultValue"] for option in options if "defaultValue" in option}
+        defaults = {option["key"]: option["defaultValue"] for option in _options_of(self._plugin(name)) if "defaultValue" in option}
         saved = await PluginSettings.get_or_none(user_id=user.uid, plugin=name)
         return defaults | (saved.content if saved else {})
 
@@ -226,6 +240,14 @@ def _message(outcome: Reloaded, count: int, what: str) -> str:
     if outcome.restart:
         said.append(f"restart the server for {', '.join(outcome.restart)}")
     return "; ".join(said) + "."
+
+
+def _options_of(plugin: Plugin) -> list[dict[str, Any]]:
+    """What a user may set; what a plugin says of it in another form counts as nothing."""
+    options = getattr(plugin.implementation, "config_options", ())
+    if not isinstance(options, (list, tuple)):
+        return []
+    return [option for option in options if isinstance(option, dict) and isinstance(option.get("key"), str)]
 
 
 async def _own_file(root: Path, path: str, kind: str) -> FileResponse:
