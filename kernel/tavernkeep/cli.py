@@ -17,6 +17,7 @@ from tavernkeep.config import ConfigError, StartError
 from tavernkeep.config.schema import config_schema
 from tavernkeep.config.sections import PluginsConfig
 from tavernkeep.contracts.http import ApiError
+from tavernkeep.wire import Invalid
 
 
 class _Program(click.Group):
@@ -54,7 +55,7 @@ def rehearsed_app(context: click.Context) -> Application:
 
 
 def run_with_app(context: click.Context, work: Callable[[Application], Awaitable[None]], *, alone: bool = False) -> None:
-    """Do what a command does with the app started, which is stopped again; an `ApiError` ends the command with its message.
+    """Do what a command does with the app started, which is stopped again; an `ApiError` or `Invalid` ends it with its message.
 
     Args:
         alone: No server may run on the same data folder meanwhile.
@@ -65,10 +66,10 @@ def run_with_app(context: click.Context, work: Callable[[Application], Awaitable
         await app.start(serving=False, alone=alone)
         try:
             await work(app)
+        except Invalid as invalid:
+            raise click.ClickException("; ".join(f"{problem.path} {problem.message}" for problem in invalid.problems)) from None
         except ApiError as error:
-            details = error.body.get("details") or ()
-            problems = "; ".join(f"{problem['path']} {problem['message']}" for problem in details)
-            raise click.ClickException(problems or str(error)) from None
+            raise click.ClickException(str(error)) from None
         finally:
             await app.stop()
 

@@ -90,7 +90,8 @@ class Accounts(Protocol):
         """Make a user.
 
         Raises:
-            ApiError: 409, somebody has the name; 422, it is no name.
+            ApiError: 409, somebody has the name.
+            Invalid: It is no name.
         """
 
     async def change(self, uid: str, *, role: Role | None = None, disabled: bool | None = None) -> Account:

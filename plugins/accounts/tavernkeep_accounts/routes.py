@@ -12,7 +12,7 @@ from tavernkeep import ApiError, Request, Route, UserContext
 from tavernkeep.clock import now
 from tavernkeep.contracts.auth import SELF, AuditLog
 from tavernkeep.finish import finish
-from tavernkeep.wire import structure
+from tavernkeep.wire import Invalid, Problem, structure
 from tavernkeep_accounts.bodies import (
     AvatarSet,
     CredentialShown,
@@ -151,7 +151,7 @@ def expiry(text: str | None) -> datetime | None:
     """When something ends, which is to be in the future.
 
     Raises:
-        ApiError: 422, it is no time, or a past one.
+        Invalid: It is no time, or a past one.
     """
     if text is None:
         return None
@@ -161,6 +161,5 @@ def expiry(text: str | None) -> datetime | None:
         moment = None
     moment = moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
     if moment is None or moment <= now():
-        problem = {"path": "expiresAt", "message": "must be a time to come, in ISO 8601"}
-        raise ApiError(422, "The request does not have the expected shape.", [problem])
+        raise Invalid([Problem("expiresAt", "must be a time to come, in ISO 8601")])
     return moment

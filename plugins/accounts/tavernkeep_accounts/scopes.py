@@ -3,8 +3,8 @@
 import difflib
 from collections.abc import Collection, Iterable
 
-from tavernkeep import ApiError
 from tavernkeep.contracts.app import App
+from tavernkeep.wire import Invalid, Problem
 
 
 def known_scopes(app: App) -> frozenset[str]:
@@ -17,13 +17,11 @@ def check_scopes(scopes: Iterable[str], known: Collection[str]) -> None:
     """Refuse a scope that opens nothing, as a misspelt one does.
 
     Raises:
-        ApiError: 422.
+        Invalid: Each that there is not.
     """
-    problems = [
-        {"path": f"scopes[{number}]", "message": _unknown(scope, known)} for number, scope in enumerate(scopes) if not _opens(scope, known)
-    ]
+    problems = [Problem(f"scopes[{number}]", _unknown(scope, known)) for number, scope in enumerate(scopes) if not _opens(scope, known)]
     if problems:
-        raise ApiError(422, "The request does not have the expected shape.", problems)
+        raise Invalid(problems)
 
 
 def _opens(scope: str, known: Collection[str]) -> bool:

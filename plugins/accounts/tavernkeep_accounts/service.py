@@ -15,7 +15,7 @@ from tavernkeep.clock import Clock, now
 from tavernkeep.contracts.auth import EVERYTHING, KEY_PREFIX, READ_ONLY, SELF, Revocations
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.finish import finishing
-from tavernkeep.wire import iso
+from tavernkeep.wire import Invalid, Problem, iso
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, ForeignKey, KeyInfo, Role
 from tavernkeep_accounts.models import Credential, ServiceKey, SessionRow, User
 from tavernkeep_accounts.tokens import digest_of
@@ -272,12 +272,11 @@ def checked_name(text: str) -> str:
     """A name for a user.
 
     Raises:
-        ApiError: 422, it is blank, too long or not printable.
+        Invalid: It is blank, too long or not printable.
     """
     name = unicodedata.normalize("NFC", text.strip())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        problem = {"path": "username", "message": f"must have 1 to {_LONGEST_NAME} printable characters"}
-        raise ApiError(422, "The request does not have the expected shape.", [problem])
+        raise Invalid([Problem("username", f"must have 1 to {_LONGEST_NAME} printable characters")])
     return name
 
 

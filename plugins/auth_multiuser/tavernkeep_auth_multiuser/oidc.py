@@ -24,6 +24,7 @@ from tavernkeep import ApiError
 from tavernkeep.clock import Clock, now
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.finish import finish
+from tavernkeep.wire import Invalid
 from tavernkeep_accounts.contracts import Account, Accounts
 from tavernkeep_auth_multiuser.config import OidcConfig
 from tavernkeep_auth_multiuser.models import OidcIdentity
@@ -228,9 +229,11 @@ class Oidc:
             for number in range(1, _TRIES):
                 try:
                     account = await self.accounts.create(wanted[:90] if number == 1 else f"{wanted[:90]} {number}", "user")
+                except Invalid:
+                    raise OidcError("The identity provider gives a name that cannot be used here.", 403) from None
                 except ApiError as error:
                     if error.status != 409:
-                        raise OidcError("The identity provider gives a name that cannot be used here.", 403) from None
+                        raise
                     continue
                 await OidcIdentity.filter(issuer=self.config.issuer, subject=subject).delete()  # of an account that is gone
                 await OidcIdentity.create(issuer=self.config.issuer, subject=subject, uid=account.uid)

@@ -14,6 +14,7 @@ from tavernkeep import ApiError
 from tavernkeep.clock import Clock, now
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.finish import finishing
+from tavernkeep.wire import Invalid, Problem
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, Passwords, Role, Sessions
 from tavernkeep_auth_multiuser.config import MultiuserConfig
 from tavernkeep_auth_multiuser.models import Login, Ticket
@@ -116,7 +117,7 @@ class Logins:
         elif len(set(password.casefold().replace(username.casefold(), ""))) < 4:
             problem = "is too easy to guess"
         if problem:
-            raise ApiError(422, "The request does not have the expected shape.", [{"path": "password", "message": problem}])
+            raise Invalid([Problem("password", problem)])
 
     # Making accounts
 

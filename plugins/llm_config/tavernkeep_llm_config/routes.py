@@ -5,7 +5,7 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import ApiError, NodeFailure, Route, UserContext
-from tavernkeep.wire import structure, unstructure
+from tavernkeep.wire import Invalid, Problem, structure, unstructure
 from tavernkeep_llm_config.bodies import ChannelBody, ChannelShown, Deleted, ModelBody, ModelShown, Provider
 from tavernkeep_llm_config.service import LlmStore
 from tavernkeep_nodes_llm.contracts import Llm, LlmError
@@ -68,8 +68,7 @@ class LlmRoutes:
     def _check(self, body: ChannelBody) -> None:
         wanted, known = body.adapter_type or body.provider_id, self.llm.adapter_names()
         if wanted is not None and wanted not in known:
-            problem = {"path": "adapterType", "message": f"expected one of {', '.join(known)}; got {wanted!r}"}
-            raise ApiError(422, "The request does not have the expected shape.", [problem])
+            raise Invalid([Problem("adapterType", f"expected one of {', '.join(known)}; got {wanted!r}")])
 
     async def delete(self, channel_id: str, user: UserContext) -> Deleted:
         """Remove a channel."""
