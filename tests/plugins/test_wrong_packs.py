@@ -300,3 +300,21 @@ async def test_two_packs_may_share_a_section(tmp_path: Path) -> None:
     found = {row["name"]: row for row in json.loads(listed.stdout)}
     assert (found["share_a"]["status"], found["share_b"]["status"], found["share_c"]["status"]) == ("active", "active", "failed")
     assert "plugin 'share_a' of share_a-dist" in found["share_c"]["error"]
+
+
+async def test_what_needs_a_plugin_that_is_off_says_so(tmp_path: Path) -> None:
+    """Also by way of another one, and in whatever order they are found: a circle is told only where there is one."""
+    for name, wanted in (
+        ("a_last", "b_middle"),
+        ("b_middle", "c_first"),
+        ("c_first", "nowhere"),
+        ("d_ring", "e_ring"),
+        ("e_ring", "d_ring"),
+    ):
+        install(tmp_path / "packs", name, f"requires = ({wanted!r},)")
+    listed = await tavernkeep(tmp_path, "plugins", "--json", config={}, **on_path(tmp_path / "packs"))
+    found = {row["name"]: row["error"] for row in json.loads(listed.stdout) if row["error"]}
+    assert found["c_first"] == "needs plugin 'nowhere', which is not installed"
+    assert found["b_middle"] == f"needs plugin 'c_first', which is unavailable ({found['c_first']})"
+    assert found["a_last"] == f"needs plugin 'b_middle', which is unavailable ({found['b_middle']})"
+    assert sum("a circle of requirements" in error for error in found.values()) == 2

@@ -86,8 +86,10 @@ class Plugins:
     def enter_all(self) -> None:
         """Let the hooks of all that could be loaded be called, in order, those who bring hooks before those who implement them."""
         ordered, stuck = in_order(plugin for plugin in self if plugin.is_active)
-        for plugin, missing in stuck.items():
-            self._put_out(plugin, PluginStatus.UNAVAILABLE, f"needs {self._why_missing(missing)}")
+        # First those that miss what is not there, and with them all that need them; what is left then is a circle.
+        for plugin, missing in sorted(stuck.items(), key=lambda entry: (there := self._all.get(entry[1])) is not None and there.is_active):
+            if plugin.is_active:
+                self._put_out(plugin, PluginStatus.UNAVAILABLE, f"needs {self._why_missing(missing)}")
         for plugin in ordered:
             for module in self._calls.guarded(plugin, "register_hookspecs", self._calls.specifications_of, plugin) or ():
                 undo = self._calls.guarded(plugin, "register_hookspecs", self._calls.add_specifications, module)
