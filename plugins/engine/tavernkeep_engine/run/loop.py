@@ -206,7 +206,7 @@ class Run:
         self._teller.executing(node)
         key, result = self._setting.cache.key_of(node, inputs), None
         try:
-            given = self._remembered(node, key)
+            given = self._remembered(node, key) if key is not None or self._setting.recorded else None
             if cached := given is not None:
                 key = None
             else:

@@ -114,9 +114,9 @@ class Given:
         Raises:
             NodeFailure: It is no mapping.
         """
-        kind = type(result)
-        if kind is dict:
-            return cls(*own(result, most, live))
+        if type(result) is dict:
+            outputs, size = own(result, most, live)
+            return cls(outputs, size)
         if result is None:
             return cls({}, 0)
         if not isinstance(result, Mapping):

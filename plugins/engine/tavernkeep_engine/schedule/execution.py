@@ -48,7 +48,9 @@ class Execution:
             size: How many bytes its values take that nothing else holds.
         """
         self.last_seq += 1
-        self.log.add(event.of(self.id, self.last_seq), size)
+        self.log.events.append(event.of(self.id, self.last_seq))
+        if size:
+            self.log.hold(self.last_seq, size)
         self.publish(event)
 
     def begin(self, run: Run) -> None:

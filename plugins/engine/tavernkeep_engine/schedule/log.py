@@ -11,7 +11,7 @@ class EventLog:
     """Keeps the last events, as many as there may be and as there is room for.
 
     Attributes:
-        events: The oldest first, without gaps.
+        events: The oldest first, without gaps; new ones are put at its end.
 
     Args:
         most: How many.
@@ -24,21 +24,19 @@ class EventLog:
         self._held: deque[tuple[int, int]] = deque()  # numbers and sizes of the events that are counted
         allowance.make_room = self._make_room
 
-    def add(self, event: Event, size: int) -> None:
-        """Keep an event.
+    def hold(self, seq: int, size: int) -> None:
+        """Count what the last event keeps; where there is no room for it, forget it and those before it.
 
         Args:
             size: How many bytes its values take that nothing else holds.
         """
-        self.events.append(event)
-        if size:
-            try:
-                self._allowance.take(size)
-            except ValueRefused:
-                self.forget_until(event.seq)
-                return
-            self._held.append((event.seq, size))
-            self._give_back()
+        try:
+            self._allowance.take(size)
+        except ValueRefused:
+            self.forget_until(seq)
+            return
+        self._held.append((seq, size))
+        self._give_back()
 
     def forget_until(self, seq: int) -> None:
         """Keep no event with that number or a lower one."""
