@@ -75,7 +75,10 @@ def register_nodes(app: "App") -> "Iterable[Node[Any] | NodeDefinition]":  # typ
 
 @hookspec
 def node_middleware(app: "App") -> "NodeMiddleware":  # type: ignore[empty-body]
-    """A function that may wrap the execute function of every node: it is given the definition and the function, once, at boot."""
+    """A function that may wrap the execute function of every node: it is given the definition and the function, once, at boot.
+
+    What it is called with is plain data; what it returns is made so, as what a node returns.
+    """
 
 
 @hookspec

@@ -1,13 +1,13 @@
 """What an execution holds of values: whose each copy is, what is given back, and what is forgotten under pressure."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
 from support.engine import Engine
 from tavernkeep import Chunk, NodeContext, Slot, Stream, node
-from tavernkeep.contracts.events import Event, NodeComplete, NodeYield
+from tavernkeep.contracts.events import Event, InterfaceYield, NodeComplete, NodeYield
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.slots import DataFlowType
 from tavernkeep.contracts.workflow import WorkflowPayload
@@ -76,10 +76,26 @@ async def read(stream: Stream) -> list[Any]:
     return found
 
 
+class Client:
+    """Something that is open."""
+
+
+@node("h:Open", outputs={"client": Slot(live=True), "key": Slot(secret=True)})
+def open_() -> dict[str, Any]:
+    """Open it."""
+    return {"client": Client(), "key": "planted"}
+
+
+@node("h:Use", inline=True)
+def use(client: Annotated[Any, Slot(live=True)], other: Any = None) -> bool:
+    """Whether it is one."""
+    return isinstance(client, Client)
+
+
 @pytest.fixture
 def nodes() -> NodeRegistry:
     registry = NodeRegistry()
-    for defined in (fill, call, list_, default, chunks, texts, read):
+    for defined in (fill, call, list_, default, chunks, texts, read, open_, use):
         registry.add(defined.definition, "test")
     return registry
 
@@ -171,3 +187,33 @@ async def test_a_text_that_is_joined_is_held(nodes: NodeRegistry) -> None:
     error = detail.node_status["texts"].error
     assert error is not None
     assert "engine.maxExecutionBytes" in error["message"]
+
+
+async def test_live_values_stay_with_those_who_expect_them(nodes: NodeRegistry) -> None:
+    """Where one input is not live its node fails; a bypassed node passes none on where its output is not live; nobody is told of any."""
+    payload = graph(
+        ("open", "Open", {}),
+        ("use", "Use", {}),
+        ("both", "Use", {}),
+        ("bypassed", "Use", {}),
+        edges=(
+            ("open", "client", "use", "client"),
+            ("open", "client", "both", "client"),
+            ("open", "client", "both", "other"),
+            ("open", "client", "bypassed", "other"),
+        ),
+    )
+    payload["nodes"][3]["bypassed"] = True
+    payload["interfaceOutputs"] = {key: {"key": key, "dataFlowType": "WILDCARD", "isStream": True} for key in ("client", "key")}
+    payload["outputInterfaceMappings"] = {key: {"sourceNodeId": "open", "sourceSlotKey": key} for key in ("client", "key")}
+    detail, seen = await Engine(EngineConfig(), nodes).run(payload)
+    assert detail.node_status["open"].output == {"client": "<Client>", "key": "***"}
+    assert detail.node_status["use"].output == {"output": True}
+    assert detail.node_status["both"].error is not None
+    assert "Input 'other' of node both takes no live value" in detail.node_status["both"].error["message"]
+    assert detail.node_status["bypassed"].status == "error"
+    assert b"planted" not in b"".join(event.json() for event in seen)
+    assert [event.yielded_content["content"] for event in seen if isinstance(event, InterfaceYield) and not event.is_last_chunk] == [
+        "<Client>",
+        "***",
+    ]

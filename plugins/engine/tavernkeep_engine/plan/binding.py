@@ -76,7 +76,7 @@ class Binder:
                     )
                 arriving = arriving[-1:]
             target = node.shape.mode.inputs.get(slot)
-            if slot not in node.shape.live_inputs:
+            if not node.bypassed and slot not in node.shape.live_inputs:
                 _note_live(node, slot, arriving)
             feeds = [self._feed(edge, position, source, target) for _, _, position, edge, source in arriving]
             if not multi and feeds[0] is Feed.VALUE:
@@ -108,7 +108,8 @@ def _note_live(node: PlanNode, slot: str, arriving: list[_Arrival]) -> None:
     """What is no data goes only where it is expected."""
     for _, _, _, edge, source in arriving:
         if edge.source_handle in source.shape.live_outputs:
-            node.problem = f"Input {slot!r} of node {node.id} takes no live value, which {source.id}.{edge.source_handle} gives"
+            problem = f"Input {slot!r} of node {node.id} takes no live value, which {source.id}.{edge.source_handle} gives"
+            node.problem = node.problem or problem
 
 
 def _split_handle(handle: str, mode: NodeMode) -> tuple[str, int]:

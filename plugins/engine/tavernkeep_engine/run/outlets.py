@@ -48,11 +48,11 @@ class Outlets:
         for output in self._by_node.get(node.index, ()):
             if output.slot not in outputs:
                 continue
-            chunk = Chunk.of(outputs[output.slot])
+            value = outputs[output.slot]
             if not self.nested:
-                self._teller.interface_chunk(output, chunk.to_wire(), last=False)
+                self._teller.interface_chunk(output, Chunk.of(told(node, output.slot, value)).to_wire(), last=False)
             elif output.slot not in node.shape.stream_outputs:  # else it has come as a stream already
-                self.readers[output.key].push(chunk)
+                self.readers[output.key].push(Chunk.of(value))
 
     def end(self, node: PlanNode) -> None:
         """A node gives nothing more."""
