@@ -111,6 +111,10 @@ class Storage(Protocol):
             Unavailable: It cannot, and why.
         """
 
+    async def left_over(self) -> list[str]:
+        """The app labels of tables that are in the database, and whose plugin is not installed, or not active."""
+        ...
+
     def stats(self) -> StorageStats:
         """What has been asked so far."""
 

@@ -10,6 +10,8 @@ from tavernkeep.cli import rehearsed_app, run_with_app
 from tavernkeep.clock import now
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog
+from tavernkeep.contracts.plugins import PluginStatus
+from tavernkeep.contracts.storage import Storage
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_accounts.scopes import check_scopes, known_scopes
 from tavernkeep_secrets.contracts import Secrets
@@ -67,9 +69,16 @@ def revoke(context: click.Context, which: str) -> None:
     run_with_app(context, work)
 
 
+async def _silent(app: App) -> list[str]:
+    """Who may keep secrets and is not there to seal them anew: plugins that are not active, and tables of which nobody knows."""
+    failed = {p.name for p in app.plugins if p.status is not PluginStatus.ACTIVE and hasattr(p.implementation, "reseal")}
+    return sorted(failed | set(await app.services.get(Storage).left_over()))
+
+
 @key.command()
+@click.option("--forget", is_flag=True, help="Also where plugins that are not active may keep secrets: nobody can open those any more.")
 @click.pass_context
-def rotate(context: click.Context) -> None:
+def rotate(context: click.Context, forget: bool) -> None:
     """Seal every stored secret anew, with a new key.
 
     The key file gets a new key. Where the key is configured instead, set the new one there and the one before in `secrets.previousKey`.
@@ -78,6 +87,12 @@ def rotate(context: click.Context) -> None:
 
     async def work(app: App) -> None:
         secrets = app.services.get(Secrets)
+        if not forget and (silent := await _silent(app)):
+            raise ApiError(
+                409,
+                f"These are not active, so that nobody could open any more what they keep sealed: {', '.join(silent)}."
+                " Activate them first, or give --forget.",
+            )
         total = 0
         async for plugin, error, count in app.plugins.agather("reseal", again=secrets.begin_rotation()):
             if error is not None:

@@ -11,6 +11,7 @@ from tavernkeep.contracts.app import App
 from tavernkeep.contracts.events import Event, NodeComplete, NodeError, StatusUpdate
 from tavernkeep.contracts.execution import Scheduler
 from tavernkeep.contracts.plugins import PluginStatus
+from tavernkeep.contracts.storage import Storage, StorageStats
 
 
 @attrs.define(eq=False)
@@ -62,3 +63,22 @@ class Metrics:
         for plugin in self.app.plugins:
             plugins.add_metric([plugin.name], float(plugin.status is PluginStatus.ACTIVE))
         yield plugins
+        if (storage := self.app.services.find(Storage)) is not None:
+            yield from _storage(storage.stats())
+
+
+def _storage(stats: StorageStats) -> Iterator[Any]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    yield GaugeMetricFamily("tavernkeep_storage_waiting", "How many wait for the database.", value=stats.waiting)
+    for name, value, about in (
+        ("statements", stats.statements, "Statements that the database was given."),
+        ("transactions", stats.transactions, "Transactions that were begun."),
+        ("waited_seconds", stats.waited_s, "How long was waited for the database, all told."),
+        ("worked_seconds", stats.worked_s, "How long statements took, all told."),
+    ):
+        yield CounterMetricFamily(f"tavernkeep_storage_{name}", about, value=value)
+    failed = CounterMetricFamily("tavernkeep_storage_failed", "How often the database could not do its work.", labels=["reason"])
+    for reason, count in sorted(stats.failed.items()):
+        failed.add_metric([reason], count)
+    yield failed

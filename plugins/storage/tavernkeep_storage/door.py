@@ -127,6 +127,11 @@ class TortoiseDoor:
             await connection.execute_query("UPDATE aerich SET app = app WHERE id = (SELECT MAX(id) FROM aerich)")
             await connection.execute_query("SELECT MAX(id) FROM aerich")
 
+    async def left_over(self) -> list[str]:
+        """See `Storage`."""
+        rows = await Tortoise.get_connection(CONNECTION).execute_query_dict("SELECT DISTINCT app FROM aerich")
+        return sorted({row["app"] for row in rows} - {model_set.app for model_set in self._models})
+
     def stats(self) -> StorageStats:
         """See `Storage`."""
         counts: Counts = Tortoise.get_connection(CONNECTION).counts  # type: ignore[attr-defined]  # of the engine's own client
