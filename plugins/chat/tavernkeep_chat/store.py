@@ -11,6 +11,7 @@ import attrs
 
 from tavernkeep import ApiError, UserContext
 from tavernkeep.clock import Clock, now
+from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, Problem, dumps, iso, loads, structure, unstructure
 from tavernkeep_chat.tree import MessageNode, Role, Status, Tree, TreeError
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
@@ -97,6 +98,7 @@ class ChatStore:
                 continue
         return sorted(found, key=lambda session: (session.last_activity, session.id), reverse=True)
 
+    @finishing
     async def create(self, project_id: str, user: UserContext, tree: Tree | None = None, **fields: Any) -> Session:
         """Begin a chat. Raises `ApiError` 404."""
         root = await self._chats(project_id, user)
@@ -124,11 +126,13 @@ class ChatStore:
         path = tree.path()
         session.last_message = path[-1].content[:_SHOWN] if path else None
 
+    @finishing
     async def delete(self, project_id: str, session_id: str, user: UserContext) -> None:
         """Remove a chat. Raises `ApiError` 404."""
         located = self.files.locate(await self.folder(project_id, session_id, user), user, write=True)
         await asyncio.to_thread(shutil.rmtree, located.path)
 
+    @finishing
     async def update(self, project_id: str, session_id: str, changes: dict[str, Any], user: UserContext) -> None:
         """Change what a chat is called and so on. Raises `ApiError` 404."""
         folder = await self.folder(project_id, session_id, user)
@@ -149,6 +153,7 @@ class ChatStore:
         tree: Tree = await self._read(await self.folder(project_id, session_id, user) / _TREE, Tree, user)
         return tree
 
+    @finishing
     async def change(
         self, project_id: str, session_id: str, version: int | None, change: Callable[[Tree], None], user: UserContext
     ) -> Tree:

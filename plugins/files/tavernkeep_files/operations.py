@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import attrs
 
 from tavernkeep import UserContext
+from tavernkeep.finish import finish, finishing
 from tavernkeep_files.bodies import Item, Made, Received
 from tavernkeep_files.contracts import TEMPORARY, Files, Located, LogicalPath, PathError
 from tavernkeep_files.service import path_error, sync_folder
@@ -37,6 +38,7 @@ class Operations:
             await _in_thread(lambda: located.path.mkdir(parents=True, exist_ok=True), str(path))
         return await _in_thread(lambda: _listed(located), str(path))
 
+    @finishing
     async def create_folder(self, parent: LogicalPath, name: str, user: UserContext) -> Made:
         """Make a folder; those on the way are made too."""
         located = self.files.locate(parent / name, user, write=True)
@@ -48,6 +50,7 @@ class Operations:
         await _in_thread(make, str(located.logical))
         return _made(located.logical, located.path)
 
+    @finishing
     async def delete(self, path: LogicalPath, user: UserContext) -> None:
         """Remove a file, or a folder with all that is in it."""
         located = self._entry(path, user)
@@ -61,6 +64,7 @@ class Operations:
 
         await _in_thread(remove, str(path))
 
+    @finishing
     async def move(self, path: LogicalPath, target: LogicalPath, user: UserContext) -> Made:
         """Give a file or a folder another place, where nothing may be."""
         source = self._entry(path, user)
@@ -86,20 +90,23 @@ class Operations:
         located = self.files.locate(target, user, write=True)
         shown = str(target)
 
-        def begin() -> Any:
+        opened: list[Any] = []
+
+        def begin() -> None:
             if located.path.is_dir():
                 raise IsADirectoryError
             located.path.parent.mkdir(parents=True, exist_ok=True)
-            return tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=located.path.parent, delete=False)
+            opened.append(tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=located.path.parent, delete=False))  # noqa: SIM115 - closed below
 
-        file = await _in_thread(begin, shown)
         size = 0
         try:
+            await finish(_in_thread(begin, shown))
+            (file,) = opened
             async for chunk in chunks:
                 size += len(chunk)
                 if size > max_bytes:
                     raise PathError(f"{shown} is larger than {max_bytes} bytes (files.maxUploadBytes)", 413)
-                await _in_thread(lambda data=chunk: file.write(data), shown)  # type: ignore[misc]
+                await finish(_in_thread(lambda data=chunk: file.write(data), shown))  # type: ignore[misc]
 
             def end() -> None:
                 file.flush()
@@ -108,11 +115,12 @@ class Operations:
                 os.replace(file.name, located.path)
                 sync_folder(located.path.parent)
 
-            await _in_thread(end, shown)
+            await finish(_in_thread(end, shown))
         except BaseException:
-            file.close()
-            with contextlib.suppress(OSError):
-                os.unlink(file.name)
+            for file in opened:
+                file.close()
+                with contextlib.suppress(OSError):
+                    os.unlink(file.name)
             raise
         return Received(target.name, shown, size)
 

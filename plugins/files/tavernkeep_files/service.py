@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 
 from tavernkeep import UserContext
+from tavernkeep.finish import finishing
 from tavernkeep_files.contracts import MAX_READ, TEMPORARY, Located, LogicalPath, PathError, Resolver
 from tavernkeep_files.paths import check_name, safe_name
 
@@ -78,6 +79,7 @@ class FileStore:
         located = self.locate(path, user)
         return await asyncio.to_thread(_read, located, max_bytes)
 
+    @finishing
     async def write(self, path: str | LogicalPath, data: bytes, user: UserContext) -> None:
         """See `Files`."""
         located = self.locate(path, user, write=True)

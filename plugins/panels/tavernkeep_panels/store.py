@@ -11,6 +11,7 @@ import attrs
 import structlog
 
 from tavernkeep import ApiError, UserContext
+from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, dumps, loads
 from tavernkeep_files.contracts import Files, LogicalPath
 from tavernkeep_projects.contracts import Projects
@@ -60,6 +61,7 @@ class PanelStore:
                 return panel
         raise ApiError(404, f"There is no panel {panel_id!r}.")
 
+    @finishing
     async def create(self, project_id: str, panel_id: str, name: str, template_id: str | None, user: UserContext) -> Json:
         """Make a panel, of a template or afresh. Raises `ApiError` 404 and 409."""
         folder = await self._folder(project_id, user) / "ui" / panel_id

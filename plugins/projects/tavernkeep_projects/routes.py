@@ -9,6 +9,7 @@ from tavernkeep import ApiError, Request, Response, Route, UserContext
 from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.contracts.execution import EXECUTE, Scheduler, Submission
 from tavernkeep.contracts.workflow import StoredWorkflow
+from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, Problem, dumps, loads, structure
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_projects.bodies import (
@@ -97,6 +98,7 @@ class ProjectRoutes:
         structure(body, ProjectChanges)
         return tagged(await self.store.update(project_id, body, request.headers.get("if-match"), user))
 
+    @finishing
     async def delete(self, project_id: str, user: UserContext) -> None:
         """Move a project to the recycle bin."""
         await self.store.recycle(project_id, user)

@@ -14,6 +14,7 @@ import structlog
 
 from tavernkeep import ApiError, UserContext
 from tavernkeep.clock import Clock, now
+from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, dumps, iso, loads
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
 
@@ -80,6 +81,7 @@ class ProjectStore:
         }
         return {**defaults, **content, "id": project_id}
 
+    @finishing
     async def create(self, name: str, description: str | None, user: UserContext) -> Json:
         """Make a project.
 
@@ -109,6 +111,7 @@ class ProjectStore:
             await asyncio.to_thread((located.path / _WORKFLOWS).mkdir, exist_ok=True)
         return metadata
 
+    @finishing
     async def update(self, project_id: str, changes: Json, if_match: str | None, user: UserContext) -> Json:
         """Change metadata.
 
@@ -123,6 +126,7 @@ class ProjectStore:
             await self.files.write(self._folder(project_id) / _METADATA, dumps(metadata), user)
         return metadata
 
+    @finishing
     async def recycle(self, project_id: str, user: UserContext) -> None:
         """Move a project to the recycle bin.
 
@@ -199,6 +203,7 @@ class ProjectStore:
         await self.metadata(project_id, user)
         return (await self._find(self._folder(project_id) / _WORKFLOWS, workflow_id, user))[1]
 
+    @finishing
     async def create_workflow(self, project_id: str, content: Json, user: UserContext) -> Json:
         """Store a new workflow.
 
@@ -218,6 +223,7 @@ class ProjectStore:
             await self.files.write(target, dumps(made), user)
         return made
 
+    @finishing
     async def update_workflow(self, project_id: str, workflow_id: str, content: Json, if_match: str | None, user: UserContext) -> Json:
         """Store a workflow anew; with another name its file is renamed. Groups that refer to it get its new interface.
 
@@ -257,6 +263,7 @@ class ProjectStore:
                 node["data"] = {**(node.get("data") or {}), "groupInterface": interface}
             await self.files.write(folder / path.name, dumps(content), user)
 
+    @finishing
     async def recycle_workflow(self, project_id: str, workflow_id: str, user: UserContext) -> None:
         """Move a workflow to the recycle bin.
 
