@@ -12,6 +12,7 @@ from tavernkeep.contracts.execution import Interrupted, Submission
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import structure
+from tavernkeep_engine.run.loop import Run
 
 NESTED = {
     "nodes": [{"id": "in", "fullType": "s:Hold"}],
@@ -116,3 +117,22 @@ async def test_a_nested_run_counts_from_when_it_begins(engine: Engine) -> None:
     """One that was launched and never begun is in nobody's way; two of one name at once are refused."""
     detail, _ = await engine.run(one("s:Regret"))
     assert detail.node_status["a"].output == {"output": "both"}, detail.error_info
+
+
+async def test_an_execution_whose_end_fails_holds_up_nobody(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that wait for its place get it, and it is known as ended."""
+
+    def broken(_: Run) -> None:
+        raise RuntimeError("cannot let go")
+
+    ids = [await engine.scheduler.submit(submission("s:Hold")) for _ in range(6)]
+    assert engine.scheduler.stats().pending_executions == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "let_go", broken)
+        assert await engine.scheduler.interrupt(ids[0], USER) is Interrupted.DONE
+        async with asyncio.timeout(30):
+            while engine.scheduler.stats().pending_executions:
+                await asyncio.sleep(0)
+    assert engine.scheduler.info(ids[0]) is not None
+    for id_ in ids[1:]:
+        assert await engine.scheduler.interrupt(id_, USER) is Interrupted.DONE

@@ -88,7 +88,7 @@ class EmbeddedScheduler:
         self._trims: set[asyncio.Task[None]] = set()
         self._running = 0
         self._pending = 0
-        self._by_type: dict[str, asyncio.Semaphore] = {}
+        self._by_type: dict[tuple[str, int], asyncio.Semaphore] = {}
         self._cache = OutputCache(config.cache_bytes)
         self._cached = nodes.snapshot()
         self._processes = anyio.CapacityLimiter(config.max_concurrent_processes or max(1, (os.cpu_count() or 2) // 2))
@@ -274,11 +274,15 @@ class EmbeddedScheduler:
             execution.error_info = {"message": f"The engine failed: {type(error).__name__}"}
         self._running -= 1
         self._queue.done(execution.user.uid)
-        self._end(execution, status)
-        self._start_waiting()
+        try:
+            self._end(execution, status)
+        finally:
+            self._start_waiting()  # whatever became of this one, others wait for its place
 
     async def _run(self, execution: Execution) -> ExecutionStatus:
-        limits = Limits(self._config.max_concurrent_nodes, self._config.stream_buffer, self._type_limits(), self._processes)
+        limits = Limits(
+            self._config.max_concurrent_nodes, self._config.stream_buffer, self._type_limits(execution.preparer.nodes), self._processes
+        )
         setting = Setting(
             execution_id=execution.id,
             user=execution.user,
@@ -310,11 +314,10 @@ class EmbeddedScheduler:
             execution.error_info = {"message": _FAILED, "nodes": run.failures}
         return status
 
-    def _type_limits(self) -> dict[str, asyncio.Semaphore]:
-        for definition in self._nodes:
-            if definition.max_concurrent and definition.full_type not in self._by_type:
-                self._by_type[definition.full_type] = asyncio.Semaphore(definition.max_concurrent)
-        return self._by_type
+    def _type_limits(self, nodes: NodeRegistry) -> dict[str, asyncio.Semaphore]:
+        """The places of these node types; a type that has come again with another limit has places of its own."""
+        limited = {definition.full_type: definition.max_concurrent for definition in nodes if definition.max_concurrent}
+        return {type_: self._by_type.setdefault((type_, most), asyncio.Semaphore(most)) for type_, most in limited.items()}
 
     def _time_out(self, execution: Execution) -> None:
         execution.timed_out = True
@@ -337,12 +340,14 @@ class EmbeddedScheduler:
         execution.set_status(status, self._now())
         execution.ended.set()
         del self._executions[execution.id]
-        if execution.run is not None:
-            execution.run.let_go()
-            if execution.allowance.used > self._config.kept_output_bytes // 2:  # else there is nothing that is too large to be kept
-                self._trims.add(task := asyncio.get_running_loop().create_task(self._trim(execution, execution.run)))
-                task.add_done_callback(self._trims.discard)
-        self._memory.add(execution)
+        try:
+            if execution.run is not None:
+                execution.run.let_go()
+                if execution.allowance.used > self._config.kept_output_bytes // 2:  # else there is nothing that is too large to be kept
+                    self._trims.add(task := asyncio.get_running_loop().create_task(self._trim(execution, execution.run)))
+                    task.add_done_callback(self._trims.discard)
+        finally:
+            self._memory.add(execution)
 
     async def _trim(self, execution: Execution, run: Run) -> None:
         most = self._config.kept_output_bytes
