@@ -150,12 +150,13 @@ def test_sections_are_in_config(room: str) -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_bodies_are_attrs_classes(room: str) -> None:
-    """`bodies.py` holds what routes take and give, and routes hold none of it."""
+    """`bodies.py` holds what routes take and give, with the rules for its fields; routes hold none of it."""
     found = modules(room)
     for path in ("bodies.py", "config.py"):
         for node in found[path].body if path in found else ():
             is_class = isinstance(node, ast.ClassDef) and "attrs.frozen" in decorators(node)
-            assert is_plain(node) or is_class, f"{path}, line {node.lineno}: this is no attrs class"
+            is_rule = isinstance(node, ast.FunctionDef) and node.name.startswith("_")
+            assert is_plain(node) or is_class or is_rule, f"{path}, line {node.lineno}: this is neither an attrs class nor a rule of one's"
     for node in found["routes.py"].body if "routes.py" in found else ():
         if isinstance(node, ast.ClassDef):
             assert node.name.endswith("Routes"), f"routes.py, line {node.lineno}: {node.name} belongs in bodies.py"

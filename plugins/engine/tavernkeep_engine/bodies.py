@@ -1,12 +1,10 @@
 """What the routes and messages of executions take and give."""
 
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from tavernkeep.contracts.execution import ExecutionInfo
-
-_SHOWN: Final = 100  # characters of an id that is given back
 
 
 @attrs.frozen
@@ -85,8 +83,3 @@ class ButtonClick:
     workflow_id: str | None = None
     node_type: str | None = None
     node_display_name: str | None = None
-
-
-def no_execution(prompt_id: str) -> str:
-    """What is said of an id that is nobody's, or somebody else's."""
-    return f"There is no execution {prompt_id[:_SHOWN]!r}."

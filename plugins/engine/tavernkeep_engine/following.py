@@ -14,7 +14,6 @@ from tavernkeep.contracts.events import Event, StatusUpdate
 from tavernkeep.contracts.execution import EventsLost, ExecutionArchive, ExecutionDetail, Scheduler
 from tavernkeep.contracts.http import ApiError
 from tavernkeep.wire import dumps
-from tavernkeep_engine.bodies import no_execution
 
 _KEEP_ALIVE_S: Final = 15.0  # what stands between gives up on a connection after 30 to 60
 _RECENT: Final = 1000  # events; a reader that is further behind asks the scheduler for them
@@ -109,3 +108,11 @@ class Following:
                 return older or found
             older += found
             last = found[-1].seq
+
+
+_SHOWN: Final = 100  # characters of an id that is given back
+
+
+def no_execution(prompt_id: str) -> str:
+    """What is said of an id that is nobody's, or somebody else's."""
+    return f"There is no execution {prompt_id[:_SHOWN]!r}."

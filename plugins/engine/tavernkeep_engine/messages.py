@@ -11,8 +11,8 @@ from tavernkeep.contracts.http import Client, WebSocketMessage
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import Invalid, structure, unstructure
-from tavernkeep_engine.bodies import ButtonClick, Hello, InterruptRequest, NodeInput, Subscription, no_execution
-from tavernkeep_engine.following import Following
+from tavernkeep_engine.bodies import ButtonClick, Hello, InterruptRequest, NodeInput, Subscription
+from tavernkeep_engine.following import Following, no_execution
 from tavernkeep_engine.routes import answer
 
 _log = structlog.get_logger(__name__)

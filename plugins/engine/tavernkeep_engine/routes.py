@@ -10,8 +10,8 @@ from tavernkeep.contracts.execution import EXECUTE, ExecutionDetail, Interrupted
 from tavernkeep.contracts.http import ApiError, Request, Response, Route
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import unstructure
-from tavernkeep_engine.bodies import Accepted, Executions, InterruptAnswer, NodeAnswer, no_execution
-from tavernkeep_engine.following import Following
+from tavernkeep_engine.bodies import Accepted, Executions, InterruptAnswer, NodeAnswer
+from tavernkeep_engine.following import Following, no_execution
 
 _DIGITS: Final = 18  # no execution has more events than that, and none of them is read without a bound
 _UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -26,9 +26,9 @@ from tavernkeep.ids import nanoid
 from tavernkeep.wire import Invalid, dumps, unstructure
 from tavernkeep_web.authority import Authority
 from tavernkeep_web.binding import RouteBinding
-from tavernkeep_web.bodies import meter_of, parts_of
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.gate import Denied, Gate
+from tavernkeep_web.incoming import meter_of, parts_of
 from tavernkeep_web.sockets import credentials_of, origin_of
 
 _log = structlog.get_logger(__name__)

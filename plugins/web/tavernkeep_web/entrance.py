@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import attrs
 
 from tavernkeep.wire import dumps
-from tavernkeep_web.bodies import metered
 from tavernkeep_web.drain import Drain
+from tavernkeep_web.incoming import metered
 from tavernkeep_web.sockets import SocketEndpoint, refuse_handshake
 
 

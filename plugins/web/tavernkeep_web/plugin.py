@@ -31,9 +31,9 @@ class WebPlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        from tavernkeep_web.surface import Surface
+        from tavernkeep_web.routes import SurfaceRoutes
 
-        return Surface(app, lambda: self._document).routes()
+        return SurfaceRoutes(app, lambda: self._document).routes()
 
     @hookimpl
     def asgi_app(self, app: App) -> Any:

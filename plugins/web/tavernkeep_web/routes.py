@@ -12,37 +12,15 @@ from jinja2 import Environment, PackageLoader
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuthProvider, UserContext
 from tavernkeep.contracts.http import ApiError, FileResponse, Response, Route
+from tavernkeep_web.bodies import Alive, Ready
 
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 }
 
 
-@attrs.frozen
-class Ready:
-    """Whether the server can do its work.
-
-    Attributes:
-        ready: Whether every part can.
-        problems: By plugin, why it cannot.
-        plugins: Those that should run and do not, with the reason. The server does its work without them, but for those that the
-            configuration requires or chooses: these are problems, too.
-    """
-
-    ready: bool
-    problems: dict[str, str]
-    plugins: dict[str, str]
-
-
-@attrs.frozen
-class Alive:
-    """The server answers."""
-
-    status: str = "ok"
-
-
 @attrs.define(eq=False)
-class Surface:
+class SurfaceRoutes:
     """The handlers; each does what its route says.
 
     Attributes:
