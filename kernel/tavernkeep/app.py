@@ -245,7 +245,7 @@ class Application:
     def _check_needed(self) -> None:
         for key, plugin in self._chosen.items():
             if not plugin.is_active:
-                raise StartError(f"{key} chooses {plugin}, which is {plugin.status}: {plugin.error}")
+                raise StartError(f"{key} comes from {plugin}, which is {plugin.status}: {plugin.error}")
         self.plugins.check_required(self.config.section(PluginsConfig))
 
     def needed(self, without: Iterable[str] = ()) -> dict[str, str]:
@@ -254,7 +254,7 @@ class Application:
         Args:
             without: Plugins that will not be there either.
         """
-        reasons = {plugin.name: f"{key} chooses {plugin.name}" for key, plugin in self._chosen.items()}
+        reasons = {plugin.name: f"{key} comes from {plugin.name}" for key, plugin in self._chosen.items()}
         reasons |= dict.fromkeys(self.config.section(PluginsConfig).required, "plugins.required names it")
         found = {}
         for plugin in self.plugins:
