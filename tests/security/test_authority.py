@@ -296,3 +296,11 @@ async def test_its_own_things(world: World) -> None:
             )
             assert answer.status_code not in (401, 403), (str(operation), answer.text)
             assert answer.status_code < 500
+
+
+async def test_whatever_takes_a_project_says_so(world: World) -> None:
+    """No route of a project's things leaves out that it is about one: it would be closed to the key for that one."""
+    for operation in world.operations:
+        takes = "{project_id}" in operation.path or "projectId" in (*operation.query, *(operation.body or {}).get("properties", {}))
+        if operation.scope.startswith("project:") and takes:
+            assert {"project_id", "projectId"} & set(operation.resource), operation

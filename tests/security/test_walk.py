@@ -77,7 +77,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         user, watcher, gone = await place.person("user"), await place.person("watcher", "viewer"), await place.person("gone")
         brief = [key for seconds in (2, 8, 32) if (key := await user.brief_key(seconds, "*"))]
         keys = {
-            "no scope": await user.key("nothing:here"),
+            "no scope": await user.key("project:share:nowhere"),
             "expired": brief[0],
             "disabled key": await gone.key(),
             "viewer key": await watcher.key("*"),
