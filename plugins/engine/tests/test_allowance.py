@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tavernkeep_engine.run.allowance import Allowance
-from tavernkeep_engine.run.values import ValueRefused
+from tavernkeep_engine.run.plain import ValueRefused
 
 
 def test_what_is_more_than_may_be_held_is_refused() -> None:

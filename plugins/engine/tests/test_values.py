@@ -20,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tavernkeep.contracts.running import Chunk, NodeFailure, Routed
-from tavernkeep_engine.run.values import DEEPEST, Given, TooLarge, ValueRefused, copied, own, own_chunk, size_of
+from tavernkeep_engine.run.plain import DEEPEST, TooLarge, ValueRefused
+from tavernkeep_engine.run.values import Given, copied, own, own_chunk, size_of
 
 MIB = 1024 * 1024
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import attrs
 
-from tavernkeep_engine.run.values import ValueRefused
+from tavernkeep_engine.run.plain import ValueRefused
 
 _BLOCK: Final = 64 * 1024  # bytes that are taken from a larger allowance at once, so that most of what is held asks nobody
 

@@ -15,11 +15,12 @@ from tavernkeep.contracts.running import ExecutionContext, NodeContext, NodeFail
 from tavernkeep_engine.plan.types import PlanNode
 from tavernkeep_engine.run.failures import details_of
 from tavernkeep_engine.run.places import Places
+from tavernkeep_engine.run.plain import TooLarge
 from tavernkeep_engine.run.processes import run_process
 from tavernkeep_engine.run.state import State
 from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.run.threads import run_blocking
-from tavernkeep_engine.run.values import Given, TooLarge
+from tavernkeep_engine.run.values import Given
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tavernkeep.contracts.running import Chunk, NodeFailure
 from tavernkeep_engine.plan.types import PlanNode
-from tavernkeep_engine.run.values import mended, text_of
+from tavernkeep_engine.run.plain import mended, text_of
 
 _LONGEST_SLOT: Final = 200  # characters
 

@@ -21,13 +21,14 @@ from tavernkeep_engine.run.host import NodeHost
 from tavernkeep_engine.run.keeping import trimmed
 from tavernkeep_engine.run.outlets import Outlets
 from tavernkeep_engine.run.places import UNLIMITED, Place, Places
+from tavernkeep_engine.run.plain import TooLarge
 from tavernkeep_engine.run.setting import Setting
 from tavernkeep_engine.run.state import NodeState, State
 from tavernkeep_engine.run.streaming import SLICE_S, Streaming
 from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
 from tavernkeep_engine.run.tasks import Tasks
 from tavernkeep_engine.run.telling import Teller, shown
-from tavernkeep_engine.run.values import Described, Given, TooLarge, description, own, size_of
+from tavernkeep_engine.run.values import Described, Given, description, own, size_of
 
 _log = structlog.get_logger(__name__)
 

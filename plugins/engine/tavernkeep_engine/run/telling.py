@@ -24,7 +24,8 @@ from tavernkeep.contracts.events import (
 from tavernkeep.contracts.running import Chunk
 from tavernkeep.logs import HIDDEN, hide
 from tavernkeep_engine.plan.types import InterfaceOutput, PlanNode
-from tavernkeep_engine.run.values import Given, description, text_of
+from tavernkeep_engine.run.plain import text_of
+from tavernkeep_engine.run.values import Given, description
 
 _log = structlog.get_logger(__name__)
 

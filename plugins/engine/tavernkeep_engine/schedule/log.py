@@ -4,7 +4,8 @@ from collections import deque
 
 from tavernkeep.contracts.events import Event, NodeComplete
 from tavernkeep_engine.run.allowance import Allowance
-from tavernkeep_engine.run.values import ValueRefused, size_of
+from tavernkeep_engine.run.plain import ValueRefused
+from tavernkeep_engine.run.values import size_of
 
 
 class EventLog:
