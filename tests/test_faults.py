@@ -12,7 +12,7 @@ import attrs
 import pytest
 import pytest_asyncio
 
-from tavernkeep import UserContext
+from tavernkeep import ApiError, UserContext
 from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
 from tavernkeep.contracts.auth import AuditLog
@@ -281,3 +281,23 @@ OF_ROWS = [name for name in NAMES if NAMES.index(name) < NAMES.index("share") an
 async def test_what_fails_is_whole(app: Application, name: str) -> None:
     """A database that fails at any moment leaves all of it, or nothing."""
     await walk(app, (await paths(app))[name], FAULT)
+
+
+async def test_two_administrators_who_demote_each_other_leave_one(app: Application) -> None:
+    """The second of them finds that the other is the last."""
+    accounts = app.services.get(Accounts)
+    both = [await accounts.create(name, "admin") for name in ("left", "right")]
+    results = await asyncio.gather(*(accounts.change(one.uid, role="user") for one in both), return_exceptions=True)
+    assert sum(isinstance(result, ApiError) and result.status == 409 for result in results) == 1
+    assert await User.filter(uid__in=[one.uid for one in both], is_admin=True).count() == 1
+
+
+async def test_a_user_whom_only_the_provider_knows_gets_a_row_at_first_sight(app: Application) -> None:
+    """An ordinary one, under a free name, and only once."""
+    accounts: Any = app.services.get(Accounts)
+    await accounts.create("eve", "user")
+    stranger = UserContext("elsewhere-1", "eve", True)
+    await asyncio.gather(*(accounts.remember(stranger) for _ in range(3)))
+    row = await User.get(uid="elsewhere-1")
+    assert (row.username, row.is_admin) == ("eve 2", False)
+    assert (await accounts.make_key(stranger.uid, None, ["*"]))["secret"]

@@ -116,7 +116,7 @@ class Archive:
     async def blocks(self, execution_id: str, after: int = 0) -> AsyncIterator[EventBlock]:
         """The blocks that hold the events with a higher number, one at a time."""
         while True:
-            block = await EventBlock.filter(execution_id=execution_id, last_seq__gt=after).first()
+            block = await EventBlock.filter(execution_id=execution_id, last_seq__gt=after).order_by("last_seq").first()
             if block is None:
                 return
             yield block

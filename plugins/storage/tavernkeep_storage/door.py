@@ -115,6 +115,7 @@ class TortoiseDoor:
         """See `Storage`."""
         if self._checking is None or self._checking.done():
             self._checking = asyncio.create_task(self._write_and_read(), name="database check")
+            self._checking.add_done_callback(_hear)  # also where everybody has given up waiting for it
         # It is waited for and not cancelled: what hangs in it would hold the cancellation off as well.
         task = self._checking
         await asyncio.wait([task], timeout=_CHECK_S)
