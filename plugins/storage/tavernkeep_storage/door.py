@@ -137,3 +137,8 @@ class TortoiseDoor:
         """See `Storage`."""
         counts: Counts = Tortoise.get_connection(CONNECTION).counts  # type: ignore[attr-defined]  # of the engine's own client
         return counts.shown()
+
+
+def _hear(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled():
+        task.exception()
