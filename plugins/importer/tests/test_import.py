@@ -129,7 +129,9 @@ async def test_all_of_it_twice(tmp_path: Path) -> None:
     assert "masterEncryptionKeyValue" not in config["security"]
     assert "paths" not in config
     async with serve(here) as server:
-        me = (await server.http.get("/api/auth/current", headers={"Authorization": f"Bearer {SECRET}"})).json()["currentUser"]
+        by_key = (await server.http.get("/api/auth/current", headers={"Authorization": f"Bearer {SECRET}"})).json()["currentUser"]
+        assert (by_key["uid"], by_key["serviceApiKeys"]) == ("default_user", [])  # it is good, and not for the account
+        me = (await server.http.get("/api/auth/current")).json()["currentUser"]
         assert [key["name"] for key in me["serviceApiKeys"]] == ["mine"]
         assert me["externalCredentials"][0]["displayHint"] == {"prefix": "sk-P", "suffix": "tial"}
         (channel,) = (await server.http.get("/api/llm/channels")).json()
