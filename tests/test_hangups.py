@@ -7,6 +7,7 @@ import random
 import socket
 import struct
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ NODES: dict[str, Any] = {"nodes": [{"id": "ok", "fullType": "core:TextMerge", "i
 AT_ONCE = 20
 LONGEST_S = 0.03  # an answer takes about as long
 LOAD = 2  # who run workflows meanwhile
+PAUSE_S = 0.005  # between two of theirs: a server that is busy with nothing else answers nobody
 # These end the server's process or wait for other parties; they are no work that a client could cut off.
 NOT_CALLED = {("POST", "/api/plugins/reload"), ("POST", "/api/nodes/reload"), ("GET", "/api/auth/oidc/login")}
 BODIES: dict[tuple[str, str], Any] = {
@@ -76,7 +78,9 @@ async def hang_up(url: str, request: bytes, chance: random.Random) -> None:
         if chance.random() < 0.9:
             await asyncio.sleep(chance.random() * LONGEST_S)
         elif cut == len(request):
-            await reader.read(1)  # as soon as the answer begins
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):  # some answer begins when there is something to tell
+                    await reader.read(1)
         raw = writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     finally:
@@ -89,6 +93,7 @@ async def load(http: httpx2.AsyncClient, stop: asyncio.Event) -> int:
     while not stop.is_set():
         answer = await http.post("/api/prompt", json=NODES)
         taken += answer.status_code == 200
+        await asyncio.sleep(PAUSE_S)
     return taken
 
 
