@@ -78,7 +78,7 @@ def mended(text: str) -> str:
     return text
 
 
-class Refused(Exception):
+class NoData(Exception):
     """A part of a value cannot be taken.
 
     Attributes:
@@ -91,11 +91,11 @@ class Refused(Exception):
         self.steps: list[tuple[int, str | int]] = []
 
 
-class _TooMuch(Refused):
+class _TooMuch(NoData):
     """It takes more bytes than there are left."""
 
 
-class _TooDeep(Refused):
+class _TooDeep(NoData):
     """It is nested too deeply."""
 
 
@@ -120,7 +120,7 @@ class Reading:
             raise ValueRefused(_depth_message(name, refused.steps)) from None
         except _TooMuch as refused:
             raise TooLarge(f"Output {name!r} is too large: {refused.message}", slot=name) from None
-        except Refused as refused:
+        except NoData as refused:
             raise ValueRefused(f"Output {_place(name, refused.steps)} {refused.message}", slot=name) from None
 
     def value(self, value: Any, depth: int) -> Any:
@@ -144,13 +144,13 @@ class Reading:
     def _odd(self, value: Any, depth: int) -> Any:
         """What is not of one of the plain types themselves."""
         if isinstance(value, type):
-            raise Refused(f"is the class {value.__qualname__} itself, which is no data")
+            raise NoData(f"is the class {value.__qualname__} itself, which is no data")
         try:
             return self._converted(value, depth)
-        except (Refused, MemoryError):
+        except (NoData, MemoryError):
             raise
         except Exception as error:
-            raise Refused(
+            raise NoData(
                 f"is of the class {type(value).__qualname__} and cannot be read: {type(error).__name__}: {text_of(error)}"
             ) from None
 
@@ -183,7 +183,7 @@ class Reading:
             return self._text(str.__str__(value.isoformat()))
         if isinstance(value, (decimal.Decimal, uuid.UUID, pathlib.PurePath)):
             return self._text(str.__str__(str(value)))
-        raise Refused(f"is of the class {kind.__qualname__}, which is no data")
+        raise NoData(f"is of the class {kind.__qualname__}, which is no data")
 
     def _scalar(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -203,7 +203,7 @@ class Reading:
             return self.value(plain, depth + 1)
         if isinstance(plain, float) or hasattr(type(plain), "__float__"):  # of extended precision: numpy has no plain number for it
             return float(plain)
-        raise Refused(f"is of the class {type(value).__qualname__}, which is no data")
+        raise NoData(f"is of the class {type(value).__qualname__}, which is no data")
 
     def _list(self, value: Any, length: int, items_of: Callable[[Any], list[Any]], depth: int) -> list[Any]:
         self._take(ENTRY + length * ITEM)
@@ -218,7 +218,7 @@ class Reading:
                     texts += len(item)
                 elif kind not in FIXED and not (kind is int and LOW < item < HIGH):
                     items[index] = self.value(item, depth + 1)
-        except Refused as refused:
+        except NoData as refused:
             refused.steps.append((id(value), index))
             raise
         self._take(texts)
@@ -237,14 +237,14 @@ class Reading:
             else:
                 name = self.key(key)
             if name in found:
-                raise Refused(f"has two keys that both become {name[:_SHOWN]!r}")
+                raise NoData(f"has two keys that both become {name[:_SHOWN]!r}")
             kind = type(item)
             if kind is str and item.isascii():
                 texts += len(item)
             elif kind not in FIXED and not (kind is int and LOW < item < HIGH):
                 try:
                     item = self.value(item, depth + 1)
-                except Refused as refused:
+                except NoData as refused:
                     refused.steps.append((id(value), name))
                     raise
             found[name] = item
@@ -270,7 +270,7 @@ class Reading:
                 return self._text(str(_integer(plain)))
             case float():
                 return self._text(repr(plain))
-        raise Refused(f"has a key of the class {type(key).__qualname__}, which can be no key")
+        raise NoData(f"has a key of the class {type(key).__qualname__}, which can be no key")
 
     def _text(self, text: str) -> str:
         self._take(len(text))
@@ -292,7 +292,7 @@ class Reading:
 
 def _integer(value: int) -> int:
     if value.bit_length() > LONGEST_INTEGER:
-        raise Refused(f"is an integer of {value.bit_length():,} bits; {LONGEST_INTEGER:,} is the most")
+        raise NoData(f"is an integer of {value.bit_length():,} bits; {LONGEST_INTEGER:,} is the most")
     return value
 
 

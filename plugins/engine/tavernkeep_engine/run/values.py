@@ -11,7 +11,7 @@ import attrs
 
 from tavernkeep.contracts.running import Chunk, NodeFailure, Routed
 from tavernkeep.wire import describe
-from tavernkeep_engine.run.plain import ENTRY, FIXED, HIGH, ITEM, LOW, Reading, Refused, ValueRefused, text_of
+from tavernkeep_engine.run.plain import ENTRY, FIXED, HIGH, ITEM, LOW, NoData, Reading, ValueRefused, text_of
 
 CONTAINERS: Final = (dict, list)
 
@@ -164,7 +164,7 @@ def _own_all(outputs: Mapping[Any, Any], most: int, live: Collection[str]) -> Ow
     for slot, value in outputs.items():
         try:
             name = Reading(most).key(slot)
-        except Refused as refused:
+        except NoData as refused:
             raise ValueRefused(f"The name of an output {refused.message}") from None
         if name in named:
             raise ValueRefused(f"Two outputs are both named {name!r}")
