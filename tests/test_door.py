@@ -252,12 +252,81 @@ async def test_a_damaged_database_is_said(storage: SqliteStorage, tmp_path: Path
     assert raised.value.reason == "corrupt"
 
 
-async def test_a_database_that_is_taken_away_is_noticed(storage: SqliteStorage, tmp_path: Path) -> None:
-    """SQLite itself would go on writing to a file that nobody finds."""
-    (tmp_path / "db.sqlite3").rename(tmp_path / "away")
+async def test_a_damaged_database_that_was_mended_is_well_again(storage: SqliteStorage, tmp_path: Path) -> None:
+    """Without a new start: what SQLite remembers of the damage is forgotten."""
+    await User.create(uid="1", username="ada")
+    await Tortoise.get_connection("default").execute_query("PRAGMA wal_checkpoint(TRUNCATE)")
+    file = tmp_path / "db.sqlite3"
+    good = file.read_bytes()
+    with file.open("r+b") as opened:
+        opened.write(os.urandom(len(good)))
+    await Tortoise.get_connection("default").close()
+    for _ in range(2):
+        with pytest.raises(Unavailable) as raised:
+            await User.all()
+        assert raised.value.reason == "corrupt"
+    with file.open("r+b") as opened:
+        opened.write(good)
+    assert await names() == {"ada"}
+    await storage.check()
+
+
+async def test_text_that_is_none_any_more_is_damage(storage: SqliteStorage) -> None:
+    """A page that was overwritten within a text."""
+    await User.create(uid="1", username="ada")
+    await Tortoise.get_connection("default").execute_query(f"UPDATE {User._meta.db_table} SET username = CAST(X'FFFE' AS TEXT)")
     with pytest.raises(Unavailable) as raised:
-        await storage.check()
-    assert raised.value.reason == "gone"
+        await User.all()
+    assert raised.value.reason == "corrupt"
+
+
+async def ask_all(storage: SqliteStorage) -> set[str]:
+    """Read, write, and write more at once, each of which must say that the database is gone; gives what they said."""
+    said = set()
+    for ask in (names(), User.create(uid="2", username="bob"), storage.add_all([User(uid="2", username="bob")]), storage.check()):
+        with pytest.raises(Unavailable) as raised:
+            await ask
+        assert raised.value.reason == "gone"
+        said.add(str(raised.value))
+    return said
+
+
+async def test_a_database_that_is_taken_away_is_noticed(storage: SqliteStorage, tmp_path: Path) -> None:
+    """SQLite itself would go on writing to a file that nobody finds. Put back, it is used again, without a new start."""
+    await User.create(uid="1", username="ada")
+    file, away = tmp_path / "db.sqlite3", tmp_path / "away"
+    file.rename(away)
+    assert await ask_all(storage) == {"The database's file has been removed."}
+    assert not file.exists()
+    away.rename(file)
+    assert await names() == {"ada"}
+    await storage.check()
+
+
+async def test_a_database_that_is_replaced_is_read_anew(storage: SqliteStorage, tmp_path: Path) -> None:
+    """Such as by a copy; not by one without the tables, and not together with what was written to the one before."""
+    await User.create(uid="1", username="ada")
+    file, copy, log = tmp_path / "db.sqlite3", tmp_path / "copy", tmp_path / "db.sqlite3-wal"
+    await Tortoise.get_connection("default").execute_query(f"VACUUM INTO '{copy}'")
+    await User.create(uid="9", username="late")
+    (tmp_path / "empty").touch()
+    os.replace(tmp_path / "empty", file)
+    assert "remove it as well" in (await ask_all(storage)).pop()
+    log.unlink()
+    assert await ask_all(storage) == {"The database's file has been replaced by one without the server's tables."}
+    os.replace(copy, file)
+    assert await names() == {"ada"}
+    await User.create(uid="2", username="bob")
+    await storage.check()
+
+
+async def test_a_check_writes(storage: SqliteStorage) -> None:
+    """SQLite writes nothing where nothing changes, and would find room for that on a full disk."""
+    connection = Tortoise.get_connection("default")
+    before = await connection.execute_query_dict("PRAGMA wal_checkpoint(TRUNCATE)")
+    await storage.check()
+    after = await connection.execute_query_dict("PRAGMA wal_checkpoint(PASSIVE)")
+    assert before[0]["log"] == 0 < after[0]["log"]
 
 
 async def test_a_turn_that_never_comes_is_said(tmp_path: Path) -> None:

@@ -141,7 +141,6 @@ class Recorder:
             self.problem = f"Executions cannot be recorded: {error}"
             self._news.set()
             return False
-        self.problem = None
         return True
 
     @finishing
@@ -162,6 +161,7 @@ class Recorder:
                     record.events[:0] = taken[id_]
                 self._changed = changed | self._changed
                 raise
+            self.problem = None
             self._waiting -= sum(map(len, taken.values()))
             for user_id in {record.row["user_id"] for record in changed.values() if record.id not in self._open}:
                 await self._forget_old(user_id)

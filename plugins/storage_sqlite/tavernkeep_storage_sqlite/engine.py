@@ -7,6 +7,7 @@ care: what has been handed to the thread happens, in order, whether or not anybo
 """
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tavernkeep.contracts.storage import Reason, Unavailable
 from tavernkeep.finish import finish
 from tavernkeep.wire import Invalid, Problem
 from tavernkeep_storage.counts import Counts
+from tavernkeep_storage.orm import AERICH
 
 # By primary result code, https://www.sqlite.org/rescode.html
 _REASONS: Final[dict[int, tuple[Reason, str]]] = {
@@ -35,7 +37,13 @@ _REASONS: Final[dict[int, tuple[Reason, str]]] = {
     sqlite3.SQLITE_CANTOPEN: ("gone", "The database cannot be opened."),
     sqlite3.SQLITE_NOMEM: ("busy", "There is not enough memory for the database."),
 }
+_NO_TEXT: Final = "Could not decode to UTF-8"  # Python's, and without a code
 _CLOSED: Final = "The database is closed."
+MEMORY: Final = ":memory:"
+_LOG: Final = "-wal"
+_TABLES: Final = "SELECT 1 FROM sqlite_master WHERE name = ?"
+
+_File = tuple[int, int]  # its device and its number there
 
 
 def meaning(error: BaseException, counts: Counts) -> Exception | None:
@@ -46,6 +54,8 @@ def meaning(error: BaseException, counts: Counts) -> Exception | None:
         known = _REASONS.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)
         if known is not None:
             return counts.unavailable(known[0], f"{known[1]} ({error})")
+        if str(error).startswith(_NO_TEXT):
+            return counts.unavailable("corrupt", f"The database is damaged. ({error})")
         return counts.unavailable("gone", _CLOSED) if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error) else None
     if isinstance(error, OverflowError):
         return Invalid([Problem("", "is a number that no database holds")])
@@ -66,12 +76,12 @@ class _Turn(ConnectionWrapper[Any]):
     async def __aenter__(self) -> Any:
         await self.client.take_turn()
         try:
-            if not self.client._connection:
-                await finish(self.client.create_connection(with_db=True))
+            if isinstance(self.client, CarefulClient):
+                await self.client.ready()
             self.connection = self.client._connection
         except BaseException as error:
             self.client._lock.release()
-            if meant := meaning(error, self.client.counts):
+            if meant := self.client.outside.meaning(error):
                 raise meant from error
             raise
         self.client.counts.statements += 1
@@ -81,12 +91,14 @@ class _Turn(ConnectionWrapper[Any]):
     async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         self.client._lock.release()
         self.client.counts.worked_s += time.perf_counter() - self._began
-        if exc_val is not None and (meant := meaning(exc_val, self.client.counts)):
+        if exc_val is not None and (meant := self.client.outside.meaning(exc_val)):
             raise meant from exc_val
 
 
 class CarefulClient(SqliteClient):
     """The connection outside of transactions.
+
+    It is to the file that stands at its path: SQLite itself would go on with one that was taken away, and write where nobody finds it.
 
     Args:
         longest_wait_s: How long a turn is waited for.
@@ -96,6 +108,44 @@ class CarefulClient(SqliteClient):
         super().__init__(file_path, **pragmas)
         self.counts = Counts()
         self.longest_wait_s = longest_wait_s
+        self._opened: _File | None = None
+        self._log: _File | None = None  # what has been written and is not in the file yet
+        self._doubted = False
+
+    @property
+    def outside(self) -> "CarefulClient":
+        """Itself."""
+        return self
+
+    def meaning(self, error: BaseException) -> Exception | None:
+        """See `meaning`. A file that cannot be read is opened anew by whoever is next, as it may have been mended or put back."""
+        meant = meaning(error, self.counts)
+        if isinstance(meant, Unavailable) and meant.reason in ("corrupt", "gone"):
+            self._doubted = self.filename != MEMORY
+        return meant
+
+    async def ready(self) -> None:
+        """Have the file open that is there now; for who has the turn."""
+        found = None if self.filename == MEMORY else _file(self.filename)
+        if self._connection is None or self._doubted or found != self._opened:
+            await finish(self._open(found))
+
+    async def _open(self, found: "_File | None") -> None:
+        first = self._opened is None
+        await self.close()
+        if self.filename != MEMORY:
+            if found is None:  # SQLite would make an empty one
+                raise self.counts.unavailable("gone", "The database's file has been removed.")
+            if not first and found != self._opened and self._log is not None and _file(self.filename + _LOG) == self._log:
+                message = f"The database's file has been replaced, and {self.filename}{_LOG} is of the one before: remove it as well."
+                raise self.counts.unavailable("gone", message)
+        await self.create_connection(with_db=True)
+        assert self._connection is not None, "it has just been made"
+        tables = await self._connection.execute_fetchall(_TABLES, (AERICH,))  # SQLite makes its log when it first reads
+        if not first and not tables:
+            await self.close()
+            raise self.counts.unavailable("gone", "The database's file has been replaced by one without the server's tables.")
+        self._doubted, self._opened, self._log = False, found, _file(self.filename + _LOG)
 
     async def create_connection(self, with_db: bool) -> None:
         """Open the file."""
@@ -192,7 +242,7 @@ class CarefulTransaction(SqliteTransactionWrapper):
     def __init__(self, client: "CarefulClient | CarefulTransaction") -> None:
         super().__init__(client)
         self.counts: Counts = client.counts
-        self._outside: CarefulClient = client if isinstance(client, CarefulClient) else client._outside
+        self.outside: CarefulClient = client.outside
 
     async def take_turn(self) -> None:
         """Wait for the statement before, where several tasks share a transaction."""
@@ -200,18 +250,17 @@ class CarefulTransaction(SqliteTransactionWrapper):
 
     def acquire_connection(self) -> ConnectionWrapper[Any]:
         """The connection, when the statement before has ended."""
-        return self._outside.acquire_connection() if self._finalized else _Turn(self._lock, self)
+        return self.outside.acquire_connection() if self._finalized else _Turn(self._lock, self)
 
     def _in_transaction(self) -> TransactionContext:
-        return self._outside._in_transaction() if self._finalized else NestedTransactionContext(CarefulTransaction(self))
+        return self.outside._in_transaction() if self._finalized else NestedTransactionContext(CarefulTransaction(self))
 
     async def begin(self) -> None:
         """Begin, and wait for another process that writes: what is read in here is what is written upon."""
         with self._said():
-            if not self._outside._connection:
-                await self._outside.create_connection(with_db=True)
-            assert self._outside._connection is not None, "it has just been made"
-            self._connection = self._outside._connection
+            await self.outside.ready()
+            assert self.outside._connection is not None, "it is ready"
+            self._connection = self.outside._connection
             self.counts.transactions += 1
             await self._connection.execute("BEGIN IMMEDIATE")
 
@@ -219,7 +268,7 @@ class CarefulTransaction(SqliteTransactionWrapper):
         """Leave nothing open of what has not quite begun."""
         self._finalized = True
         with self._said():
-            await self._outside.undo()
+            await self.outside.undo()
 
     async def commit(self) -> None:
         """Make it last; where that fails, it has not happened."""
@@ -232,7 +281,7 @@ class CarefulTransaction(SqliteTransactionWrapper):
             try:
                 await self._connection.commit()
             except BaseException:
-                await self._outside.undo()
+                await self.outside.undo()
                 raise
 
     async def rollback(self) -> None:
@@ -241,7 +290,7 @@ class CarefulTransaction(SqliteTransactionWrapper):
             raise TransactionManagementError("Transaction already finalised")
         self._finalized = True
         with self._said():
-            await self._outside.undo()
+            await self.outside.undo()
 
     async def savepoint(self) -> None:
         """Begin what can be undone alone."""
@@ -265,19 +314,27 @@ class CarefulTransaction(SqliteTransactionWrapper):
             await self.execute_query(statement)
 
     def _said(self) -> "_Said":
-        return _Said(self.counts)
+        return _Said(self.outside)
+
+
+def _file(path: str) -> _File | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class _Said:
     """Says what an error means that is raised inside."""
 
-    def __init__(self, counts: Counts) -> None:
-        self._counts = counts
+    def __init__(self, client: CarefulClient) -> None:
+        self._client = client
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, exc_type: Any, exc_val: BaseException | None, exc_tb: Any) -> None:
-        if exc_val is not None and not isinstance(exc_val, Unavailable) and (meant := meaning(exc_val, self._counts)):
+        if exc_val is not None and not isinstance(exc_val, Unavailable) and (meant := self._client.meaning(exc_val)):
             raise meant from exc_val
 
 

@@ -15,9 +15,9 @@ from tavernkeep import ModelSet, StartError
 from tavernkeep.contracts.storage import Unavailable
 from tavernkeep_storage.door import TortoiseDoor
 from tavernkeep_storage_sqlite.config import SqliteConfig
+from tavernkeep_storage_sqlite.engine import MEMORY
 
 _ENGINE: Final = "tavernkeep_storage_sqlite.engine"
-_MEMORY: Final = ":memory:"
 _MIGRATING_S: Final = 300.0
 
 
@@ -35,7 +35,6 @@ class SqliteStorage(TortoiseDoor):
         super().__init__()
         self._database = str(database)
         self._config = config
-        self._inode: int | None = None
 
     def connection(self) -> dict[str, Any]:
         """See `TortoiseDoor`."""
@@ -51,16 +50,15 @@ class SqliteStorage(TortoiseDoor):
 
     def offline(self) -> dict[str, Any]:
         """See `TortoiseDoor`."""
-        return {"engine": _ENGINE, "credentials": {"file_path": _MEMORY}}
+        return {"engine": _ENGINE, "credentials": {"file_path": MEMORY}}
 
     async def open(self, models: Sequence[ModelSet]) -> None:
         """See `StorageProvider`."""
         try:
-            if self._database != _MEMORY:
+            if self._database != MEMORY:
                 Path(self._database).parent.mkdir(parents=True, exist_ok=True)
                 # Before the ORM: it would report a file that is no database as a failed query, far from here.
                 await asyncio.to_thread(_probe, self._database)
-                self._inode = Path(self._database).stat().st_ino
             await self.connect(models)
         except (sqlite3.Error, OSError, BaseORMException, Unavailable) as error:
             raise StartError(f"the database {self._database} cannot be opened: {error}") from None
@@ -68,7 +66,7 @@ class SqliteStorage(TortoiseDoor):
     @asynccontextmanager
     async def migrating(self) -> AsyncIterator[None]:
         """See `TortoiseDoor`: by a file beside the database."""
-        if self._database == _MEMORY:
+        if self._database == MEMORY:
             yield
             return
         lock = filelock.FileLock(f"{self._database}.migrating", timeout=_MIGRATING_S, thread_local=False)
@@ -81,12 +79,6 @@ class SqliteStorage(TortoiseDoor):
         finally:
             lock.release()
 
-    async def check(self) -> None:
-        """See `Storage`. A file that was taken away is noticed too: SQLite would go on writing to it where nobody finds it."""
-        await super().check()
-        if self._inode is not None and await asyncio.to_thread(_inode_of, self._database) != self._inode:
-            raise Unavailable("gone", "The database's file was removed or replaced while the server runs.")
-
 
 def _probe(database: str) -> None:
     connection = sqlite3.connect(database)
@@ -94,13 +86,6 @@ def _probe(database: str) -> None:
         connection.execute("PRAGMA schema_version").fetchone()
     finally:
         connection.close()
-
-
-def _inode_of(database: str) -> int | None:
-    try:
-        return Path(database).stat().st_ino
-    except OSError:
-        return None
 
 
 def database_of(url: str | None, default: Path) -> Path | str:
@@ -111,7 +96,7 @@ def database_of(url: str | None, default: Path) -> Path | str:
     """
     if not url:
         return default
-    if url == _MEMORY or "://" not in url:
+    if url == MEMORY or "://" not in url:
         return url
     parts = urlsplit(url)
     if parts.scheme != SqliteStorage.dialect:
