@@ -131,6 +131,22 @@ def test_who_shares_a_section_reads_its_own_keys() -> None:
     assert set(config_schema(SHARED)["properties"]["demo"]["properties"]) == set(config.to_wire()["demo"])
 
 
+def test_secrets_are_hidden_however_deep_they_stand() -> None:
+    """In classes within lists and within mappings too."""
+
+    @attrs.frozen
+    class Several:
+        listed: list[Shared] = attrs.field(factory=lambda: [Shared(1, "one")])
+        by_name: dict[str, Shared] = attrs.field(factory=lambda: {"a_name": Shared(2, "two")})
+
+    config = source({}).resolve([ConfigSection("several", Several)])
+    assert config.secrets() == {"one", "two"}
+    assert config.to_wire()["several"] == {
+        "listed": [{"twoMore": 1, "password": "***"}],
+        "byName": {"a_name": {"twoMore": 2, "password": "***"}},
+    }
+
+
 @pytest.mark.parametrize("sections", [SHARED, SHARED[2:]])
 def test_a_section_that_is_no_object_is_told_once(sections: tuple[ConfigSection, ...]) -> None:
     """However many share it, and also where only one deeper in it has keys."""

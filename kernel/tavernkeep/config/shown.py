@@ -82,20 +82,16 @@ def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
         yield value
 
 
-def _shown(section: Any) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    for field in attrs.fields(type(section)):
-        value = getattr(section, field.name)
-        if field.metadata.get("secret") and value is not None:
-            value = "***"
-        elif attrs.has(type(value)):
-            value = _shown(value)
-        elif isinstance(value, list) and any(attrs.has(type(item)) for item in value):
-            value = [_shown(item) for item in value]
-        else:
-            value = unstructure(value)
-        shown[wire_name(field)] = value
-    return shown
+def _shown(value: Any) -> Any:
+    if attrs.has(type(value)):
+        return {wire_name(field): _shown_field(field, getattr(value, field.name)) for field in attrs.fields(type(value))}
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, list) else unstructure(value)
+
+
+def _shown_field(field: "attrs.Attribute[Any]", value: Any) -> Any:
+    return "***" if field.metadata.get("secret") and value is not None else _shown(value)
 
 
 def beside(file: Path, text: str) -> Path:
