@@ -79,7 +79,7 @@ MERGE = {"nodes": [{"id": "ok", "fullType": "core:TextMerge", "inputs": {"text_i
 
 
 async def test_all_of_it_is_taken_back_at_any_time(tmp_path: Path) -> None:
-    """Node types, middleware, messages, routes; what requires it goes too; both are told to stop at the end."""
+    """Node types, middleware, messages, routes and what is told of them; what requires it goes too; both are told to stop at the end."""
     folder = install(tmp_path / "packs", "late", LATE, entry="late:Late")
     install(folder, "needy", NEEDY)
     async with serve(tmp_path, {}, **on_path(folder)) as server:
@@ -93,11 +93,14 @@ async def test_all_of_it_is_taken_back_at_any_time(tmp_path: Path) -> None:
             assert output_of(await client.run(MERGE), "ok") == {"merged_text": "mine"}
             await client.send("LATE_PLEASE", {})
             await client.until(lambda message: message["type"] == "LATE")
+            assert "/api/late" in (await server.http.get("/api/openapi.json")).json()["paths"]
             assert (await server.http.post("/api/late")).json() == {"there": True}
             await server.http.post("/api/nodes/reload")  # publishes a notice, which the sink breaks on
             assert await own() == set()
             gone = await server.http.post("/api/late")
             assert (gone.status_code, "'late'" in gone.json()["error"]) == (503, True)
+            assert "/api/late" not in (await server.http.get("/api/openapi.json")).json()["paths"]
+            assert "/api/late" not in (await server.http.get("/docs")).text
             await client.send("LATE_PLEASE", {})
             told = await client.until(lambda message: message["type"] in ("error", "LATE"))
             assert "Unknown message type" in told[-1]["payload"]["message"]

@@ -1,5 +1,7 @@
 """Puts the surface together, of what all plugins have registered."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -30,10 +32,17 @@ def bound_routes(app: App) -> Bound:
     return [entry for entry in bound if (plugin := app.plugins.get(entry[0])) and plugin.is_active]
 
 
-def document_of(app: App, bound: Bound) -> dict[str, Any]:
-    """The OpenAPI document of the routes. The single user need not log in, unless there is a route to do it by."""
-    has_login = app.config.auth_provider != "local" or any(route.path == "/api/auth/login" for _, route, _ in bound)
-    return openapi_document(bound, version("tavernkeep-kernel"), has_login=has_login)
+def documented(app: App, bound: Bound) -> Callable[[], dict[str, Any]]:
+    """What gives the OpenAPI document of the routes; those of a plugin that is put out of service later are not in it any more."""
+
+    @lru_cache(maxsize=1)
+    def document(plugins: frozenset[str]) -> dict[str, Any]:
+        there = [entry for entry in bound if entry[0] in plugins]
+        # The single user need not log in, unless there is a route to do it by.
+        has_login = app.config.auth_provider != "local" or any(route.path == "/api/auth/login" for _, route, _ in there)
+        return openapi_document(there, version("tavernkeep-kernel"), has_login=has_login)
+
+    return lambda: document(frozenset(name for name, _ in app.routes))
 
 
 def entrance_of(app: App, bound: Bound) -> Entrance:

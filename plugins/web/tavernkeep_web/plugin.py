@@ -1,5 +1,6 @@
 """The plugin: the HTTP and WebSocket surface, on Quart and Hypercorn, and `tavernkeep serve`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ class WebPlugin:
     """The hooks."""
 
     def __init__(self) -> None:
-        self._document: dict[str, Any] = {}
+        self._document: Callable[[], dict[str, Any]] = dict
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
@@ -33,12 +34,12 @@ class WebPlugin:
     def register_routes(self, app: App) -> list[Route]:
         from tavernkeep_web.routes import SurfaceRoutes
 
-        return SurfaceRoutes(app, lambda: self._document).routes()
+        return SurfaceRoutes(app, lambda: self._document()).routes()
 
     @hookimpl
     def asgi_app(self, app: App) -> Any:
-        from tavernkeep_web.assembly import bound_routes, document_of, entrance_of
+        from tavernkeep_web.assembly import bound_routes, documented, entrance_of
 
         bound = bound_routes(app)
-        self._document = document_of(app, bound)
+        self._document = documented(app, bound)
         return entrance_of(app, bound)
