@@ -264,29 +264,33 @@ class Application:
         return found
 
     async def reload(self) -> Reloaded:
-        """Look at the plugin folders again: load, reread, take out. Executions that run keep the nodes that they began with."""
+        """Look at the plugin folders again: load, reread, take out. Executions that run keep the nodes that they began with.
+
+        Raises:
+            ConfigError: The configuration file, which says where they are and which are off, cannot be read any more.
+        """
         async with self._lock_of_plugins:
-            found = await asyncio.to_thread(lambda: list(find_folders(self.source.plugin_folders())))
+            source = await asyncio.to_thread(self.source.again)
+            found = await asyncio.to_thread(lambda: list(find_folders(source.plugin_folders())))
             restart = await asyncio.to_thread(installed_since, list(self.plugins))
-            outcome = attrs.evolve(await self._reloading().look(found), restart=restart)
+            outcome = attrs.evolve(await self._reloading(source).look(found), restart=restart)
         for name, reason in outcome.failed.items():
             _log.error("plugin folder is not loaded", plugin=name, reason=reason)
         return outcome
 
     async def switch(self, plugin: Plugin, *, enabled: bool) -> bool:
-        """Let a plugin run, or not, from now on; `False` where that needs a restart."""
+        """Let a plugin run, or not, from now on; `False` where that needs a restart. The configuration file says so already."""
         if plugin.folder is None:
             return False
         async with self._lock_of_plugins:
             if not enabled:
                 self.plugins.leave(plugin, "disabled by plugins.disabled")
             elif not plugin.is_active:
-                await self._reloading().load(plugin.folder)
+                await self._reloading(await asyncio.to_thread(self.source.again)).load(plugin.folder)
         return True
 
-    def _reloading(self) -> Reloading:
-        config = self.config.section(PluginsConfig)
-        return Reloading(self.plugins, config, self._bring_in)
+    def _reloading(self, source: ConfigSource) -> Reloading:
+        return Reloading(self.plugins, source.early("plugins", PluginsConfig), self._bring_in)
 
     def _bring_in(self, plugin: Plugin) -> None:
         self.plugins.enter(plugin)

@@ -170,3 +170,25 @@ async def test_two_reloads_at_once_do_no_harm(tmp_path: Path) -> None:
         write(folder, "one")
         outcomes = await asyncio.gather(*(reload(server) for _ in range(8)))
         assert [outcome for outcome in outcomes if outcome] == [{"loaded": ["greeter"]}]
+
+
+async def test_what_was_off_at_the_start_is_switched_on_at_once(tmp_path: Path) -> None:
+    """What counts is what the configuration file says now, not what it said at the start; for a reload too."""
+    folder = tmp_path / "data" / "plugins" / "greeter"
+    write(folder, "hello")
+    async with serve(tmp_path, {"plugins": {"disabled": ["greeter"]}}) as server, viewer(server.ws_url) as client:
+        answer = (await server.http.put("/api/plugins/greeter/state", json={"enabled": True})).json()
+        assert answer == {"success": True, "message": "Plugin 'greeter' is enabled."}
+        info = await listed(server)
+        assert info is not None
+        assert (info["isEnabled"], info["status"]) == (True, "active")
+        assert output_of(await client.run(one("greeter:Say")), "a") == {"output": "hello"}
+
+        await server.http.put("/api/plugins/greeter/state", json={"enabled": False})
+        folder.rename(tmp_path / "elsewhere")
+        assert await reload(server) == {"removed": ["greeter"]}
+        (tmp_path / "elsewhere").rename(folder)
+        assert await reload(server) == {}
+        info = await listed(server)
+        assert info is not None
+        assert (info["isEnabled"], info["status"]) == (False, "disabled")

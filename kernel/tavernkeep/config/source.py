@@ -53,6 +53,14 @@ class ConfigSource:
             raise ConfigError(str(file), [Problem("", f"expected an object, got {describe(values)}")])
         return cls(file.resolve(), values, environment)
 
+    def again(self) -> "ConfigSource":
+        """The same, as the file is now.
+
+        Raises:
+            ConfigError: As `read`.
+        """
+        return self.read(self.file, self._environment)
+
     def early(self, path: str, type_: type[T]) -> T:
         """One section or key, before all plugins have said what theirs are.
 

@@ -47,10 +47,14 @@ class App(Protocol):
         """
 
     async def reload(self) -> Reloaded:
-        """Look at the plugin folders again: load, reread, take out. Executions that run keep the nodes that they began with."""
+        """Look at the plugin folders again: load, reread, take out. Executions that run keep the nodes that they began with.
+
+        Raises:
+            ConfigError: The configuration file, which says where they are and which are off, cannot be read any more.
+        """
 
     async def switch(self, plugin: Plugin, *, enabled: bool) -> bool:
-        """Let a plugin run, or not, from now on; `False` where that needs a restart."""
+        """Let a plugin run, or not, from now on; `False` where that needs a restart. The configuration file says so already."""
 
     async def drain(self) -> None:
         """Bring running work to an end while viewers are still connected; called once, by what serves, when it is told to stop."""

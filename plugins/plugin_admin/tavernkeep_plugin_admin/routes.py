@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import json
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import attrs
 import structlog
 
 from tavernkeep import ApiError, FileResponse, Route, UserContext
-from tavernkeep.config import write_config
+from tavernkeep.config import ConfigError, write_config
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.events import NodesReloaded, PluginDisabled, PluginEnabled, PluginsReloaded
 from tavernkeep.contracts.plugins import Plugin, PluginStatus, Reloaded
@@ -37,19 +37,21 @@ class AdminRoutes:
     """The handlers; each does what its route says."""
 
     app: App
+    _switching: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     def routes(self) -> list[Route]:
         """The routes."""
         gone = {404: "There is no such plugin, node type or file."}
         refused = gone | {409: "The server could not start without it, or the configuration file cannot be written."}
         files = gone | {400: "The path is no safe one.", 403: "The path leads elsewhere, or the file is no script."}
+        unread = {409: "The configuration file cannot be read."}
         one = "/api/plugins/{name}"
         return [
             Route("GET", "/api/nodes", self.nodes, _READ),
-            Route("POST", "/api/nodes/reload", self.reload_nodes, _ADMIN),
+            Route("POST", "/api/nodes/reload", self.reload_nodes, _ADMIN, errors=unread),
             Route("GET", "/api/nodes/{namespace}/{type}/client-script/{path:path}", self.client_script, _READ, errors=files),
             Route("GET", "/api/plugins", self.plugins, _READ),
-            Route("POST", "/api/plugins/reload", self.reload_plugins, _ADMIN),
+            Route("POST", "/api/plugins/reload", self.reload_plugins, _ADMIN, errors=unread),
             Route("PUT", one + "/state", self.set_state, _ADMIN, errors=refused),
             Route("GET", one + "/settings", self.settings, _SETTINGS, errors=gone),
             Route("POST", one + "/settings", self.save_settings, _SETTINGS, errors=gone),
@@ -79,11 +81,17 @@ class AdminRoutes:
 
     async def reload_nodes(self) -> Looked:
         """Look at the plugin folders again, and tell every client of the node types; what was installed since needs a restart."""
-        outcome = await self.app.reload()
+        outcome = await self._look_again()
         self._tell_nodes(outcome)
         if outcome.has_changed:
             self._tell_plugins(outcome)
         return _looked(outcome, len(self.app.nodes), "node types")
+
+    async def _look_again(self) -> Reloaded:
+        try:
+            return await self.app.reload()
+        except ConfigError as error:
+            raise _refused(str(error)) from None
 
     def _tell_nodes(self, outcome: Reloaded) -> None:
         count = len(self.app.nodes)
@@ -108,10 +116,10 @@ class AdminRoutes:
 
     async def plugins(self) -> list[PluginInfo]:
         """Every installed plugin, and what became of it."""
-        needed = self.app.needed()
-        return [self._info(plugin, needed) for plugin in self.app.plugins]
+        needed, disabled = self.app.needed(), await asyncio.to_thread(self._disabled_in_file)
+        return [self._info(plugin, needed, disabled) for plugin in self.app.plugins]
 
-    def _info(self, plugin: Plugin, needed: Mapping[str, str]) -> PluginInfo:
+    def _info(self, plugin: Plugin, needed: Mapping[str, str], disabled: Container[str]) -> PluginInfo:
         owner = str(plugin)
         provides = [node.full_type for node in self.app.nodes if self.app.nodes.owner_of(node.full_type) == owner]
         display_name, frontend = (getattr(plugin.implementation, name, None) for name in ("display_name", "frontend"))
@@ -119,7 +127,7 @@ class AdminRoutes:
             name=plugin.name,
             display_name=display_name if isinstance(display_name, str) and display_name else humanized(plugin.name),
             version=plugin.version,
-            is_enabled=plugin.status is not PluginStatus.DISABLED and plugin.name not in self._disabled_in_file(),
+            is_enabled=plugin.status is not PluginStatus.DISABLED and plugin.name not in disabled,
             status=plugin.status.value,
             distribution=plugin.distribution,
             provides=sorted(provides),
@@ -147,21 +155,29 @@ class AdminRoutes:
 
     async def set_state(self, name: str, body: PluginState) -> Outcome:
         """Enable or disable a plugin, in the configuration file. Of a plugin folder it takes effect at once, else at the next start."""
-        plugin = self._plugin(name)
-        disabled = [other for other in self._disabled_in_file() if other != name]
-        if not body.enabled:
+        async with self._switching:
+            return await self._switch(self._plugin(name), enabled=body.enabled)
+
+    async def _switch(self, plugin: Plugin, *, enabled: bool) -> Outcome:
+        name = plugin.name
+        disabled = [other for other in await asyncio.to_thread(self._disabled_in_file) if other != name]
+        if not enabled:
             if reason := self.app.needed(disabled).get(name):
-                message = f"The server could not start without {name!r}: {reason}."
-                raise ApiError(409, message, body={"success": False, "message": message})
+                raise _refused(f"The server could not start without {name!r}: {reason}.")
             disabled.append(name)
         await asyncio.to_thread(self._write_disabled, disabled)
-        at_once = await self.app.switch(plugin, enabled=body.enabled)
-        shown = unstructure(self._info(self._plugin(name), self.app.needed()))
-        self.app.events.publish(PluginEnabled(shown) if body.enabled else PluginDisabled(shown, name))
+        at_once = await self.app.switch(plugin, enabled=enabled)
+        plugin = self._plugin(name)  # another one where its folder has been loaded
+        shown = unstructure(self._info(plugin, self.app.needed(), disabled))
+        self.app.events.publish(PluginEnabled(shown) if enabled else PluginDisabled(shown, name))
         if at_once:
             self._tell_nodes(Reloaded())
-        verb = "enabled" if body.enabled else "disabled"
-        return Outcome(True, f"Plugin {name!r} is {verb}" + ("." if at_once else "; restart the server for it to take effect."))
+        message = f"Plugin {name!r} is {'enabled' if enabled else 'disabled'}"
+        if not at_once:
+            message += "; restart the server for it to take effect"
+        elif enabled and not plugin.is_active:
+            message += f", and is {plugin.status}: {plugin.error}"
+        return Outcome(True, f"{message}.")
 
     def _write_disabled(self, disabled: list[str]) -> None:
         file = self.app.config.file
@@ -170,12 +186,11 @@ class AdminRoutes:
             content.setdefault("plugins", {})["disabled"] = disabled
             write_config(file, content)
         except (OSError, ValueError, AttributeError) as error:
-            message = f"The configuration file cannot be written: {error}"
-            raise ApiError(409, message, body={"success": False, "message": message}) from None
+            raise _refused(f"The configuration file cannot be written: {error}") from None
 
     async def reload_plugins(self) -> Looked:
         """Look at the plugin folders again, and tell every client; what was installed since needs a restart."""
-        outcome = await self.app.reload()
+        outcome = await self._look_again()
         self._tell_plugins(outcome)
         if outcome.has_changed:
             self._tell_nodes(outcome)
@@ -216,6 +231,10 @@ class AdminRoutes:
             raise ApiError(403, "The source of a plugin is not served.")
         kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
         return await _own_file(root, path, kind)
+
+
+def _refused(message: str) -> ApiError:
+    return ApiError(409, message, body={"success": False, "message": message})
 
 
 def _looked(outcome: Reloaded, count: int, what: str) -> Looked:

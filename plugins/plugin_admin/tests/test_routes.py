@@ -1,11 +1,15 @@
 """`/api/nodes…`, `/api/plugins…`."""
 
+import asyncio
 import json
 from pathlib import Path
 
 from support.client import viewer
 from support.plugins import install, on_path
 from support.server import Server, serve
+from tavernkeep.testing import Tavern
+from tavernkeep_plugin_admin.bodies import Outcome, PluginState
+from tavernkeep_plugin_admin.routes import AdminRoutes
 
 PACK = """
     from tavernkeep import hookimpl, node
@@ -78,6 +82,42 @@ async def test_a_plugin_is_disabled_and_enabled_in_the_configuration(tmp_path: P
             await server.http.put("/api/plugins/nodes_http/state", json={"enabled": True})
             await client.until(lambda m: m["type"] == "plugin-enabled")
     assert json.loads((tmp_path / "config.json").read_text())["plugins"]["disabled"] == ["other"]
+
+
+def test_plugins_that_are_switched_at_once_are_all_switched(tmp_path: Path) -> None:
+    """One after the other: none writes the file as it was before another."""
+    names = ["other", "nodes_http", "nodes_text", "nodes_io"]
+    with Tavern.open(tmp_path, {"plugins": {"disabled": names}}) as tavern:
+        routes = AdminRoutes(tavern.app)
+
+        async def switch() -> list[Outcome]:
+            return await asyncio.gather(*(routes.set_state(name, PluginState(enabled=True)) for name in names[-3:]))
+
+        assert all(outcome.success for outcome in tavern.wait(switch()))
+    assert json.loads((tmp_path / "config.json").read_text())["plugins"]["disabled"] == names[:-3]
+
+
+async def test_a_configuration_file_that_is_broken_meanwhile_refuses_a_reload(tmp_path: Path) -> None:
+    """It says where plugin folders are: the answer says what is wrong with it, and nothing changes."""
+    async with serve(tmp_path, {}) as server:
+        (tmp_path / "config.json").write_text("{ broken")
+        for what in ("plugins", "nodes"):
+            answer = await server.http.post(f"/api/{what}/reload")
+            assert (answer.status_code, answer.json()["success"]) == (409, False)
+            assert "config.json: not valid JSON" in answer.json()["message"]
+        (tmp_path / "config.json").write_text("{}")
+        assert (await server.http.post("/api/plugins/reload")).status_code == 200
+
+
+async def test_what_cannot_be_switched_on_says_so(tmp_path: Path) -> None:
+    """A plugin folder that does not load is enabled in the file, and the answer says what became of it."""
+    folder = tmp_path / "data" / "plugins" / "broken"
+    folder.mkdir(parents=True)
+    (folder / "plugin.yaml").write_text("{name: broken, displayName: Broken, version: '1', nodes: {entry: nodes.py}}")
+    (folder / "nodes.py").write_text("1 / 0")
+    async with serve(tmp_path, {"plugins": {"disabled": ["broken"]}}) as server:
+        answer = await server.http.put("/api/plugins/broken/state", json={"enabled": True})
+        assert answer.json()["message"].startswith("Plugin 'broken' is enabled, and is failed: import raised ZeroDivisionError")
 
 
 async def test_settings_and_files_of_a_plugin(tmp_path: Path) -> None:
