@@ -5,7 +5,6 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 
-from tavernkeep.app import settle_garbage_collector
 from tavernkeep.contracts.auth import UserContext
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Event, StatusUpdate
@@ -15,6 +14,7 @@ from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.slots import DataFlowType, Slot
 from tavernkeep.contracts.workflow import Edge, PayloadNode, WorkflowPayload
 from tavernkeep_engine.config import EngineConfig
+from tavernkeep_engine.schedule.garbage import settle_garbage_collector
 from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
 
 TRIVIAL = NodeDefinition(

@@ -1,7 +1,6 @@
 """The application: loads the configuration and the plugins, brings them up in order, and takes them down again."""
 
 import asyncio
-import gc
 import multiprocessing
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -137,7 +136,6 @@ class Application:
                 self.tables.collect_surface(self)
                 self._build_surface()
             self._check_needed()
-            settle_garbage_collector()
         except BaseException:
             await self.stop()
             raise
@@ -314,16 +312,6 @@ class Application:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-
-
-def settle_garbage_collector() -> None:
-    """Spare the collector what lives as long as the process, and let it look less often.
-
-    An execution makes many objects that live as long as it does and are in no cycle. At Python's own thresholds the collector goes through
-    all of them again and again, which makes a node of 100,000 cost half as much again as one of 1,000 (`benchmarks/engine.py`).
-    """
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
 
 
 def config_source(path: str | None, environment: Mapping[str, str]) -> ConfigSource:

@@ -10,6 +10,7 @@ from tavernkeep_engine.config import EngineConfig, WorkflowsConfig
 from tavernkeep_engine.following import Following
 from tavernkeep_engine.messages import ExecutionMessages
 from tavernkeep_engine.routes import ExecutionRoutes
+from tavernkeep_engine.schedule.garbage import settle_garbage_collector
 from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
 
 
@@ -28,6 +29,10 @@ class EnginePlugin:
         concurrent = app.config.section(WorkflowsConfig).max_concurrent_workflows
         self._scheduler = EmbeddedScheduler(app.events, app.nodes, app.services, app.config.section(EngineConfig), concurrent)
         return self._scheduler
+
+    @hookimpl(trylast=True)
+    async def startup(self) -> None:
+        settle_garbage_collector()
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
