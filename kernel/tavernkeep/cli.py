@@ -176,29 +176,6 @@ def schema(context: click.Context) -> None:
     _print_json(config_schema(loaded_app(context).sections))
 
 
-@program.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.pass_context
-def migrate(context: click.Context, dry_run: bool) -> None:
-    """Bring the database up to date."""
-    asyncio.run(_migrate(loaded_app(context), dry_run))
-
-
-async def _migrate(app: Application, dry_run: bool) -> None:
-    try:
-        await app.open_storage()
-        if app.storage is None:
-            click.echo("no plugin has tables")
-            return
-        migrations = await (app.storage.pending() if dry_run else app.storage.migrate())
-        for migration in migrations:
-            click.echo(f"{'would apply' if dry_run else 'applied'} {migration.app} {migration.version}")
-        if not migrations:
-            click.echo("the database is up to date")
-    finally:
-        await app.stop()
-
-
 def fail(message: str) -> NoReturn:
     """End the program with one line on standard error."""
     print(f"tavernkeep: {message}", file=sys.stderr, flush=True)

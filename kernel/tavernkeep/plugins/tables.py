@@ -21,7 +21,7 @@ from tavernkeep.contracts.storage import ModelSet
 from tavernkeep.plugins.installed import Plugins
 from tavernkeep.plugins.registrations import KERNEL
 
-_COMMANDS: Final = ("config", "migrate", "plugins", "version")
+_COMMANDS: Final = ("config", "plugins", "version")
 _PARAMETER: Final = re.compile(r"\{[^{}]*\}")
 
 

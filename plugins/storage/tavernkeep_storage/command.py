@@ -1,13 +1,37 @@
-"""`tavernkeep new-migration APP NAME`: for who changes a plugin's tables."""
+"""`tavernkeep migrate`, and `tavernkeep new-migration APP NAME` for who changes a plugin's tables."""
 
 import asyncio
 
 import click
 
 from tavernkeep import ModelSet
+from tavernkeep.app import Application
 from tavernkeep.cli import loaded_app
 from tavernkeep.config.sections import StorageConfig
 from tavernkeep_storage.door import TortoiseDoor
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.pass_context
+def migrate(context: click.Context, dry_run: bool) -> None:
+    """Bring the database up to date."""
+    asyncio.run(_migrate(loaded_app(context), dry_run))
+
+
+async def _migrate(app: Application, dry_run: bool) -> None:
+    try:
+        await app.open_storage()
+        if app.storage is None:
+            click.echo("no plugin has tables")
+            return
+        migrations = await (app.storage.pending() if dry_run else app.storage.migrate())
+        for migration in migrations:
+            click.echo(f"{'would apply' if dry_run else 'applied'} {migration.app} {migration.version}")
+        if not migrations:
+            click.echo("the database is up to date")
+    finally:
+        await app.stop()
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The plugin: whether the database is well, and new migrations."""
+"""The plugin: whether the database is well, and its migrations."""
 
 import click
 
@@ -12,9 +12,9 @@ class StoragePlugin:
 
     @hookimpl
     def register_commands(self) -> list[click.Command]:
-        from tavernkeep_storage.command import new_migration
+        from tavernkeep_storage.command import migrate, new_migration
 
-        return [new_migration]
+        return [migrate, new_migration]
 
     @hookimpl
     async def health(self, app: App) -> None:
