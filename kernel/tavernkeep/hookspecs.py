@@ -1,7 +1,8 @@
 """Every extension point of tavernkeep, one function each.
 
 A plugin implements those it needs, marked with `tavernkeep.hookimpl`; an implementation may leave out parameters that it does not use.
-Hooks are called at boot and at shutdown, never per request, node or chunk; `register_nodes` also when plugin folders are looked at again.
+Hooks are called at boot and at shutdown, never per request, node or chunk; `register_nodes` also when plugin folders are looked at again,
+and `health` when `/readyz` is asked.
 pluggy's `tryfirst`, `trylast`, `firstresult` and wrappers work across plugins (docs/reference/calling.md). A plugin may add hooks of its
 own with `register_hookspecs`.
 """
