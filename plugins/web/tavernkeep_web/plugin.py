@@ -13,7 +13,7 @@ from tavernkeep_web.drain import Drain
 
 
 class WebPlugin:
-    """The hooks."""
+    """The HTTP and WebSocket surface, on Quart and Hypercorn."""
 
     def __init__(self) -> None:
         self._document: Callable[[], dict[str, Any]] = dict
