@@ -34,7 +34,7 @@ from tavernkeep.plugins.installed import Plugins, installed_since
 from tavernkeep.plugins.order import depending
 from tavernkeep.plugins.registrations import KERNEL
 from tavernkeep.plugins.reload import Reloading
-from tavernkeep.plugins.tables import Tables, sections_of
+from tavernkeep.plugins.tables import Tables, a_function, sections_of
 
 DEFAULT_CONFIG: Final = "config.json"
 _LOCK_FILE: Final = "server.lock"
@@ -152,6 +152,7 @@ class Application:
         self._choose_storage()
         self._register()
         self.tables.collect_surface(self)
+        self._build_surface()
         _ = self.commands
         self._check_needed()
 
@@ -233,10 +234,11 @@ class Application:
                 self.plugins.fail(plugin, "startup", error)
 
     def _build_surface(self) -> None:
-        for plugin, asgi in self.plugins.call("asgi_app", app=self):
-            self.asgi = asgi
-            self._chosen["the HTTP surface"] = plugin
-            return
+        while found := self.plugins.call("asgi_app", app=self):
+            plugin, asgi = found[0]
+            self._chosen["the HTTP surface"], self.asgi = plugin, self.plugins.guarded(plugin, "asgi_app", a_function, asgi)
+            if self.asgi is not None:  # else the next is asked
+                return
         inactive = self.plugins.inactive()
         raise StartError("no active plugin serves HTTP (hook asgi_app)" + (f"; not active: {inactive}" if inactive else ""))
 

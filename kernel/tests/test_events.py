@@ -1,5 +1,6 @@
 """Events, and the bus that carries them."""
 
+import asyncio
 import json
 from typing import ClassVar
 
@@ -41,14 +42,15 @@ def test_who_sees_what() -> None:
     assert seen == {"sink": ["mine", "other", "notice"] * 2, "watcher": ["mine"], "listener": ["notice"]}
 
 
-def test_a_sink_that_raises_is_left_out_and_costs_the_others_nothing() -> None:
-    """The next event does not go to it."""
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, asyncio.CancelledError])
+def test_a_sink_that_raises_is_left_out_and_costs_the_others_nothing(error: type[BaseException]) -> None:
+    """The next event does not go to it; whoever publishes is neither ended nor cancelled by it."""
     bus = EventBus()
     calls: list[str] = []
 
     def broken(event: Event) -> None:
         calls.append("broken")
-        raise RuntimeError("no")
+        raise error("no")
 
     bus.add_sink(broken)
     bus.add_sink(lambda event: calls.append("fine"))

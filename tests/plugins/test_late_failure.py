@@ -112,3 +112,43 @@ async def test_all_of_it_is_taken_back_at_any_time(tmp_path: Path) -> None:
         assert "plugin 'late', which is failed" in plugins["needy"]["error"]
         assert await server.stop() == 0
     assert {path.name for path in (tmp_path / "data").glob("* was told")} == {"late was told", "needy was told"}
+
+
+LEAVING = """
+    import asyncio
+
+    from tavernkeep import Route, WebSocketMessage, hookimpl
+
+    async def leave(*arguments):
+        raise SystemExit(3)
+
+    async def cancel():
+        raise asyncio.CancelledError
+
+    async def end():
+        raise GeneratorExit
+
+    @hookimpl
+    def register_routes():
+        handlers = {"leave": lambda: leave(), "cancel": cancel, "end": end}
+        return [Route("GET", f"/api/{name}", handler, public=True) for name, handler in handlers.items()]
+
+    @hookimpl
+    def register_websocket_messages():
+        return [WebSocketMessage("LEAVE", leave)]
+"""
+
+
+async def test_a_handler_that_would_end_the_server_has_failed_like_any_other(tmp_path: Path) -> None:
+    """Its request is answered with 500, its message with an error; the server, and the socket, go on."""
+    install(tmp_path / "packs", "leaving", LEAVING)
+    async with serve(tmp_path, {}, **on_path(tmp_path / "packs")) as server:
+        for name in ("leave", "cancel", "end"):
+            answer = await server.http.get(f"/api/{name}")
+            assert (answer.status_code, answer.json()["error"]) == (500, "The server failed on this request.")
+        async with viewer(server.ws_url) as client:
+            await client.send("LEAVE", {})
+            assert (await client.receive())["payload"]["message"] == "The message could not be processed: RuntimeError"
+            graph = {"nodes": [{"id": "ok", "fullType": "core:TextMerge", "inputs": {"text_inputs": ["fine"]}}], "edges": []}
+            assert output_of(await client.run(graph), "ok") == {"merged_text": "fine"}
+        assert await server.stop() == 0

@@ -43,6 +43,11 @@ AT_IMPORT = {
     "import_start_error": ("raise StartError('on purpose')", "import raised StartError: on purpose"),
     "import_base": ("class Own(BaseException): ...\nraise Own('on purpose')", "import raised Own: on purpose"),
     "import_generator_exit": ("raise GeneratorExit('on purpose')", "GeneratorExit"),
+    "import_unreadable": (
+        "class Own(Exception):\n    def __str__(self):\n        raise ValueError\nraise Own",
+        "import raised Own: (its message cannot be read: ValueError)",
+    ),
+    "import_unprintable": ("raise ValueError('half \\ud800 \\x1b[31m')", r"import raised ValueError: half \ud800 \x1b[31m"),
     "import_syntax": ("def on purpose(:", "SyntaxError"),
     "import_missing": ("import not_installed_anywhere.deep", "needs 'not_installed_anywhere', which is not installed"),
     "import_missing_own": ("import import_missing_own.nothing", "import raised ModuleNotFoundError"),
@@ -58,6 +63,11 @@ CONFIGURATION = {
     "config_no_default": (CONFIG.format(key="size: int", path="sized"), "'sized.size' has no default"),
     "config_bad_default": (CONFIG.format(key="n: int = attrs.field(default=0, validator=attrs.validators.gt(0))", path="own"), "defaults"),
     "config_bad_path": (CONFIG.format(key="size: int = 3", path="a..b"), "is no path of a configuration section"),
+    "config_exits": (CONFIG.format(key="n: int = attrs.field(factory=lambda: exit('on purpose'))", path="leaving"), "raised SystemExit"),
+    "config_no_section_of_that_name": (
+        CONFIG.format(key="n: int = 3", path="customPluginsPaths"),
+        "'customPluginsPaths' is no path of a configuration section",
+    ),
     "config_kernels": (
         CONFIG.format(key="disabled: int = 3", path="plugins"),
         "the configuration key 'plugins.disabled', which is the kernel's",
@@ -112,6 +122,10 @@ REGISTERING = {
         "the service tavernkeep_files.contracts.Files, which is plugin 'files' of tavernkeep-files",
     ),
     "provider_nameless": ("@hookimpl\ndef auth_provider():\n    return object()", "the provider has no name"),
+    "provider_name_raises": (
+        "class Mine:\n    @property\n    def name(self):\n        1 / 0\n@hookimpl\ndef auth_provider():\n    return Mine()",
+        "auth_provider raised ZeroDivisionError",
+    ),
     "provider_taken": (
         "class Mine:\n    name = 'local'\n@hookimpl(tryfirst=True)\ndef auth_provider():\n    return Mine()",
         "the name 'local' for auth.provider, which is plugin 'auth_local' of tavernkeep-auth-local",
@@ -128,6 +142,14 @@ REGISTERING = {
     "middleware_raises": (
         "@hookimpl\ndef node_middleware():\n    def wrap(definition, execute):\n        raise RuntimeError('on purpose')\n    return wrap",
         "node_middleware",
+    ),
+    "middleware_exits": (
+        "@hookimpl\ndef node_middleware():\n    return lambda definition, execute: exit('on purpose')",
+        "raised SystemExit: on purpose",
+    ),
+    "middleware_gives_nothing": (
+        "@hookimpl\ndef node_middleware():\n    return lambda definition, execute: None",
+        "raised TypeError: gave None, expected a function",
     ),
     "command_taken": (
         "import click\n@hookimpl\ndef register_commands():\n    return [click.Command('serve')]",
@@ -153,6 +175,29 @@ SURFACE = {
         "async def mine():\n    return 1\n@hookimpl\ndef register_routes():\n    return [Route('GET', '/mine', mine, public=True)] * 2",
         "GET /mine, which is plugin 'route_twice' of route_twice-dist",
     ),
+    "route_nowhere": (
+        "async def mine(): ...\n@hookimpl\ndef register_routes():\n    return [Route('GET', 'mine', mine, public=True)]",
+        "register_routes, for GET mine, raised ValueError",
+    ),
+    "route_of_no_method": (
+        "async def mine(): ...\n@hookimpl\ndef register_routes():\n    return [Route('get', '/odd/method', mine, public=True)]",
+        "the method must be one of GET, POST, PUT, DELETE, OPTIONS, not 'get'",
+    ),
+    "route_of_no_status": (
+        "async def mine() -> int: ...\n@hookimpl\ndef register_routes():\n"
+        "    return [Route('GET', '/odd/status', mine, public=True, status=9999)]",
+        "register_routes, for GET /odd/status, raised ValueError: 9999",
+    ),
+    "route_undocumented": (
+        "async def mine() -> int: ...\n@hookimpl\ndef register_routes():\n"
+        "    return [Route('GET', '/odd/errors', mine, public=True, errors=3)]",
+        "register_routes, for GET /odd/errors, raised TypeError",
+    ),
+    "handler_of_nobody": (
+        "async def mine(on_purpose): ...\n@hookimpl\ndef register_routes():\n    return [Route('GET', '/x', mine, public=True)]",
+        "on_purpose",
+    ),
+    "surface_no_app": ("@hookimpl(tryfirst=True)\ndef asgi_app():\n    return 3", "asgi_app raised TypeError: gave 3, expected a function"),
     "message_taken": (
         "async def mine(payload, client): ...\n@hookimpl\ndef register_websocket_messages():\n    return [WebSocketMessage('HELLO', mine)]",
         "the message 'HELLO', which is plugin",
@@ -173,10 +218,6 @@ STARTED = {
     "startup_cancels": (
         "import asyncio\n@hookimpl\nasync def startup():\n    raise asyncio.CancelledError",
         "startup raised CancelledError",
-    ),
-    "handler_of_nobody": (
-        "async def mine(on_purpose): ...\n@hookimpl\ndef register_routes():\n    return [Route('GET', '/x', mine, public=True)]",
-        "on_purpose",
     ),
 }
 REGISTERING["nodes_half"] = (

@@ -56,7 +56,7 @@ def check_section(section: ConfigSection) -> None:
         TypeError: Its class is no attrs class, or a type in it cannot be found or is none that can be read.
         ValueError: Its path is none, it has one key twice, or a key without a default, or its defaults do not pass its own validators.
     """
-    if not isinstance(section.path, str) or not _PATH.fullmatch(section.path):
+    if not isinstance(section.path, str) or not _PATH.fullmatch(section.path) or _within(normal(section.path), normal(PLUGIN_PATHS)):
         raise ValueError(f"{section.path!r} is no path of a configuration section; it is names with dots between them, as `auth.local`")
     _check_class(section.path, section.type)
     paths = [normal(path) for path, _ in section.leaves()]

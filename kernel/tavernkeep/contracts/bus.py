@@ -1,5 +1,6 @@
 """The bus that carries events to who wants to see them."""
 
+from asyncio import CancelledError
 from collections.abc import Callable
 
 import attrs
@@ -21,11 +22,11 @@ class EventBus:
     """
 
     _sinks: tuple[Sink, ...] = ()
-    _failed: dict[Sink, Callable[[Exception], object]] = attrs.field(factory=dict)
+    _failed: dict[Sink, Callable[[BaseException], object]] = attrs.field(factory=dict)
     _watchers: dict[str, tuple[Sink, ...]] = attrs.field(factory=dict)
     _listeners: tuple[Sink, ...] = ()
 
-    def add_sink(self, sink: Sink, failed: Callable[[Exception], object] | None = None) -> Callable[[], None]:
+    def add_sink(self, sink: Sink, failed: Callable[[BaseException], object] | None = None) -> Callable[[], None]:
         """Let a sink see every event and every notice; the returned function ends that.
 
         Args:
@@ -59,7 +60,7 @@ class EventBus:
         for sink in sinks:
             try:
                 sink(event)
-            except Exception as error:
+            except (Exception, SystemExit, CancelledError) as error:  # the latter would end whoever publishes
                 _log.exception("event sink failed and is left out from now on", sink=repr(sink), event_type=event.type)
                 tell = self._failed.get(sink)
                 self._remove_sink(sink)

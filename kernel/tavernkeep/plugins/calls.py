@@ -110,13 +110,9 @@ class Calls:
         """
         try:
             return function(*arguments)
-        except KeyboardInterrupt:
-            raise
-        except StartError as error:
-            if ends_start:
-                raise
-            self.fail(plugin, where, error)
         except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or (ends_start and isinstance(error, StartError)):
+                raise
             self.fail(plugin, where, error)
         return None
 

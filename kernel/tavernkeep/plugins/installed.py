@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import structlog
@@ -16,6 +16,7 @@ from tavernkeep.plugins.order import in_order
 from tavernkeep.plugins.registrations import Registrations, Taken, Undo
 
 _log = structlog.get_logger(__name__)
+_LONGEST_ERROR: Final = 600  # characters of what an exception says
 
 
 @attrs.define
@@ -214,8 +215,16 @@ class Plugins:
 def _what_is_wrong(where: str, error: BaseException) -> tuple[PluginStatus, str]:
     if missing := what_is_missing(error):
         return PluginStatus.UNAVAILABLE, f"needs {missing!r}, which is not installed"
-    said = str(error) if isinstance(error, Taken) else f"{where} raised {type(error).__name__}: {error}".removesuffix(": ")
+    said = str(error) if isinstance(error, Taken) else f"{where} raised {type(error).__name__}: {_text_of(error)}".removesuffix(": ")
     return PluginStatus.FAILED, " ".join(said.split())
+
+
+def _text_of(error: BaseException) -> str:
+    """What an exception says, as text that can be written anywhere; what is to be told of a plugin's mistake must not be the next one."""
+    try:
+        return "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in str(error)[:_LONGEST_ERROR])
+    except BaseException as second:
+        return f"(its message cannot be read: {type(second).__name__})"
 
 
 def place_of(error: BaseException) -> dict[str, str]:

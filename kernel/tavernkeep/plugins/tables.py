@@ -72,11 +72,8 @@ class Tables:
         """The providers that a key of the configuration can choose among, by name."""
         providers: dict[str, tuple[Plugin, Any]] = {}
         for plugin, provider in self.plugins.call(hook, app=app):
-            name = getattr(provider, "name", None)
-            if isinstance(name, str) and name:
+            if name := self.plugins.guarded(plugin, hook, _name_of, provider):
                 self.claim(plugin, f"the name {name!r} for {key}", providers, name, (plugin, provider))
-            else:
-                self.plugins.fail(plugin, hook, TypeError("the provider has no name for the configuration to choose it by"))
         return providers
 
     def collect_nodes(self, app: App, among: Container[Plugin] | None = None) -> None:
@@ -102,26 +99,16 @@ class Tables:
 
     def _wrapped(self, definition: NodeDefinition) -> NodeDefinition:
         for plugin, wrap in list(self._middleware):
-            try:
-                modes = {
-                    key: attrs.evolve(mode, execute=wrap(definition, mode.execute)) if mode.execute else mode
-                    for key, mode in definition.modes.items()
-                }
-                execute = wrap(definition, definition.execute) if definition.execute else None
-            except Exception as error:
-                self.plugins.fail(plugin, f"node_middleware, for {definition.full_type},", error)
-            else:
-                definition = attrs.evolve(definition, execute=execute, modes=modes)
+            where = f"node_middleware, for {definition.full_type},"
+            definition = self.plugins.guarded(plugin, where, _wrapped_by, wrap, definition) or definition
         return definition
 
     def collect_sinks(self, app: App) -> None:
         """Let the plugins see what happens."""
         for plugin, sink in self.plugins.call("event_sink", app=app):
-            if callable(sink):
+            if self.plugins.guarded(plugin, "event_sink", a_function, sink):
                 undo = self.events.add_sink(sink, partial(self.plugins.fail, plugin, "event sink"))
                 self.plugins.registrations.add(plugin.name, undo)
-            else:
-                self.plugins.fail(plugin, "event_sink", TypeError(f"gave {sink!r}, expected a function"))
 
     def collect_surface(self, app: App) -> None:
         """Ask the plugins for their routes and messages."""
@@ -140,21 +127,49 @@ def sections_of(plugins: Plugins, source: ConfigSource) -> list[ConfigSection]:
     """The configuration sections of the plugins. One whose section cannot be read has failed, and of two that have one key the newcomer."""
     sections: list[ConfigSection] = []
     owned = [(section, KERNEL) for section in CORE_SECTIONS]
+
+    def check(section: ConfigSection, plugin: Plugin) -> bool:
+        check_section(section)
+        source.early(section.path, section.type)  # a mistake in its class shows itself with the operator's values, if at all
+        for other, owner in owned:
+            if (other in sections or owner == KERNEL) and (keys := clashes(section, other)):
+                plugins.registrations.settle(f"the configuration key {keys[0]!r}", owner, plugin.name)
+        return True
+
     for plugin, registered in plugins.collect("register_config", ConfigSection):
         for section in registered:
-            try:
-                check_section(section)
-                source.early(section.path, section.type)  # a mistake in its class shows itself with the operator's values, if at all
-                for other, owner in owned:
-                    if (other in sections or owner == KERNEL) and (keys := clashes(section, other)):
-                        plugins.registrations.settle(f"the configuration key {keys[0]!r}", owner, plugin.name)
-            except Exception as error:
-                plugins.fail(plugin, "register_config", error)
+            if not plugins.guarded(plugin, "register_config", check, section, plugin):
                 break
             sections.append(section)
             owned.append((section, plugin.name))
             plugins.registrations.add(plugin.name, partial(sections.remove, section))
     return sections
+
+
+def _name_of(provider: Any) -> str:
+    if isinstance(name := getattr(provider, "name", None), str) and name:
+        return name
+    raise TypeError("the provider has no name for the configuration to choose it by")
+
+
+def a_function(given: Any) -> Any:
+    """What a plugin gave where a function is wanted.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not callable(given):
+        raise TypeError(f"gave {given!r}, expected a function")
+    return given
+
+
+def _wrapped_by(wrap: Any, definition: NodeDefinition) -> NodeDefinition:
+    modes = {
+        key: attrs.evolve(mode, execute=a_function(wrap(definition, mode.execute))) if mode.execute else mode
+        for key, mode in definition.modes.items()
+    }
+    execute = a_function(wrap(definition, definition.execute)) if definition.execute else None
+    return attrs.evolve(definition, execute=execute, modes=modes)
 
 
 def _unnamed(parameter: re.Match[str]) -> str:

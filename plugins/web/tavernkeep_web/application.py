@@ -15,7 +15,7 @@ from quart.wrappers import BaseRequestWebsocket
 from quart_cors import cors
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import parse_range_header
-from werkzeug.routing import MapAdapter, PathConverter
+from werkzeug.routing import Map, MapAdapter, PathConverter, Rule
 
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import KEY_PREFIX, AuthError, AuthProvider, RequestLimiter, UserContext
@@ -25,7 +25,7 @@ from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.ids import nanoid
 from tavernkeep.wire import Invalid, dumps, unstructure
 from tavernkeep_web.authority import Authority
-from tavernkeep_web.binding import RouteBinding
+from tavernkeep_web.binding import RouteBinding, handled
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.gate import Denied, Gate
 from tavernkeep_web.incoming import meter_of, parts_of
@@ -65,9 +65,8 @@ def build_quart(app: App, routes: Iterable[tuple[str, Route, RouteBinding]], gat
     _Requests(app, gate, config).install(quart)
     quart.url_map.converters["rest"] = _Rest
     for name, route, binding in routes:
-        path = "/".join(_converter(part) for part in route.path.split("/"))
         view = _view(app, name, route, binding, frozenset(config.trusted_proxies))
-        quart.add_url_rule(path, f"{route.method} {route.path}", view, methods=[route.method], strict_slashes=False)
+        quart.add_url_rule(_rule(route), f"{route.method} {route.path}", view, methods=[route.method], strict_slashes=False)
     cors(
         quart,
         allow_origin=sorted(gate.origins),
@@ -98,6 +97,21 @@ async def _let_body_end() -> None:
             await meter.received.wait()
     except TimeoutError:
         _log.info("a body that nobody reads does not end", path=request.path[:_LOGGED])
+
+
+def check_rule(route: Route) -> None:
+    """See that a route's method and path are such as can be served.
+
+    Raises:
+        ValueError: They are not, or not text at all.
+    """
+    if route.method not in _METHODS:
+        raise ValueError(f"the method must be one of {', '.join(_METHODS)}, not {route.method!r}")
+    Map([Rule(_rule(route), methods=[route.method])], converters={"rest": _Rest})
+
+
+def _rule(route: Route) -> str:
+    return "/".join(_converter(part) for part in route.path.split("/"))
 
 
 def _converter(part: str) -> str:
@@ -132,7 +146,7 @@ def _view(app: App, name: str, route: Route, binding: RouteBinding, proxies: fro
             request.max_content_length = route.max_body
         arguments = await binding.arguments(path, _request(client, secure), user)
         authority.check(user, arguments)
-        return await _response(await route.handler(**arguments), route.status)
+        return await _response(await handled(route.handler(**arguments)), route.status)
 
     return view
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.http import Route
-from tavernkeep_web.application import build_quart
+from tavernkeep_web.application import build_quart, check_rule
 from tavernkeep_web.binding import RouteBinding
 from tavernkeep_web.config import OriginsConfig, ServerConfig, WebConfig
 from tavernkeep_web.drain import Drain
@@ -20,15 +20,25 @@ Bound = list[tuple[str, Route, RouteBinding]]
 
 
 def bound_routes(app: App) -> Bound:
-    """Every route with its plugin's name and its handler's signature; a plugin whose handler cannot be called is put out of service."""
-    bound = []
+    """Every route with its plugin's name and its handler's signature.
+
+    A plugin with a route that cannot be served, called or documented is put out of service here, where it is known whose the route is: once
+    all are put together, a mistake in one would cost the whole surface.
+    """
+    bound: Bound = []
     for name, route in list(app.routes):
         plugin = app.plugins.get(name)
         assert plugin is not None, "routes come from plugins"
         try:
-            bound.append((name, route, RouteBinding.of(route)))
-        except Exception as error:
-            app.plugins.fail(plugin, "register_routes", error)
+            check_rule(route)
+            entry = (name, route, RouteBinding.of(route))
+            openapi_document([entry], "", has_login=True)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            app.plugins.fail(plugin, f"register_routes, for {route},", error)
+        else:
+            bound.append(entry)
     return [entry for entry in bound if (plugin := app.plugins.get(entry[0])) and plugin.is_active]
 
 

@@ -1,15 +1,18 @@
 """From a handler's signature to its arguments: what each parameter wants, found once at boot."""
 
+import asyncio
 import inspect
 import typing
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar
 
 import attrs
 
 from tavernkeep.contracts.auth import UserContext
 from tavernkeep.contracts.http import RESERVED, ApiError, Request, Route
 from tavernkeep.wire import Invalid, Problem, loads, structure, wire_name
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -80,6 +83,22 @@ class RouteBinding:
         if not data:
             raise Invalid([Problem("", "the body is empty")])
         return structure(loads(data), self.body)
+
+
+async def handled(answer: Awaitable[T]) -> T:
+    """What a handler gives. One that raises what would end the server, or that cancels itself, has failed as any other.
+
+    Raises:
+        RuntimeError: It has raised such a thing.
+    """
+    try:
+        return await answer
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        raise RuntimeError(f"the handler raised {type(error).__name__}") from error
 
 
 def _typed_query(given: Mapping[str, str], class_: type) -> dict[str, Any]:

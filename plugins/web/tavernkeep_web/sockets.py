@@ -15,6 +15,7 @@ from tavernkeep.contracts.http import ApiError, WebSocketMessage
 from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.wire import Invalid, describe, dumps, loads, structure, unstructure
 from tavernkeep_web.authority import Authority
+from tavernkeep_web.binding import handled
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.gate import Denied, Gate
 from tavernkeep_web.outbox import Outbox
@@ -250,7 +251,7 @@ class _Connection:
         if message.payload_type is not Any:
             payload = structure(payload, message.payload_type, "payload")
         authority.check(self.user, {"payload": payload})
-        await message.handler(payload, self)
+        await handled(message.handler(payload, self))
 
     def _on_event(self, event: Event) -> None:
         self._outbox.put(event)
