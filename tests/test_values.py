@@ -19,6 +19,7 @@ PACK = '''
     import dataclasses
     import datetime
     import enum
+    import sys
     import threading
     from collections.abc import AsyncIterator
     from pathlib import Path
@@ -48,6 +49,20 @@ PACK = '''
             raise SystemExit("str")
 
         __repr__ = __str__
+
+
+    class Classless:
+        @property
+        def __class__(self):
+            raise SystemExit("class")
+
+
+    class Shy(NodeFailure):
+        @property
+        def __class__(self):
+            raise KeyboardInterrupt
+
+        retryable = slot = property(lambda self: sys.exit(1), lambda self, value: None)
 
 
     class Colour(enum.Enum):
@@ -105,6 +120,7 @@ PACK = '''
         "lock": lambda: {"deep": [threading.Lock()]},
         "object": object,
         "hostile": Hostile,
+        "no class": Classless,
         "colliding": lambda: {1: "a", "1": "b"},
         "array of objects": lambda: np.array([object()]),
         "huge array": lambda: np.zeros(10**8, dtype=np.int8),
@@ -155,6 +171,16 @@ PACK = '''
     @node("give:Raise")
     async def raise_(kind: str) -> None:
         raise NodeFailure(VALUES[kind](), slot=VALUES[kind](), retryable=VALUES[kind]())
+
+
+    @node("give:RaiseShy", inline=True)
+    def raise_shy() -> None:
+        raise Shy("shy")
+
+
+    @node("give:Hide")
+    def hide(context: NodeContext, kind: str) -> None:
+        context.hide(VALUES[kind]())
 
 
     @node("give:Sort", output="sorted")
@@ -213,7 +239,8 @@ PACK = '''
     @hookimpl
     def register_nodes():
         return [
-            inline, thread, async_, process, batch, chunk, progress, ask, raise_, sort, shared, spoil, secret, open_, use, take, fill
+            inline, thread, async_, process, batch, chunk, progress, ask, raise_, raise_shy, hide, sort, shared, spoil, secret, open_,
+            use, take, fill,
         ]
 '''.replace("\\\\x", "\\x").replace("\\\\u", "\\u")
 
@@ -245,6 +272,7 @@ REFUSED: dict[str, str] = {
     "lock": ".deep[0] is of the class lock, which is no data",
     "object": "is of the class object, which is no data",
     "hostile": "is of the class Hostile, which is no data",
+    "no class": "class",
     "colliding": "has two keys that both become '1'",
     "array of objects": "[0] is of the class object, which is no data",
     "huge array": "bytes, and 16,000,000 is the most for one value (engine.maxValueBytes)",
@@ -331,6 +359,24 @@ async def test_a_failure_may_be_of_anything(giving: Server, kind: str) -> None:
     assert statuses(messages)[-1] == "error"
     assert len(failure(messages, "raise")) <= 10_001
     assert (await recorded(giving, id_))["status"] == "error"
+
+
+async def test_a_failure_that_cannot_be_looked_at_is_told(giving: Server) -> None:
+    """One whose attributes, and whose class even, are code that would end the server."""
+    async with viewer(giving.ws_url) as client:
+        _, messages = await run(client, graph(("shy", "RaiseShy", {})))
+        assert failure(messages, "shy") == "shy"
+        _, after = await run(client, graph(("fine", "Fill", {})))
+    assert statuses(after)[-1] == "complete"
+
+
+@pytest.mark.parametrize("kind", ["object", "numpy scalar", "tuple", "hostile"])
+async def test_what_is_no_text_is_no_secret(giving: Server, kind: str) -> None:
+    """The node fails, and what it wanted hidden is in the way of nobody who looks at the execution."""
+    async with viewer(giving.ws_url) as client:
+        id_, messages = await run(client, graph(("hide", "Hide", {"kind": kind}), ("fine", "Fill", {})))
+    assert "requires a 'str' object" in failure(messages, "hide")
+    assert (await giving.http.get(f"/api/prompt/{id_}")).json()["nodeStatus"]["fine"]["status"] == "complete"
 
 
 async def test_what_was_told_stays_as_it_was(giving: Server) -> None:

@@ -20,7 +20,8 @@ _audit = structlog.get_logger("tavernkeep.audit")
 
 def hide(value: Any, secrets: Iterable[str]) -> Any:
     """A copy of plain data in which no string holds one of the secrets."""
-    wanted = sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+    # All at once: nodes in threads may add to them meanwhile.
+    wanted = sorted((secret for secret in tuple(secrets) if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
     return _hide(value, wanted) if wanted else value
 
 

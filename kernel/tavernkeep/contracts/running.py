@@ -248,9 +248,13 @@ class NodeContext:
         self.execution.host.progress(self.node_id, value, max_)
 
     def hide(self, secret: str) -> None:
-        """Keep a string out of every message of this execution from now on."""
-        if secret:
-            self.execution.secrets.add(secret)
+        """Keep a string out of every message of this execution from now on.
+
+        Raises:
+            TypeError: It is none.
+        """
+        if plain := str.__str__(secret):  # of a subclass as well: whatever becomes of it later asks nothing of the node
+            self.execution.secrets.add(plain)
 
     async def ask(self, **question: Any) -> Any:
         """Put a question to the people who watch, as a `NODE_WAITING` message with these fields; gives the first answer."""

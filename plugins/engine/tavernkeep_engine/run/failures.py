@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from tavernkeep.contracts.running import Chunk, NodeFailure
@@ -23,24 +24,29 @@ class ErrorChunk(Exception):
 
 
 def details_of(node: PlanNode, error: BaseException) -> dict[str, Any]:
-    """The `errorDetails` of a failure."""
+    """The `errorDetails` of a failure, whatever it is that was raised."""
+    kind = type(error)
     details: dict[str, Any] = {
         "message": message_of(error),
-        "type": "NodeFailure" if isinstance(error, ErrorChunk) else type(error).__name__,
+        "type": "NodeFailure" if issubclass(kind, ErrorChunk) else kind.__name__,
         "nodeId": node.id,
         "nodeType": node.full_type,
     }
-    if isinstance(error, NodeFailure):
-        details["retryable"] = error.retryable is True
-        if isinstance(error.slot, str):
-            details["slot"] = mended(str.__str__(error.slot)[:_LONGEST_SLOT])
+    if issubclass(kind, NodeFailure):
+        details["retryable"] = False
+        with suppress(BaseException):  # it is the node's code that is asked: what it raises must not end the server
+            details["retryable"] = error.retryable is True  # type: ignore[attr-defined]
+            slot = error.slot  # type: ignore[attr-defined]
+            if issubclass(type(slot), str):
+                details["slot"] = mended(str.__str__(slot)[:_LONGEST_SLOT])
     return details
 
 
 def message_of(error: BaseException) -> str:
     """The message of a failure; what it is where it has none."""
-    if isinstance(error, BaseExceptionGroup):  # from a relay's task group: the one stream that failed
-        return message_of(error.exceptions[0])
-    if isinstance(error, asyncio.CancelledError):
+    kind = type(error)  # what it says of its class itself is the node's
+    if issubclass(kind, BaseExceptionGroup):  # from a relay's task group: the one stream that failed
+        return message_of(error.exceptions[0])  # type: ignore[attr-defined]
+    if issubclass(kind, asyncio.CancelledError):
         return "The node cancelled itself"
     return text_of(error) or type(error).__name__

@@ -407,7 +407,7 @@ class Run:
         self._released(node.after_finish)
 
     def _fail(self, node: PlanNode, error: BaseException) -> None:
-        if not isinstance(error, NodeFailure):
+        if not issubclass(type(error), NodeFailure):
             self._teller.log_failure(self._setting.execution_id, node, error)
         details = self._teller.hidden(details_of(node, error))
         began = self._state.nodes[node.index] is NodeState.EXECUTING

@@ -143,13 +143,13 @@ class Reading:
 
     def _odd(self, value: Any, depth: int) -> Any:
         """What is not of one of the plain types themselves."""
-        if isinstance(value, type):
+        if issubclass(type(value), type):
             raise NoData(f"is the class {value.__qualname__} itself, which is no data")
         try:
             return self._converted(value, depth)
         except (NoData, MemoryError):
             raise
-        except Exception as error:
+        except BaseException as error:  # it is the node's code that is asked: what it raises must not end the server
             raise NoData(
                 f"is of the class {type(value).__qualname__} and cannot be read: {type(error).__name__}: {text_of(error)}"
             ) from None
