@@ -21,7 +21,8 @@ NODES = """
     import asyncio
     from pathlib import Path
 
-    from tavernkeep import node
+    from tavernkeep import NodeContext, node
+    from tavernkeep.contracts.nodes import NodeRegistry
     from .words import WORD
 
     @node("greeter:Wait")
@@ -29,6 +30,12 @@ NODES = """
         while not Path(path).exists():
             await asyncio.sleep(0.005)
         return WORD
+
+    @node("greeter:Ask")
+    async def ask(context: NodeContext, path: str = "") -> str:
+        while not Path(path).exists():
+            await asyncio.sleep(0.005)
+        return context.service(NodeRegistry).get("greeter:Say").execute({{}}, context)["output"]
 
     @node("greeter:{type}", deterministic=True)
     def say(after: str = "") -> str:
@@ -94,7 +101,7 @@ async def test_folders_are_looked_at_again(tmp_path: Path) -> None:
         assert output_of(await client.run(one("greeter:Shout")), "a") == {"output": "three"}
         info = await listed(server)
         assert info is not None
-        assert (info["version"], info["provides"]) == ("3.0", ["greeter:Shout", "greeter:Wait"])
+        assert (info["version"], info["provides"]) == ("3.0", ["greeter:Ask", "greeter:Shout", "greeter:Wait"])
         assert not info.get("error")
 
         folder.rename(tmp_path / "elsewhere")
@@ -130,6 +137,26 @@ async def test_running_executions_keep_the_nodes_that_they_began_with(tmp_path: 
             messages = await client.until(lambda message: message["payload"].get("status") in ("complete", "error"))
             assert messages[-1]["payload"]["status"] == "complete"
             assert output_of(messages, "say") == {"output": said}
+
+
+async def test_a_node_that_looks_up_others_finds_those_that_its_execution_began_with(tmp_path: Path) -> None:
+    """As an agent does for its tools: whatever was changed or taken out meanwhile."""
+    folder = tmp_path / "data" / "plugins" / "greeter"
+    write(folder, "before")
+    async with serve(tmp_path, {}) as server, viewer(server.ws_url) as client:
+        for change in ("changed", "removed"):
+            go = tmp_path / change
+            said = "before" if change == "changed" else "after"
+            await client.send("PROMPT_REQUEST", one("greeter:Ask", path=str(go)))
+            await client.until(lambda message: message["type"] == "NODE_EXECUTING")
+            if change == "changed":
+                write(folder, "after")
+            else:
+                folder.rename(tmp_path / "elsewhere")
+            assert await reload(server) == {change: ["greeter"]}
+            go.touch()
+            messages = await client.until(lambda message: message["payload"].get("status") in ("complete", "error"))
+            assert output_of(messages, "a") == {"output": said}
 
 
 async def test_a_folder_is_switched_off_and_on_at_once(tmp_path: Path) -> None:

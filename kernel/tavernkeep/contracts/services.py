@@ -4,7 +4,8 @@ A plugin registers an object for a contract (a class or a protocol) that the ker
 the contract.
 """
 
-from collections.abc import Callable
+from collections import ChainMap
+from collections.abc import Callable, MutableMapping
 from typing import Any, Protocol, TypeVar, cast
 
 import attrs
@@ -46,7 +47,7 @@ class Services:
     """
 
     _ledger: Ledger | None = None
-    _entries: dict[type, tuple[object, str]] = attrs.field(factory=dict)
+    _entries: MutableMapping[type, tuple[object, str]] = attrs.field(factory=dict)
     _stand_ins: dict[type, object] = attrs.field(factory=dict)
 
     def add(self, contract: type[T], service: T, *, owner: str) -> None:
@@ -66,6 +67,10 @@ class Services:
     def stand_in(self, contract: type[T], service: T) -> None:
         """Have a service for a contract while no plugin provides one, so that nobody who asks for it needs to do without."""
         self._stand_ins[contract] = service
+
+    def instead(self, contract: type[T], service: T, *, owner: str) -> "Services":
+        """The same services, whatever becomes of them, with another one for a contract."""
+        return Services(None, ChainMap({contract: (service, owner)}, self._entries), self._stand_ins)
 
     def get(self, contract: type[T]) -> T:
         """The service for a contract.

@@ -228,7 +228,9 @@ class EmbeddedScheduler:
         return self._cache
 
     def _preparer(self, payload: WorkflowPayload, user: UserContext) -> Preparer:
-        return Preparer(self._nodes.snapshot(), self._services, user, payload)
+        nodes = self._nodes.snapshot()
+        # What runs is told of the node types that it began with, also where it asks for others by name.
+        return Preparer(nodes, self._services.instead(NodeRegistry, nodes, owner="engine"), user, payload)
 
     def _check_size(self, payload: WorkflowPayload) -> None:
         count, most = len(payload.nodes), self._config.max_nodes
@@ -286,7 +288,7 @@ class EmbeddedScheduler:
         setting = Setting(
             execution_id=execution.id,
             user=execution.user,
-            services=self._services,
+            services=execution.preparer.services,
             metadata=execution.payload.metadata,
             clock=self._clock,
             limits=limits,
