@@ -50,6 +50,7 @@ class Application:
         sections: The configuration sections of the plugins.
         routes: What the HTTP surface can do, each with the name of its plugin.
         messages: What clients may send over the WebSocket, by type.
+        commands: The commands of the plugins, by name.
         restart: Begins the server anew, where whoever runs it can.
         serving: This is the one server of its data folder, not a command beside it.
         asgi: The ASGI application; `None` before `start(serving=True)`.
@@ -66,6 +67,7 @@ class Application:
     nodes: NodeRegistry = attrs.field(init=False)
     routes: list[tuple[str, Route]] = attrs.field(init=False)
     messages: dict[str, WebSocketMessage] = attrs.field(init=False)
+    commands: Mapping[str, click.Command] = attrs.field(init=False)
     restart: Callable[[], None] | None = None
     serving: bool = False
     asgi: Any = None
@@ -73,7 +75,6 @@ class Application:
     _lock: filelock.BaseFileLock | None = None
     _chosen: dict[str, Plugin] = attrs.field(factory=dict)
     _begun: list[Plugin] = attrs.field(factory=list)
-    _commands: Mapping[str, click.Command] | None = None
     _lock_of_plugins: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     def __attrs_post_init__(self) -> None:
@@ -84,6 +85,7 @@ class Application:
         self.services.stand_in(AuditLog, AuditInLog())
         for contract in (Revocations, NodeRegistry, AuthProvider, Scheduler):
             ledger.take(KERNEL, called(contract))
+        self.commands = self.tables.commands()
 
     @classmethod
     def load(cls, source: ConfigSource) -> "Application":
@@ -103,13 +105,6 @@ class Application:
     def storage(self) -> StorageProvider | None:
         """The chosen storage provider; `None` when no plugin has tables."""
         return self._storage
-
-    @property
-    def commands(self) -> Mapping[str, click.Command]:
-        """The commands of the plugins, by name."""
-        if self._commands is None:
-            self._commands = self.tables.commands()
-        return self._commands
 
     async def start(self, *, serving: bool, alone: bool = False) -> None:
         """Bring everything up, in the order in which one needs the other.
@@ -153,7 +148,6 @@ class Application:
         self._register()
         self.tables.collect_surface(self)
         self._build_surface()
-        _ = self.commands
         self._check_needed()
 
     def _open_data_folder(self, *, exclusive: bool) -> None:

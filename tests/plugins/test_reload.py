@@ -219,3 +219,39 @@ async def test_what_was_off_at_the_start_is_switched_on_at_once(tmp_path: Path) 
         info = await listed(server)
         assert info is not None
         assert (info["isEnabled"], info["status"]) == (False, "disabled")
+
+
+async def test_a_name_that_is_taken_stays_with_the_first(tmp_path: Path) -> None:
+    """Of two folders, and of a folder and a package; a reload says the same as the start, and lets the other in when the first goes."""
+    plugins = tmp_path / "data" / "plugins"
+    write(plugins / "a", "one")
+    write(plugins / "b", "two")
+    write(plugins / "c", "three")
+    manifest = plugins / "c" / "plugin.yaml"
+    manifest.write_text(manifest.read_text().replace("greeter", "engine"))
+    async with serve(tmp_path, {}) as server, viewer(server.ws_url) as client:
+        for again in (False, True):
+            if again:
+                assert set(await reload(server)) <= {"failed"}
+            for name, first in (("greeter@folder b", "'greeter' of folder a"), ("engine@folder c", "'engine' of tavernkeep-engine")):
+                info = await listed(server, name)
+                assert info is not None
+                assert (info["status"], first in info["error"]) == ("failed", True)
+            assert output_of(await client.run(one("greeter:Say")), "a") == {"output": "one"}
+        (plugins / "a").rename(tmp_path / "elsewhere")
+        assert (await reload(server))["changed"] == ["greeter"]
+        assert output_of(await client.run(one("greeter:Say")), "a") == {"output": "two"}
+        assert await listed(server, "greeter@folder b") is None
+
+
+async def test_a_manifest_that_is_broken_meanwhile_leaves_what_was_there(tmp_path: Path) -> None:
+    """Also where the folder has another name than the plugin."""
+    folder = tmp_path / "data" / "plugins" / "development"
+    write(folder, "one")
+    async with serve(tmp_path, {}) as server, viewer(server.ws_url) as client:
+        (folder / "plugin.yaml").write_text("name: [")
+        assert "plugin.yaml" in (await reload(server))["failed"]["greeter"]
+        assert output_of(await client.run(one("greeter:Say")), "a") == {"output": "one"}
+        assert await listed(server, "development") is None
+        write(folder, "two")
+        assert await reload(server) == {"changed": ["greeter"]}

@@ -1,6 +1,8 @@
 """One node pack for each way to be wrong, all of them next to one healthy server: each is named in one line, and everybody agrees."""
 
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from textwrap import dedent
@@ -11,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from support.plugins import install, on_path
-from tavernkeep_devkit.processes import Server, serve, tavernkeep
+from tavernkeep_devkit.processes import Server, environment, serve, tavernkeep
 from tavernkeep_devkit.sockets import output_of, viewer
 
 HEAD = "from tavernkeep import ConfigSection, ModelSet, NodeDefinition, Route, StartError, WebSocketMessage, hookimpl, hookspec, node\n"
@@ -359,3 +361,20 @@ async def test_what_needs_a_plugin_that_is_off_says_so(tmp_path: Path) -> None:
     assert found["b_middle"] == f"needs plugin 'c_first', which is unavailable ({found['c_first']})"
     assert found["a_last"] == f"needs plugin 'b_middle', which is unavailable ({found['b_middle']})"
     assert sum("a circle of requirements" in error for error in found.values()) == 2
+
+
+async def test_nobody_is_the_kernel_but_the_kernel(tmp_path: Path) -> None:
+    """A plugin of that name would have all that is reserved: it is not even imported."""
+    packs = install(tmp_path / "packs", "kernel", "raise RuntimeError('imported')")
+    listed = await tavernkeep(tmp_path, "plugins", "--json", **on_path(packs))
+    (found,) = [row for row in json.loads(listed.stdout) if row["distribution"] == "kernel-dist"]
+    assert (found["name"], found["status"]) == ("kernel@kernel-dist", "failed")
+    assert found["error"] == "its name is that of the kernel, which was there first"
+
+
+def test_a_server_knows_of_commands_that_are_taken_whoever_starts_it(tmp_path: Path) -> None:
+    """Also where no command does: what `tavernkeep plugins` tells is what became of the plugin."""
+    packs = install(tmp_path / "packs", "command_taken", HEAD + REGISTERING["command_taken"][0])
+    script = "from tavernkeep.asgi import load; print(load().plugins.get('command_taken').error)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment(**on_path(packs)), capture_output=True, text=True)
+    assert "'serve', which is plugin 'web'" in done.stdout

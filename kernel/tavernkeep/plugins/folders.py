@@ -116,13 +116,15 @@ class FolderEntryPoint:
 
     Attributes:
         content: What is in the folder, in so few letters that two of them can be compared.
+        path: The folder.
+        problem: What is wrong with its `plugin.yaml`, where anything is; `name` is the folder's own then.
     """
 
     name: str
     dist: Origin
     content: str
-    _folder: Path
-    _problem: str = ""
+    path: Path
+    problem: str = ""
     _manifest: Manifest | None = None
 
     def load(self) -> FolderPlugin:
@@ -132,8 +134,8 @@ class FolderEntryPoint:
             ValueError: Its `plugin.yaml` is wrong, with every problem.
         """
         if self._manifest is None:
-            raise ValueError(self._problem)
-        return FolderPlugin(self._folder, self._manifest)
+            raise ValueError(self.problem)
+        return FolderPlugin(self.path, self._manifest)
 
 
 def find_folders(parents: Iterable[Path]) -> Iterator[FolderEntryPoint]:

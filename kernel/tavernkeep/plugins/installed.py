@@ -13,7 +13,7 @@ from tavernkeep.contracts.plugins import Plugin, PluginStatus
 from tavernkeep.plugins.calls import Calls, Results
 from tavernkeep.plugins.discovery import Found, find_plugins, imported, turned_off, what_is_missing
 from tavernkeep.plugins.order import in_order
-from tavernkeep.plugins.registrations import Registrations, Taken, Undo
+from tavernkeep.plugins.registrations import KERNEL, Registrations, Taken, Undo
 
 _log = structlog.get_logger(__name__)
 _LONGEST_ERROR: Final = 600  # characters of what an exception says
@@ -57,11 +57,12 @@ class Plugins:
         return plugins
 
     def add(self, plugin: Plugin) -> bool:
-        """List a plugin, which is not called yet; `False` when there was one of its name first."""
-        if (other := self._all.get(plugin.name)) is None:
+        """List a plugin, which is not called yet; `False` when there was one of its name first, or it has the kernel's."""
+        other = "the kernel" if plugin.name == KERNEL else self._all.get(plugin.name)
+        if other is None:
             self._all[plugin.name] = plugin
             return True
-        plugin.name = f"{plugin.name}@{plugin.distribution}"
+        plugin.name = second_name(plugin.name, plugin.distribution)
         self._all[plugin.name] = plugin
         self._put_out(plugin, PluginStatus.FAILED, f"its name is that of {other}, which was there first")
         return False
@@ -210,6 +211,11 @@ class Plugins:
     def inactive(self) -> str:
         """In a few words, which installed plugins do not run, and why; for messages about something that is missing."""
         return "; ".join(f"{plugin.name} is {plugin.status} ({plugin.error})" for plugin in self if not plugin.is_active)
+
+
+def second_name(name: str, distribution: str) -> str:
+    """What a plugin is listed as whose name another has."""
+    return f"{name}@{distribution}"
 
 
 def _what_is_wrong(where: str, error: BaseException) -> tuple[PluginStatus, str]:

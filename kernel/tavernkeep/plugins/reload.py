@@ -9,7 +9,8 @@ from tavernkeep.config.sections import PluginsConfig
 from tavernkeep.contracts.plugins import Plugin, PluginStatus, Reloaded
 from tavernkeep.plugins.discovery import made_of_folder, turned_off
 from tavernkeep.plugins.folders import FolderEntryPoint
-from tavernkeep.plugins.installed import Plugins
+from tavernkeep.plugins.installed import Plugins, second_name
+from tavernkeep.plugins.registrations import KERNEL
 
 
 @attrs.define
@@ -32,10 +33,10 @@ class Reloading:
         """
         outcome, failed = Reloaded(), {}
         now: dict[str, FolderEntryPoint] = {}
-        for folder in found:
+        for folder in map(self._as_before, found):
             there = self.plugins.get(folder.name)
-            if there is None or there.folder is not None:
-                now.setdefault(folder.name, folder)
+            is_free = folder.name not in now and folder.name != KERNEL and (there is None or there.folder is not None)
+            now[folder.name if is_free else second_name(folder.name, folder.dist.name)] = folder
         for plugin in self.plugins:
             if plugin.folder is not None and plugin.name not in now:
                 self.plugins.leave(plugin)
@@ -44,7 +45,10 @@ class Reloading:
             before = self.plugins.get(name)
             if before is not None and (before.status is PluginStatus.DISABLED or (before.folder == folder and not before.has_failed)):
                 continue
-            after = await self.load(folder)
+            if name == folder.name:
+                after = await self.load(folder)
+            else:
+                self.plugins.add(after := made_of_folder(folder))
             if not after.is_active:
                 if after.error is not None and after.has_failed:
                     failed[name] = after.error
@@ -53,6 +57,11 @@ class Reloading:
             else:
                 outcome.loaded.append(name)
         return attrs.evolve(outcome, failed=failed)
+
+    def _as_before(self, folder: FolderEntryPoint) -> FolderEntryPoint:
+        """A folder whose manifest cannot be read goes by the name that it had."""
+        names = [plugin.name for plugin in self.plugins if plugin.folder is not None and plugin.folder.path == folder.path]
+        return attrs.evolve(folder, name=names[0]) if folder.problem and names else folder
 
     async def load(self, folder: FolderEntryPoint) -> Plugin:
         """Load a folder, in the place of what was loaded of it before; where that cannot be done, what was there goes on.
