@@ -53,6 +53,7 @@ class Application:
         commands: The commands of the plugins, by name.
         restart: Begins the server anew, where whoever runs it can.
         serving: This is the one server of its data folder, not a command beside it.
+        storage: The chosen storage provider; `None` when no plugin has tables.
         asgi: The ASGI application; `None` before `start(serving=True)`.
     """
 
@@ -70,8 +71,8 @@ class Application:
     commands: Mapping[str, click.Command] = attrs.field(init=False)
     restart: Callable[[], None] | None = None
     serving: bool = False
+    storage: StorageProvider | None = None
     asgi: Any = None
-    _storage: StorageProvider | None = None
     _lock: filelock.BaseFileLock | None = None
     _chosen: dict[str, Plugin] = attrs.field(factory=dict)
     _begun: list[Plugin] = attrs.field(factory=list)
@@ -101,11 +102,6 @@ class Application:
             _log.warning("configuration", file=str(config.file), problem=str(warning))
         return cls(source, config, plugins, sections)
 
-    @property
-    def storage(self) -> StorageProvider | None:
-        """The chosen storage provider; `None` when no plugin has tables."""
-        return self._storage
-
     async def start(self, *, serving: bool, alone: bool = False) -> None:
         """Bring everything up, in the order in which one needs the other.
 
@@ -120,9 +116,9 @@ class Application:
         try:
             self._open_data_folder(exclusive=serving or alone)
             await self.open_storage()
-            if self._storage is not None:
+            if self.storage is not None:
                 tell = _log.info if serving else _log.debug
-                for migration in await self._storage.migrate():
+                for migration in await self.storage.migrate():
                     tell("migration applied", app=migration.app, version=migration.version)
             self._begun = [plugin for plugin in self.plugins if plugin.is_active]
             self._register()
@@ -176,15 +172,15 @@ class Application:
             StartError: There is no such provider, or its database cannot be opened.
         """
         models = self._choose_storage()
-        if self._storage is not None:
-            await self._storage.open(models)
+        if self.storage is not None:
+            await self.storage.open(models)
 
     def _choose_storage(self) -> list[ModelSet]:
         models = self.tables.models()
         if models:
             owners = {plugin.name for plugin, _ in models.values()}
             wanted = self.config.section(StorageConfig).provider
-            self._storage = storage = self._choose("storage.provider", wanted, "storage_provider", owners)
+            self.storage = storage = self._choose("storage.provider", wanted, "storage_provider", owners)
             for app, (plugin, found) in list(models.items()):
                 folder = found.migrations / storage.dialect / app
                 if not folder.is_dir():
@@ -193,8 +189,8 @@ class Application:
 
     def _register(self) -> None:
         self.services.add(Revocations, self.revocations, owner=KERNEL)
-        if self._storage is not None:
-            self.services.add(Storage, self._storage, owner=KERNEL)
+        if self.storage is not None:
+            self.services.add(Storage, self.storage, owner=KERNEL)
         self.plugins.call("register_services", app=self, services=self.services)
         self.collect_nodes()
         auth = self._choose("auth.provider", self.config.auth_provider, "auth_provider")
@@ -302,9 +298,9 @@ class Application:
         async for plugin, error, _ in self.plugins.agather("shutdown", begun, backwards=True, app=self):
             if error is not None:
                 _log.error("plugin failed to stop", plugin=plugin.name, error=str(error))
-        if self._storage is not None:
-            await self._storage.close()
-            self._storage = None
+        if self.storage is not None:
+            await self.storage.close()
+            self.storage = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None

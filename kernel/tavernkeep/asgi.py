@@ -9,14 +9,10 @@ import os
 import sys
 from typing import Any
 
-import structlog
-
 from tavernkeep.app import Application, config_source
 from tavernkeep.config.sections import LoggingConfig, StartError
 from tavernkeep.logs import configure_logging
 from tavernkeep.plugins.installed import place_of
-
-_log = structlog.get_logger(__name__)
 
 
 class Lifespan:

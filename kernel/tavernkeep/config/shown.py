@@ -37,15 +37,12 @@ class Configuration:
     @property
     def data(self) -> Path:
         """The folder of everything that the server writes."""
-        return self._path(self.section(PathsConfig).data)
+        return beside(self.file, self.section(PathsConfig).data)
 
     def folder(self, name: Literal["public", "library", "logs"]) -> Path:
         """One of the other folders."""
         configured = getattr(self.section(PathsConfig), name)
-        return self._path(configured) if configured else self.data / name
-
-    def _path(self, text: str) -> Path:
-        return beside(self.file, text)
+        return beside(self.file, configured) if configured else self.data / name
 
     @property
     def auth_provider(self) -> str:

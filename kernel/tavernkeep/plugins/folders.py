@@ -185,17 +185,11 @@ def _frontend(folder: Path, manifest: Manifest) -> tuple[dict[str, Any] | None, 
     declared = manifest.frontend
     if declared is None:
         return None, None
-    if declared.type == "vite":
-        part: BuiltFrontend | PlainFrontend | None = declared.build
-        root = declared.build.output_dir if declared.build else ""
-    else:
-        part = declared.vanilla
-        root = declared.vanilla.root_dir if declared.vanilla else ""
+    part = declared.build if declared.type == "vite" else declared.vanilla
     if part is None:
-        raise ValueError(
-            f"{MANIFEST}: frontend.{'build' if declared.type == 'vite' else 'vanilla'} is required with type {declared.type!r}"
-        )
-    where = _inside(folder, root, "frontend")
+        key = "build" if declared.type == "vite" else "vanilla"
+        raise ValueError(f"{MANIFEST}: frontend.{key} is required with type {declared.type!r}")
+    where = _inside(folder, part.output_dir if isinstance(part, BuiltFrontend) else part.root_dir, "frontend")
     base = f"/plugins/{manifest.name}/"
     return {"entryUrl": base + part.entry, "styleUrls": [base + style for style in part.styles]}, where
 

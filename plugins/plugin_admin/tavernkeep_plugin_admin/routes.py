@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import structlog
 
 from tavernkeep import ApiError, FileResponse, Route, UserContext
 from tavernkeep.config import ConfigError, write_config
@@ -22,8 +21,6 @@ from tavernkeep.wire import Invalid, dumps, loads, unstructure
 from tavernkeep_plugin_admin.bodies import Looked, Outcome, PluginInfo, PluginState
 from tavernkeep_plugin_admin.models import PluginSettings
 from tavernkeep_plugin_admin.shown import humanized, shown_node
-
-_log = structlog.get_logger(__name__)
 
 _READ: Final = "nodes:read"
 _SETTINGS: Final = "plugins:settings"
