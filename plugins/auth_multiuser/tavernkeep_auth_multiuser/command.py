@@ -10,6 +10,7 @@ from tavernkeep import ApiError
 from tavernkeep.cli import run_with_app
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuditLog
+from tavernkeep.contracts.storage import Storage
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts
 
 if TYPE_CHECKING:
@@ -130,11 +131,14 @@ def adopt(context: click.Context, name: str, back: bool) -> None:
         if account is None or account.uid == DEFAULT_UID:
             raise click.ClickException(f"there is no account {name!r}")
         source, target = (account.uid, DEFAULT_UID) if back else (DEFAULT_UID, account.uid)
-        async for plugin, error, left in app.plugins.agather("hand_over", source=source, target=target, app=app):
-            if error is not None:
-                raise click.ClickException(f"{plugin.name}: {error}")
-            for line in left or ():
-                click.echo(f"{plugin.name}: {line}")
+        stays: list[str] = []
+        async with app.services.get(Storage).transaction():
+            async for plugin, error, left in app.plugins.agather("hand_over", source=source, target=target, app=app):
+                if error is not None:
+                    raise click.ClickException(f"{plugin.name}: {error}; nothing in the database has changed hands")
+                stays += [f"{plugin.name}: {line}" for line in left or ()]
+        for line in stays:
+            click.echo(line)
         click.echo(f"{name} has given back all" if back else f"{name} has all that the local user had")
         app.services.get(AuditLog).note("user.adopted", None, target=account.uid, back=back)
 

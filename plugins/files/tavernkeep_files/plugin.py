@@ -46,7 +46,7 @@ class FilesPlugin:
         if self._sweeping is not None:
             await asyncio.wait([self._sweeping])
 
-    @hookimpl(optionalhook=True)
+    @hookimpl(optionalhook=True, trylast=True)  # files are not taken back when a plugin after this one fails
     async def hand_over(self, app: App, source: str, target: str) -> list[str]:
         users = app.config.data / "users"
         kept = await asyncio.to_thread(merge_folder, users / source, users / target)
