@@ -41,3 +41,23 @@ async def test_the_key_of_secrets_is_rotated(tmp_path: Path, llm: LlmServer, con
         async with viewer(server.ws_url) as client:
             await client.run({"nodes": [{"id": "n", "fullType": "core:GenericLlmRequest", "inputs": ask}], "edges": []})
         assert (llm.headers[-1]["authorization"], llm.headers[-1]["x-h"]) == ("Bearer sk-rotated-key", "hv")
+
+
+async def test_the_keys_of_plugins_that_are_not_there_are_not_forgotten(tmp_path: Path) -> None:
+    """What a plugin keeps sealed that is switched off would be lost: it is named, and nothing is changed until that is asked for."""
+    async with serve(tmp_path, {}) as server:
+        channel = {"label": "c", "baseUrl": "http://127.0.0.1:9", "apiKey": "sk-rotated-key"}
+        assert (await server.http.post("/api/llm/channels", json=channel)).is_success
+    key_file = tmp_path / "data" / "master.key"
+    before = key_file.read_bytes()
+    off = {"plugins": {"disabled": ["llm_config"]}}
+    refused = await tavernkeep(tmp_path, "key", "rotate", config=off)
+    assert (refused.code, "llm_config" in refused.stderr, "--forget" in refused.stderr) == (1, True, True), refused.stderr
+    assert key_file.read_bytes() == before
+    there = await tavernkeep(tmp_path, "key", "rotate", config={})
+    assert (there.code, there.stdout.strip()) == (0, "sealed 1 secrets anew"), there.stderr
+    rotated = key_file.read_bytes()
+    assert rotated != before
+    forgotten = await tavernkeep(tmp_path, "key", "rotate", "--forget", config=off)
+    assert (forgotten.code, forgotten.stdout.strip()) == (0, "sealed 0 secrets anew"), forgotten.stderr
+    assert key_file.read_bytes() != rotated
