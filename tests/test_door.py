@@ -12,11 +12,13 @@ from tortoise import Tortoise
 from tavernkeep import ModelSet, StartError
 from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.finish import finish
+from tavernkeep.testing import PATIENCE_S
 from tavernkeep.wire import Invalid
 from tavernkeep_accounts.models import ServiceKey, User
 from tavernkeep_accounts.plugin import AccountsPlugin
 from tavernkeep_devkit.cutting import every_cut
 from tavernkeep_storage_sqlite.config import SqliteConfig
+from tavernkeep_storage_sqlite.engine import CarefulClient
 from tavernkeep_storage_sqlite.provider import SqliteStorage
 
 FAULT = OSError("made to fail")
@@ -343,6 +345,22 @@ async def test_a_turn_that_never_comes_is_said(tmp_path: Path) -> None:
     lock.release()
     await storage.check()
     await storage.close()
+
+
+async def test_a_turn_that_is_promised_to_another_is_waited_for_as_any(tmp_path: Path) -> None:
+    """Who asks in the moment in which the turn is given back waits behind those that wait already, and not for ever."""
+    client = CarefulClient(str(tmp_path / "db.sqlite3"), connection_name="default")
+    await client.take_turn()
+    client.longest_wait_s = PATIENCE_S
+    promised = asyncio.create_task(client.take_turn())
+    await asyncio.sleep(0)
+    client._lock.release()
+    client.longest_wait_s = 0.01
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(Unavailable):
+            await client.take_turn()
+    assert promised.done()
+    assert client.counts.waiting == 0
 
 
 # What no column can hold

@@ -178,10 +178,11 @@ class CarefulClient(SqliteClient):
         Raises:
             Unavailable: It takes too long.
         """
-        if not self._lock.locked():
+        counts = self.counts
+        if not self._lock.locked() and not counts.waiting:  # given back, it is for who waits already
             await self._lock.acquire()
             return
-        counts, began = self.counts, time.perf_counter()
+        began = time.perf_counter()
         counts.waiting += 1
         try:
             async with asyncio.timeout(self.longest_wait_s):
