@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import attrs
 import pytest
 
 from support.engine import Engine
@@ -92,10 +93,43 @@ def use(client: Annotated[Any, Slot(live=True)], other: Any = None) -> bool:
     return isinstance(client, Client)
 
 
+@attrs.define
+class Account:
+    """Somebody's, which only its private part tells."""
+
+    url: str
+    _token: str
+
+
+@node("h:Login", outputs={"account": Slot(live=True)})
+def login(token: str) -> dict[str, Any]:
+    """Somebody's account."""
+    return {"account": Account("https://llm.example", token)}
+
+
+@node("h:Token", inline=True, deterministic=True)
+def token_of(account: Annotated[Any, Slot(live=True)]) -> str:
+    """Whose it is."""
+    return str(account._token)
+
+
+@node("h:Blobs")
+async def blobs(count: int, size: int) -> AsyncIterator[Any]:
+    """Chunks of so many bytes each."""
+    for _ in range(count):
+        yield Chunk("custom", bytes(size))
+
+
+@node("h:InTurn")
+async def in_turn(first: Stream, second: Stream) -> int:
+    """Read one stream to its end and then the other."""
+    return len([chunk async for chunk in first]) + len([chunk async for chunk in second])
+
+
 @pytest.fixture
 def nodes() -> NodeRegistry:
     registry = NodeRegistry()
-    for defined in (fill, call, list_, default, chunks, texts, read, open_, use):
+    for defined in (fill, call, list_, default, chunks, texts, read, open_, use, login, token_of, blobs, in_turn):
         registry.add(defined.definition, "test")
     return registry
 
@@ -217,3 +251,44 @@ async def test_live_values_stay_with_those_who_expect_them(nodes: NodeRegistry) 
         "<Client>",
         "***",
     ]
+
+
+async def test_what_came_of_a_live_value_is_remembered_for_no_other(nodes: NodeRegistry) -> None:
+    """Two that look the same are not: a node that promises the same for the same is asked again."""
+    engine = Engine(EngineConfig(), nodes)
+    for token in ("hers", "his"):
+        payload = graph(("login", "Login", {"token": token}), ("token", "Token", {}), edges=(("login", "account", "token", "account"),))
+        detail, _ = await engine.run(payload)
+        assert detail.node_status["token"].output == {"output": token}
+
+
+@pytest.mark.parametrize(("count", "ends"), [(5, "complete"), (1000, "error")])
+async def test_chunks_that_nobody_has_read_are_held(nodes: NodeRegistry, count: int, ends: str) -> None:
+    """Who reads one end of a stream before the other needs all of it to wait; that is as much as the execution may hold."""
+    payload = graph(
+        ("blobs", "Blobs", {"count": count, "size": 100 * KIB}),
+        ("read", "InTurn", {}),
+        edges=(("blobs", "output", "read", "first"), ("blobs", "output", "read", "second")),
+    )
+    detail, seen = await Engine(EngineConfig(max_execution_bytes=KIB * KIB), nodes).run(payload)
+    assert detail.status.value == ends
+    assert sum(isinstance(event, NodeYield) for event in seen) < 20
+    if error := detail.node_status["blobs"].error:
+        assert "engine.maxExecutionBytes" in error["message"]
+
+
+async def test_an_execution_that_has_ended_holds_outputs_alone(nodes: NodeRegistry) -> None:
+    """No text of a stream that was joined, and no chunk that nobody read."""
+    payload = graph(
+        ("texts", "Texts", {"count": 3, "size": KIB}),
+        ("list", "List", {}),
+        ("read", "Read", {}),  # fails at the first chunk
+        edges=(("texts", "output", "list", "after"), ("texts", "output", "read", "stream")),
+    )
+    engine = Engine(EngineConfig(remembered_events=1), nodes)
+    _, seen = await engine.run(payload)
+    execution = engine.scheduler._memory.get(seen[0].execution_id)
+    assert execution is not None
+    assert execution.run is not None
+    assert execution.run._gatherer.text(0, "output") is None
+    assert not any(reader._chunks for readers in execution.run._network._by_consumer.values() for reader in readers)

@@ -10,7 +10,7 @@ from support import reference as ref
 from tavernkeep import Chunk, DataFlowType, NodeDefinition, NodeMode, Outputs, PassThrough, Routed, Slot, StreamFailed, UserContext
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Event, StatusUpdate
-from tavernkeep.contracts.execution import ExecutionDetail, Submission
+from tavernkeep.contracts.execution import ExecutionDetail, Recorded, Submission
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.workflow import WorkflowPayload
@@ -223,7 +223,9 @@ class Engine:
     def __attrs_post_init__(self) -> None:
         self.scheduler = EmbeddedScheduler(self.bus, self.nodes, Services(), self.config, 5)
 
-    async def run(self, payload: Mapping[str, Any], interrupt_after: int | None = None) -> tuple[ExecutionDetail, list[Event]]:
+    async def run(
+        self, payload: Mapping[str, Any], interrupt_after: int | None = None, recorded: Mapping[str, Recorded] | None = None
+    ) -> tuple[ExecutionDetail, list[Event]]:
         """Run a workflow to its end; with a number, interrupt it after so many events."""
         seen: list[Event] = []
         ended = asyncio.Event()
@@ -236,9 +238,10 @@ class Engine:
             if isinstance(event, StatusUpdate) and event.status.is_final:
                 ended.set()
 
-        submission = Submission(
-            structure(dict(payload), WorkflowPayload), USER, lambda execution_id: self.bus.watch(execution_id, watch) and None
-        )
+        def accepted(execution_id: str) -> None:
+            self.bus.watch(execution_id, watch)
+
+        submission = Submission(structure(dict(payload), WorkflowPayload), USER, accepted, recorded or {})
         execution_id = await self.scheduler.submit(submission)
         async with asyncio.timeout(PATIENCE_S):
             await ended.wait()

@@ -11,7 +11,7 @@ class EngineConfig:
 
     Attributes:
         max_concurrent_nodes: How many nodes of one execution may be at work at once.
-        stream_buffer: How many chunks a stream holds for a consumer before its producer waits.
+        stream_buffer: How many chunks a stream holds for a consumer before its producer waits; of large ones fewer, a mebibyte in all.
         max_nodes: How many nodes a workflow may have.
         max_queued: How many executions may wait; more are refused.
         max_queued_per_user: How many of one user's may wait; more are refused.

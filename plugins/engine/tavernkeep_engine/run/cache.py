@@ -28,12 +28,15 @@ class OutputCache:
     def key_of(self, node: PlanNode, inputs: dict[str, Any]) -> bytes | None:
         """What a node's outputs are remembered by; `None` when they are not to be.
 
-        They are not when the type does not promise to be deterministic, handles secrets or streams, or is given what has no plain content.
+        They are not when the type does not promise to be deterministic, or handles secrets, streams or what is live: of an object, its
+        class and what it shows are not what it is.
         """
         shape, definition = node.shape, node.definition
         if definition is None or not definition.deterministic or not self._max_bytes:
             return None
-        if shape.secret_inputs or shape.secret_outputs or shape.stream_inputs or shape.stream_outputs or shape.live_outputs:
+        if shape.secret_inputs or shape.secret_outputs or shape.stream_inputs or shape.stream_outputs:
+            return None
+        if shape.live_inputs or shape.live_outputs:
             return None
         try:
             content = _encoder.encode((node.full_type, shape.mode.id, dict(node.config), inputs))

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from tavernkeep.contracts.running import Chunk
+from tavernkeep.contracts.running import Chunk, NodeFailure
 from tavernkeep_engine.plan.types import Binding, Feed, Plan, PlanNode
 from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
 from tavernkeep_engine.run.values import CONTAINERS, copied
@@ -34,11 +34,18 @@ class Gatherer:
                     ]
 
     def inputs(self, node: PlanNode) -> dict[str, Any]:
-        """The inputs of a node that is about to start; those without a value are left out."""
+        """The inputs of a node that is about to start; those without a value are left out.
+
+        Raises:
+            NodeFailure: One of them cannot be given.
+        """
         inputs = node.static.copy()
         outputs = self.outputs
         for slot in node.mutable:
-            inputs[slot] = copied(inputs[slot])
+            try:
+                inputs[slot] = copied(inputs[slot])
+            except RecursionError:  # what is typed in may be nested as deeply as JSON can be read
+                raise NodeFailure(f"Input {slot!r} is nested too deeply", slot=slot) from None
         for slot, source, key in node.values:
             given = outputs[source]
             if key in given:
@@ -98,6 +105,10 @@ class Gatherer:
         """The joined text of a stream that has ended; `None` where there is none."""
         pieces = self._texts.get((index, slot))
         return None if pieces is None else "".join(pieces)
+
+    def forget_texts(self) -> None:
+        """Nobody needs them any more."""
+        self._texts.clear()
 
     # Ways that are not taken
 

@@ -66,7 +66,7 @@ class Run:
         self._limited = bool(setting.limits.by_type)
         self._host = NodeHost(teller, setting.preparer, chain, self._places, self._nest, setting.most)
         self._context = setting.context(interface_inputs, self._host)
-        self._network = StreamNetwork(self._waits_for, setting.limits.room, self._place_of)
+        self._network = StreamNetwork(self._waits_for, self._allowance, setting.limits.room, self._place_of)
         self._gatherer = Gatherer(plan, self._network, setting.secrets)
         self.outlets = Outlets(plan, self._network, self._gatherer, teller, nested=bool(teller.prefix))
         self._performer = Performer(self._context, setting.limits.processes, setting.most)
@@ -148,7 +148,9 @@ class Run:
         return NodeStatus(state.value, self._teller.hidden(output), self._state.errors.get(index))
 
     def let_go(self) -> None:
-        """Hold no live value any more; for a run that has ended."""
+        """Hold nothing but outputs any more, and of these no live value; for a run that has ended."""
+        self._network.close()
+        self._gatherer.forget_texts()
         for node in self.plan.nodes:
             if node.shape.live_outputs:
                 outputs = self._gatherer.outputs[node.index]
@@ -186,8 +188,10 @@ class Run:
         if self._setting.preview and kind is not None and node.definition is not None and node.definition.is_preview_unsafe:
             self._leave_out(node, "does not run in a preview")
             return
-        if kind is None or (kind is Kind.INLINE and node.policy is None and not (self._limited and self._places.limits(node.full_type))):
-            self._start_inline(node, kind)
+        if kind is None:
+            self._bypass(node)
+        elif kind is Kind.INLINE and node.policy is None and not (self._limited and self._places.limits(node.full_type)):
+            self._start_inline(node)
         elif node.streamed_by:
             self._spawn(node, takes_place=False)
         elif self._tasks.busy >= self._limits.nodes:
@@ -196,39 +200,38 @@ class Run:
         else:
             self._spawn(node, takes_place=True)
 
-    def _start_inline(self, node: PlanNode, kind: Kind | None) -> None:
-        inputs = self._gatherer.inputs(node)
-        if kind is None:
-            self._bypass(node, inputs)
-            return
-        if not self._complete_inputs(node, inputs):
-            return
-        self._state.nodes[node.index] = NodeState.EXECUTING
-        self._teller.executing(node)
-        key, result = self._setting.cache.key_of(node, inputs), None
+    def _start_inline(self, node: PlanNode) -> None:
         try:
+            inputs = self._gatherer.inputs(node)
+            _check_inputs(node, inputs)
+            self._state.nodes[node.index] = NodeState.EXECUTING
+            self._teller.executing(node)
+            key = self._setting.cache.key_of(node, inputs)
             given = self._remembered(node, key) if key is not None or self._setting.recorded else None
-            if cached := given is not None:
-                key = None
-            else:
+            cached = given is not None
+            if given is None:
                 result = node.shape.mode.execute(inputs, NodeContext(self._context, node.id, node.full_type, node.config))  # type: ignore[misc]
-                if type(result) is not dict and inspect.isawaitable(result):
-                    self._finish_later(node, result, None)
+                if (given := self._given_at_once(node, result)) is None:
+                    self._finish_later(node, result, key)
                     return
-                given = Given.of(result, self._at_once, node.shape.live_outputs)
             self._allowance.take(given.size)
-        except TooLarge as error:
-            if self._setting.most > self._at_once:
-                self._finish_later(node, result, key)
-            else:
-                self._fail(node, error)
         except BaseException as error:
             self._fail(node, error)
         else:
             self._finish(node, given, key, cached=cached)
 
+    def _given_at_once(self, node: PlanNode, result: Any) -> Given | None:
+        """What a node in line returned; `None` where it is something to wait for, or so much that it is to be read in a thread."""
+        if type(result) is not dict and inspect.isawaitable(result):
+            return None
+        try:
+            return Given.of(result, self._at_once, node.shape.live_outputs)
+        except TooLarge:
+            if self._setting.most > self._at_once:
+                return None
+            raise
+
     def _finish_later(self, node: PlanNode, result: Any, key: bytes | None) -> None:
-        """A node in line returned something to wait for, or so much that it is read in a thread."""
         self._tasks.add(asyncio.ensure_future(self._finish_with(node, result, key)), node.index, takes_place=True)
 
     def _spawn(self, node: PlanNode, *, takes_place: bool) -> None:
@@ -251,14 +254,13 @@ class Run:
     async def _execute(self, node: PlanNode) -> None:
         if self._state.nodes[node.index] is not NodeState.PENDING:
             return  # skipped while it waited for its turn
-        inputs = self._gatherer.inputs(node)
         key = None
         try:
+            inputs = self._gatherer.inputs(node)
             if node.bypassed:
                 await self._relay(node, inputs)
                 return
-            if not self._complete_inputs(node, inputs):
-                return
+            _check_inputs(node, inputs)
             self._state.nodes[node.index] = NodeState.EXECUTING
             self._teller.executing(node)
             cached = False
@@ -289,13 +291,6 @@ class Run:
             self._fail(node, error)
         else:
             self._finish(node, given, key)
-
-    def _complete_inputs(self, node: PlanNode, inputs: dict[str, Any]) -> bool:
-        for slot in node.required:
-            if slot not in inputs:
-                self._fail(node, NodeFailure(missing_input(slot, node), slot=slot))
-                return False
-        return True
 
     def _remembered(self, node: PlanNode, key: bytes | None) -> Given | None:
         """What a node gave before, where it need not run again."""
@@ -334,10 +329,10 @@ class Run:
 
     # Bypassing
 
-    def _bypass(self, node: PlanNode, inputs: dict[str, Any]) -> None:
+    def _bypass(self, node: PlanNode) -> None:
         try:
             assert node.definition is not None, "an unknown type is noted as a problem"
-            pseudo = pseudo_outputs(node.definition, node.shape.mode, inputs)
+            pseudo = pseudo_outputs(node.definition, node.shape.mode, self._gatherer.inputs(node))
             outputs, size = own(pseudo, self._setting.most, node.shape.live_outputs)
             self._allowance.take(size)
         except Exception as error:
@@ -434,3 +429,9 @@ class Run:
                 self._teller.skipped(node, reason)
                 self._network.leave(node.index)
                 waiting += [*node.after_start, *node.after_finish]
+
+
+def _check_inputs(node: PlanNode, inputs: Mapping[str, Any]) -> None:
+    for slot in node.required:
+        if slot not in inputs:
+            raise NodeFailure(missing_input(slot, node), slot=slot)

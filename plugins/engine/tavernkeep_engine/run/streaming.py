@@ -16,7 +16,7 @@ from tavernkeep_engine.run.gather import Gatherer
 from tavernkeep_engine.run.outlets import Outlets
 from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
 from tavernkeep_engine.run.telling import Teller
-from tavernkeep_engine.run.values import Given, own_chunk
+from tavernkeep_engine.run.values import Given, own_chunk, size_of
 
 SLICE_S: Final = 0.005  # how long nodes may run in line before others on the event loop get their turn
 
@@ -86,7 +86,7 @@ class Streaming:
                 if chunk.type == "error_chunk":
                     raise ErrorChunk.of(chunk)
                 if consumed:
-                    await self.network.send(index, chunk)
+                    await self.network.send(index, chunk, size)
                 if self.clock() > slice_end:
                     await asyncio.sleep(0)
                     slice_end = self.clock() + SLICE_S
@@ -121,7 +121,7 @@ class Streaming:
             passed = attrs.evolve(chunk, slot=slot)
             self.outlets.note(node, passed, chunk.to_wire())
             self.gatherer.note_text(node, passed)
-            await self.network.send(node.index, passed)
+            await self.network.send(node.index, passed, size_of(passed.content))
 
     def lift(self, node: PlanNode, outputs: Mapping[str, Any]) -> None:
         """Plain values where streams were expected go as one chunk."""

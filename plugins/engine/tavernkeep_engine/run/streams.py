@@ -13,10 +13,13 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep.contracts.running import Chunk, StreamFailed
+from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.places import UNLIMITED, Place
 from tavernkeep_engine.run.values import CONTAINERS, copied
 
 DEFAULT_ROOM: Final = 64
+_ROOM_BYTES: Final = 1024 * 1024  # of chunks that a stream holds unread before its producer waits, at first
+_SHARE: Final = 8  # of what there is room for in all, no stream takes more than one part at first
 
 _Waits = Callable[[int], Iterable[int]]
 
@@ -27,14 +30,17 @@ class StreamReader:
 
     Attributes:
         room: How many chunks may wait here unread before the producer is held back.
+        room_bytes: How many bytes of them.
     """
 
     producer: int
     consumer: int
     slot: str
     room: int
+    room_bytes: int
     _network: "StreamNetwork"
-    _chunks: deque[Chunk] = attrs.field(factory=deque)
+    _chunks: deque[tuple[Chunk, int]] = attrs.field(factory=deque)
+    _held: int = 0
     _news: asyncio.Event = attrs.field(factory=asyncio.Event)
     _ended: bool = False
     _failure: str | None = None
@@ -51,8 +57,10 @@ class StreamReader:
                 raise StopAsyncIteration
             self._news.clear()
             await self._network.wait_to_read(self, self._news)
-        chunk = self._chunks.popleft()
-        if len(self._chunks) < self.room:
+        chunk, size = self._chunks.popleft()
+        self._network.allowance.give_back(size)
+        self._held -= size
+        if not self.is_full:
             self._network.wake_producer(self.producer)
         if type(chunk.content) in CONTAINERS or chunk.extra is not None:
             return attrs.evolve(chunk, content=copied(chunk.content), extra=copied(chunk.extra))
@@ -61,12 +69,21 @@ class StreamReader:
     @property
     def is_full(self) -> bool:
         """Whether the producer has to wait for this consumer."""
-        return len(self._chunks) >= self.room and not self._left
+        return (len(self._chunks) >= self.room or self._held >= self.room_bytes) and not self._left
 
-    def push(self, chunk: Chunk) -> None:
-        """Add a chunk; the producer asks `is_full` afterwards."""
+    def push(self, chunk: Chunk, size: int = 0) -> None:
+        """Add a chunk; the producer asks `is_full` afterwards.
+
+        Args:
+            size: How many bytes it takes while it is unread, where nobody else has counted it.
+
+        Raises:
+            ValueRefused: There is no room for them.
+        """
         if not self._left:
-            self._chunks.append(chunk)
+            self._network.allowance.take(size)
+            self._held += size
+            self._chunks.append((chunk, size))
             self._news.set()
 
     def end(self, failure: str | None = None) -> None:
@@ -78,6 +95,8 @@ class StreamReader:
     def leave(self) -> None:
         """The consumer is done: nothing is kept for it, and nobody waits for it."""
         self._left = True
+        self._network.allowance.give_back(self._held)
+        self._held = 0
         self._chunks.clear()
         self._news.set()
         self._network.wake_producer(self.producer)
@@ -89,11 +108,13 @@ class StreamNetwork:
 
     Attributes:
         waits_for: Tells which nodes a node that has not started, or waits for a free place, is waiting for; none for one that is at work.
+        allowance: What the chunks may take that are unread, each as often as it is.
         room: How many chunks each buffer holds at first.
         place_of: The place that a node gives back while it waits here.
     """
 
     waits_for: _Waits
+    allowance: Allowance
     room: int = DEFAULT_ROOM
     place_of: Callable[[int], Place] = lambda _: UNLIMITED
     _by_producer: dict[int, list[StreamReader]] = attrs.field(factory=dict)
@@ -104,30 +125,37 @@ class StreamNetwork:
 
     def connect(self, producer: int, slot: str, consumer: int) -> StreamReader:
         """A new end of a producer's stream; it sees all that is sent from now on."""
-        reader = StreamReader(producer, consumer, slot, self.room, self)
+        reader = StreamReader(producer, consumer, slot, self.room, self._room_bytes(), self)
         self._by_producer.setdefault(producer, []).append(reader)
         self._by_consumer.setdefault(consumer, []).append(reader)
         return reader
 
     def single(self, consumer: int, value: Any) -> StreamReader:
         """A stream of one chunk."""
-        reader = StreamReader(-1, consumer, "", self.room, self)
+        reader = StreamReader(-1, consumer, "", self.room, self._room_bytes(), self)
         reader.push(Chunk.of(value))
         reader.end()
         return reader
+
+    def _room_bytes(self) -> int:
+        return max(1, min(_ROOM_BYTES, self.allowance.most // _SHARE))
 
     def has_readers(self, producer: int) -> bool:
         """Whether any node consumes the producer's streams."""
         return producer in self._by_producer
 
-    async def send(self, producer: int, chunk: Chunk) -> None:
-        """Hand a chunk to whoever reads it, and wait until there is room for the next."""
+    async def send(self, producer: int, chunk: Chunk, size: int) -> None:
+        """Hand a chunk of so many bytes to whoever reads it, and wait until there is room for the next.
+
+        Raises:
+            ValueRefused: There are too many bytes that nobody has read.
+        """
         readers = self._by_producer.get(producer)
         if readers is None:
             return
         for reader in readers:
             if chunk.slot is None or chunk.slot == reader.slot:
-                reader.push(chunk)
+                reader.push(chunk, size)
         while any(reader.is_full for reader in readers):
             waker = self._wakers.setdefault(producer, asyncio.Event())
             waker.clear()
@@ -157,6 +185,11 @@ class StreamNetwork:
         for reader in self._by_consumer.get(consumer, ()):
             reader.leave()
 
+    def close(self) -> None:
+        """Nobody reads any more."""
+        for consumer in self._by_consumer:
+            self.leave(consumer)
+
     def wake_producer(self, producer: int) -> None:
         """Let a producer that waits look again whether there is room."""
         if producer in self._writing:
@@ -181,6 +214,7 @@ class StreamNetwork:
             if self._reaches([reader.consumer for reader in full], producer):
                 for reader in full:
                     reader.room *= 2
+                    reader.room_bytes *= 2
                 self._wakers[producer].set()
 
     def _reaches(self, start: list[int], goal: int) -> bool:
