@@ -12,11 +12,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from sybil import Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser
 
 pytest_plugins = ["tavernkeep.testing", "support.fixtures"]
+
+# No test is judged by the clock, and a busy machine is slow at making examples too.
+settings.register_profile("tavernkeep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tavernkeep")
 
 ROOT = Path(__file__).parent
 CHECKER = doctest.OutputChecker()

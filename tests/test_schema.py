@@ -47,7 +47,7 @@ async def known_ids(server: Server) -> dict[str, str]:
 def failures_of(operation: Any, known: dict[str, str], examples: int, headers: dict[str, str] | None = None) -> list[str]:
     """Call an operation in many ways, with ids that exist and with others; what went wrong, if anything did."""
 
-    @settings(max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(), real=st.booleans())
     def call(case: schemathesis.Case, real: bool) -> None:
         if real:

@@ -206,9 +206,7 @@ def assert_legal(payload: Mapping[str, Any], seen: list[Event]) -> None:
         assert first < began, edge
 
 
-SLOW = settings(
-    max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], report_multiple_bugs=False
-)
+SLOW = settings(max_examples=10_000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], report_multiple_bugs=False)
 QUICK = settings(SLOW, max_examples=150)
 
 

@@ -32,7 +32,6 @@ CASES: Final = 10_000
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 many = settings(
     max_examples=CASES,
-    deadline=None,
     database=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example],

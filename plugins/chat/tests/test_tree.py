@@ -88,4 +88,4 @@ class Forest(RuleBasedStateMachine):
 
 
 TestForest = pytest.mark.filterwarnings("ignore")(Forest.TestCase)
-TestForest.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestForest.settings = settings(max_examples=150, stateful_step_count=40)
