@@ -36,6 +36,7 @@ class PanelStore:
 
     files: Files
     projects: Projects
+    _making: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     async def _folder(self, project_id: str, user: UserContext) -> LogicalPath:
         await self.projects.metadata(project_id, user)
@@ -63,16 +64,33 @@ class PanelStore:
 
     @finishing
     async def create(self, project_id: str, panel_id: str, name: str, template_id: str | None, user: UserContext) -> Json:
-        """Make a panel, of a template or afresh. Raises `ApiError` 404 and 409."""
+        """Make a panel, of a template or afresh; one after the other. Raises `ApiError` 404, 409 and 507."""
+        async with self._making:
+            return await self._create(project_id, panel_id, name, template_id, user)
+
+    async def _create(self, project_id: str, panel_id: str, name: str, template_id: str | None, user: UserContext) -> Json:
         folder = await self._folder(project_id, user) / "ui" / panel_id
         target = self.files.locate(folder, user, write=True).path
         if await asyncio.to_thread(target.exists):
             raise ApiError(409, f"There is a panel {panel_id!r} already.")
-        definition: Json = {"version": "1.0.0", "uiEntryPoint": "index.html"}
+        template = None
         if template_id is not None:
             template = next((panel for panel in await self.templates(user) if panel["id"] == template_id), None)
             if template is None:
                 raise ApiError(404, f"There is no template {template_id!r}.")
+        try:
+            definition = await self._fill(folder, target, panel_id, name, template, user)
+            await self._list_in_project(project_id, panel_id, user)
+        except BaseException as error:
+            await asyncio.to_thread(shutil.rmtree, target, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise ApiError(507, f"The panel {panel_id!r} cannot be written: {error.strerror or error}.") from None
+            raise
+        return {**definition, "panelDirectory": str(folder), "source": "user"}
+
+    async def _fill(self, folder: LogicalPath, target: Path, panel_id: str, name: str, template: Json | None, user: UserContext) -> Json:
+        definition: Json = {"version": "1.0.0", "uiEntryPoint": "index.html"}
+        if template is not None:
             source = self.files.locate(template["panelDirectory"], user).path
             await asyncio.to_thread(shutil.copytree, source, target, symlinks=True)
             definition = {key: value for key, value in template.items() if key not in ("panelDirectory", "source")}
@@ -81,8 +99,7 @@ class PanelStore:
             await self.files.write(folder / "index.html", page.encode(), user)
         definition |= {"id": panel_id, "displayName": name}
         await self.files.write(folder / _FILE, dumps(definition), user)
-        await self._list_in_project(project_id, panel_id, user)
-        return {**definition, "panelDirectory": str(folder), "source": "user"}
+        return definition
 
     async def _list_in_project(self, project_id: str, panel_id: str, user: UserContext) -> None:
         metadata = await self.projects.metadata(project_id, user)

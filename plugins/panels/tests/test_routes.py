@@ -1,6 +1,9 @@
 """`/api/panels…`, `/api/projects/ID/panels…`."""
 
+import asyncio
 import json
+import os
+import shutil
 from pathlib import Path
 
 from support.server import Server
@@ -15,6 +18,31 @@ def home(server: Server) -> Path:
 async def make_project(server: Server, name: str) -> str:
     await server.http.post(PROJECT, json={"name": name})
     return f"{PROJECT}/{name}"
+
+
+async def test_of_many_at_once_each_panel_is_made_by_one(server: Server) -> None:
+    """The others are told that it is there; the project lists all that were made."""
+    project = await make_project(server, "crowd")
+    bodies = [{"panelId": f"p{number % 4}", "displayName": str(number)} for number in range(24)]
+    answers = await asyncio.gather(*(server.http.post(f"{project}/panels", json=body) for body in bodies))
+    assert sorted(answer.status_code for answer in answers) == [201] * 4 + [409] * 20
+    made = {answer.json()["id"]: answer.json()["displayName"] for answer in answers if answer.status_code == 201}
+    assert {panel["id"]: panel["displayName"] for panel in (await server.http.get(f"{project}/panels")).json()} == made
+    listed = (await server.http.get(f"{project}/metadata")).json()["panels"]
+    assert sorted(entry["id"] for entry in listed) == sorted(made)
+
+
+async def test_a_panel_that_cannot_be_written_leaves_nothing(server: Server) -> None:
+    """A template that cannot be copied whole: 507, and the id is free again."""
+    project = await make_project(server, "broken")
+    template = server.folder / "data" / "templates" / "panels" / "torn"
+    template.mkdir(parents=True)
+    (template / "panel.json").write_text(json.dumps({"id": "torn"}))
+    os.mkfifo(template / "pipe")
+    body = {"panelId": "mine", "displayName": "Mine"}
+    assert (await server.http.post(f"{project}/panels", json=body | {"templateId": "torn"})).status_code == 507
+    assert (await server.http.post(f"{project}/panels", json=body)).status_code == 201
+    shutil.rmtree(template)
 
 
 async def test_panels_are_made_afresh_or_of_a_template(server: Server) -> None:
