@@ -113,6 +113,7 @@ class Application:
             StartError: In one line, what stands in the way. What was brought up is taken down again.
         """
         self.serving = serving
+        self._check_needed()
         try:
             self._open_data_folder(exclusive=serving or alone)
             await self.open_storage()

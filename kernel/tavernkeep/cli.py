@@ -155,7 +155,7 @@ def _rehearsed(app: Application) -> list[str]:
 
 def _unknown_names(app: Application) -> Iterator[str]:
     names, section = [plugin.name for plugin in app.plugins], app.config.section(PluginsConfig)
-    for key, named in (("disabled", section.disabled), ("only", section.only or []), ("required", section.required)):
+    for key, named in (("disabled", section.disabled), ("only", section.only or [])):
         for name in named:
             if name not in names:
                 near = difflib.get_close_matches(name, names, 1)

@@ -33,6 +33,25 @@ async def test_check_finds_names_that_nobody_has(tmp_path: Path, case: str) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
+async def test_a_required_plugin_that_is_not_there_ends_the_start_alone(tmp_path: Path) -> None:
+    """`config check` goes on to all else that is wrong, the other commands go on as ever, and a start ends before anything is written."""
+    config = {"plugins": {"required": ["nowhere"], "disabled": ["nodes_htp"]}, "unknown": 1}
+    ran = await tavernkeep(tmp_path, "config", "check", config=config)
+    lines = [line.partition("config.json: ")[2] for line in ran.stderr.splitlines() if line.startswith(str(tmp_path))]
+    assert [line.partition(",")[0] for line in lines] == [
+        "unknown: unknown key",
+        "plugins.disabled names 'nodes_htp'",
+        "plugins.required names 'nowhere'",
+    ]
+    listed = await tavernkeep(tmp_path, "plugins")
+    assert (listed.code, "engine " in listed.stdout) == (0, True)
+    assert "plugins.required names 'nowhere', which is not installed" in listed.stderr
+    started = await tavernkeep(tmp_path, "serve")
+    assert (started.code, "Traceback" in started.stderr) == (1, False)
+    assert started.stderr.splitlines()[-1].startswith("tavernkeep: plugins.required names 'nowhere', which is not installed; installed: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
 async def test_a_required_plugin_that_fails_later_is_not_ready(tmp_path: Path) -> None:
     """A plugin that the configuration requires and that fails while the server runs makes `/readyz` 503, with its name and reason."""
     source = """

@@ -41,18 +41,10 @@ class Plugins:
 
         Args:
             folders: Where plugin folders are; what is installed has precedence over one of the same name.
-
-        Raises:
-            StartError: The configuration requires one that is not there.
         """
         plugins = cls()
         for plugin, found in find_plugins(folders):
             plugins.load(plugin, found, config)
-        unknown = [name for name in config.required if name not in plugins._all]
-        if unknown:
-            raise StartError(
-                f"plugins.required names {', '.join(map(repr, unknown))}, which is not installed; installed: {', '.join(plugins._all)}"
-            )
         plugins.enter_all()
         return plugins
 
@@ -197,7 +189,9 @@ class Plugins:
             StartError: Naming the plugin and what became of it.
         """
         for name in config.required:
-            plugin = self._all[name]
+            plugin = self._all.get(name)
+            if plugin is None:
+                raise StartError(f"plugins.required names {name!r}, which is not installed; installed: {', '.join(self._all)}")
             if not plugin.is_active:
                 raise StartError(f"plugins.required names {name!r}, which is {plugin.status}: {plugin.error}")
 
