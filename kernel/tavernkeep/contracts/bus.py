@@ -53,8 +53,10 @@ class EventBus:
 
     def publish(self, event: Event) -> None:
         """Carry an event, or (without an execution) a notice, to all who should see it."""
-        self._deliver(self._sinks, event)
-        self._deliver(self._watchers.get(event.execution_id, ()) if event.execution_id else self._listeners, event)
+        if self._sinks:
+            self._deliver(self._sinks, event)
+        if watching := self._watchers.get(event.execution_id) if event.execution_id else self._listeners:
+            self._deliver(watching, event)
 
     def _deliver(self, sinks: tuple[Sink, ...], event: Event) -> None:
         for sink in sinks:

@@ -211,25 +211,21 @@ class Run:
             cached = given is not None
             if given is None:
                 result = node.shape.mode.execute(inputs, NodeContext(self._context, node.id, node.full_type, node.config))  # type: ignore[misc]
-                if (given := self._given_at_once(node, result)) is None:
+                if type(result) is not dict and inspect.isawaitable(result):
                     self._finish_later(node, result, key)
+                    return
+                try:
+                    given = Given.of(result, self._at_once, node.shape.live_outputs)
+                except TooLarge:
+                    if self._setting.most <= self._at_once:
+                        raise
+                    self._finish_later(node, result, key)  # it is read in a thread
                     return
             self._allowance.take(given.size)
         except BaseException as error:
             self._fail(node, error)
         else:
             self._finish(node, given, key, cached=cached)
-
-    def _given_at_once(self, node: PlanNode, result: Any) -> Given | None:
-        """What a node in line returned; `None` where it is something to wait for, or so much that it is to be read in a thread."""
-        if type(result) is not dict and inspect.isawaitable(result):
-            return None
-        try:
-            return Given.of(result, self._at_once, node.shape.live_outputs)
-        except TooLarge:
-            if self._setting.most > self._at_once:
-                return None
-            raise
 
     def _finish_later(self, node: PlanNode, result: Any, key: bytes | None) -> None:
         self._tasks.add(asyncio.ensure_future(self._finish_with(node, result, key)), node.index, takes_place=True)

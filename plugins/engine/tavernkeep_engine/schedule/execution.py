@@ -47,10 +47,10 @@ class Execution:
         Args:
             size: How many bytes its values take that nothing else holds.
         """
-        self.last_seq += 1
-        self.log.events.append(event.of(self.id, self.last_seq))
+        self.last_seq = seq = self.last_seq + 1
+        self.log.events.append(event.of(self.id, seq))
         if size:
-            self.log.hold(self.last_seq, size)
+            self.log.hold(seq, size)
         self.publish(event)
 
     def begin(self, run: Run) -> None:
