@@ -77,7 +77,7 @@ class Outbox:
         self._news.set()
 
     def put(self, event: Event) -> None:
-        """Queue an event. It is encoded at once, as what it refers to may change; text waits, as more may join it."""
+        """Queue an event. It is encoded at once, as its length counts; text waits, as more may join it."""
         if not isinstance(event, _Yield) or (key := _stream_of(event)) is None:
             data = event.json()
             self._append(_Whole(data, len(data)))
