@@ -92,6 +92,11 @@ async def test_folders_are_looked_at_again(tmp_path: Path) -> None:
         assert info is not None
         assert (info["status"], "ZeroDivisionError" in info["error"]) == ("active", True)
         assert output_of(await client.run(one("greeter:Say")), "a") == {"output": "two"}
+        (folder / "nodes" / "words.py").write_text("WORD = 'two'\n")  # as it was: nothing to load, and nothing to complain of
+        assert await reload(server) == {}
+        info = await listed(server)
+        assert info is not None
+        assert info.get("error") is None
         write(folder, "two", type_="Wait")  # two nodes of one type
         assert "greeter:Wait" in (await reload(server))["failed"]["greeter"]
         assert output_of(await client.run(one("greeter:Say")), "a") == {"output": "two"}
@@ -170,6 +175,7 @@ async def test_a_folder_is_switched_off_and_on_at_once(tmp_path: Path) -> None:
         assert told["frontend"]["entryUrl"] == "/plugins/greeter/main.js"
         assert json.loads((tmp_path / "config.json").read_text()) == {"plugins": {"disabled": ["greeter"]}}
         assert not [node for node in (await server.http.get("/api/nodes")).json() if node["namespace"] == "greeter"]
+        assert (await server.http.get("/plugins/greeter/main.js")).status_code == 404
         assert await reload(server) == {}
         await server.http.put("/api/plugins/greeter/state", json={"enabled": True})
         told = (await client.until(lambda message: message["type"] == "plugin-enabled"))[-1]["payload"]["plugin"]

@@ -44,6 +44,8 @@ class Reloading:
         for name, folder in now.items():
             before = self.plugins.get(name)
             if before is not None and (before.status is PluginStatus.DISABLED or (before.folder == folder and not before.has_failed)):
+                if before.is_active:
+                    before.error = None  # what was broken meanwhile is again as it runs
                 continue
             if name == folder.name:
                 after = await self.load(folder)

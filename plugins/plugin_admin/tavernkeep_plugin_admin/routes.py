@@ -217,7 +217,10 @@ class AdminRoutes:
 
     async def web_file(self, name: str, path: str) -> FileResponse:
         """A file of a plugin's web folder, `web` beside its module."""
-        implementation = self._plugin(name).implementation
+        plugin = self._plugin(name)
+        if not plugin.is_active:
+            raise ApiError(404, f"Plugin {name!r} is {plugin.status}.")
+        implementation = plugin.implementation
         root: Path | None = getattr(implementation, "web_root", None)
         if root is None:
             module = implementation if inspect.ismodule(implementation) else inspect.getmodule(type(implementation))
