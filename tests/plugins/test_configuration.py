@@ -109,3 +109,12 @@ async def test_any_other_error_at_the_start_ends_it_in_one_line(tmp_path: Path) 
     with pytest.raises(RuntimeError, match="the server did not start") as failure:
         await server.__aenter__()
     assert "tavernkeep: the server cannot start: RuntimeError: on purpose" in str(failure.value).splitlines()[-1]
+
+
+@pytest.mark.parametrize("config", [{"paths": {"data": "a\0b"}}, {"paths": {"data": "~no.such.user/a"}}, {"customPluginsPaths": ["a\0b"]}])
+async def test_a_path_that_is_none_is_told_in_one_line(tmp_path: Path, config: dict[str, Any]) -> None:
+    """Also where it is read before anything else is."""
+    result = await tavernkeep(tmp_path, "config", "check", config=config)
+    assert result.code == 1
+    assert "is no path" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr

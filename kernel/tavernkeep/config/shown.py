@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 
-from tavernkeep.config.sections import PLUGIN_PATHS, AuthConfig, PathsConfig, UserManagementConfig
+from tavernkeep.config.sections import PLUGIN_PATHS, AuthConfig, ConfigError, PathsConfig, UserManagementConfig
 from tavernkeep.wire import Problem, unstructure, wire_name
 
 T = TypeVar("T")
@@ -92,5 +92,12 @@ def _shown_field(field: "attrs.Attribute[Any]", value: Any) -> Any:
 
 
 def beside(file: Path, text: str) -> Path:
-    """A path that a configuration file names: from where the file is, or from the user's home."""
-    return (file.parent / Path(text).expanduser()).resolve()
+    """A path that a configuration file names: from where the file is, or from the user's home.
+
+    Raises:
+        ConfigError: It is none: it has a NUL in it, or names the home of nobody.
+    """
+    try:
+        return (file.parent / Path(text).expanduser()).resolve()
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(str(file), [Problem("", f"{text!r} is no path: {error}")]) from None
