@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import itertools
 import pathlib
 import threading
 import types
@@ -219,6 +220,31 @@ def test_as_deep_as_may_be() -> None:
     outputs, _ = own({"out": _deep(DEEPEST)}, MIB)
     assert msgspec.json.decode(msgspec.json.encode(outputs)) == outputs
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(outputs)) == outputs
+
+
+class Unending(Mapping[int, int]):
+    """A mapping that always has another entry, or the same one again and again."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __getitem__(self, key: int) -> int:
+        return key
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count(0, self.step)
+
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_mapping_without_end(step: int) -> None:
+    """It is read no further than there is room, as a value and as what a node returns."""
+    with pytest.raises(TooLarge, match="it takes at least"):
+        own({"out": [Unending(step)]}, MIB)
+    with pytest.raises(TooLarge, match="The outputs are too many: it takes at least"):
+        Given.of(Unending(step), MIB)
 
 
 def test_live_outputs_are_handed_on() -> None:

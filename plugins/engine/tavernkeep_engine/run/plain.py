@@ -174,7 +174,7 @@ class Reading:
             base: Any = set if isinstance(value, set) else frozenset
             return _in_order(self._list(value, base.__len__(value), lambda items: list(base.__iter__(items)), depth))
         if isinstance(value, Mapping):
-            return self._mapping(value, {key: value[key] for key in value}, depth)
+            return self._mapping(value, self.entries(value), depth)
         if (names := _fields(kind)) is not None:
             return self._mapping(value, {name: getattr(value, name) for name in names if not name.startswith("_")}, depth)
         if isinstance(value, datetime.timedelta):
@@ -249,6 +249,14 @@ class Reading:
                     raise
             found[name] = item
         self._take(texts)
+        return found
+
+    def entries(self, mapping: Mapping[Any, Any]) -> dict[Any, Any]:
+        """The entries of a mapping of any class, which may go on for ever."""
+        found = {}
+        for count, key in enumerate(mapping, 1):
+            self._check(count * ENTRY)
+            found[key] = mapping[key]
         return found
 
     def key(self, key: Any) -> str:

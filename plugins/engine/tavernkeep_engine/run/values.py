@@ -11,7 +11,7 @@ import attrs
 
 from tavernkeep.contracts.running import Chunk, NodeFailure, Routed
 from tavernkeep.wire import describe
-from tavernkeep_engine.run.plain import ENTRY, FIXED, HIGH, ITEM, LOW, NoData, Reading, ValueRefused, text_of
+from tavernkeep_engine.run.plain import ENTRY, FIXED, HIGH, ITEM, LOW, NoData, Reading, TooLarge, ValueRefused, text_of
 
 CONTAINERS: Final = (dict, list)
 
@@ -77,7 +77,7 @@ class Given:
         if not isinstance(result, Mapping):
             raise NodeFailure(f"The node returned {describe(result)}, expected an object with its outputs")
         if not isinstance(result, dict):
-            return cls(*own(_entries(result), most, live))
+            return cls(*own(_entries(result, most), most, live))
         not_taken = frozenset(map(str, result.not_taken)) if isinstance(result, Routed) else None
         return cls(*own(dict.copy(result), most, live), not_taken)
 
@@ -151,9 +151,11 @@ def description(value: object) -> str:
     return value.text if isinstance(value, Described) else f"<{type(value).__qualname__}>"
 
 
-def _entries(outputs: Mapping[Any, Any]) -> dict[Any, Any]:
+def _entries(outputs: Mapping[Any, Any], most: int) -> dict[Any, Any]:
     try:
-        return {key: outputs[key] for key in outputs}
+        return Reading(most).entries(outputs)
+    except NoData as refused:
+        raise TooLarge(f"The outputs are too many: {refused.message}") from None
     except Exception as error:
         raise ValueRefused(f"The outputs cannot be read: {type(error).__name__}: {text_of(error)}") from None
 
