@@ -277,7 +277,7 @@ class Application:
             if not enabled:
                 self.plugins.leave(plugin, "disabled by plugins.disabled")
             elif not plugin.is_active:
-                await self._reloading(await asyncio.to_thread(self.source.again)).load(plugin.folder)
+                await self._reloading(await asyncio.to_thread(self.source.again)).load(plugin.name, plugin.folder)
         return True
 
     def _reloading(self, source: ConfigSource) -> Reloading:

@@ -244,6 +244,12 @@ async def test_a_name_that_is_taken_stays_with_the_first(tmp_path: Path) -> None
                 assert info is not None
                 assert (info["status"], first in info["error"]) == ("failed", True)
             assert output_of(await client.run(one("greeter:Say")), "a") == {"output": "one"}
+        for enabled in (False, True):  # which takes nothing from who has the name
+            await server.http.put("/api/plugins/engine@folder%20c/state", json={"enabled": enabled})
+            info = await listed(server, "engine")
+            assert info is not None
+            assert (info["status"], info["distribution"]) == ("active", "tavernkeep-engine")
+        assert "'engine' of tavernkeep-engine" in (await listed(server, "engine@folder c") or {})["error"]
         (plugins / "a").rename(tmp_path / "elsewhere")
         assert (await reload(server))["changed"] == ["greeter"]
         assert output_of(await client.run(one("greeter:Say")), "a") == {"output": "two"}

@@ -47,10 +47,7 @@ class Reloading:
                 if before.is_active:
                     before.error = None  # what was broken meanwhile is again as it runs
                 continue
-            if name == folder.name:
-                after = await self.load(folder)
-            else:
-                self.plugins.add(after := made_of_folder(folder))
+            after = await self.load(name, folder)
             if not after.is_active:
                 if after.error is not None and after.has_failed:
                     failed[name] = after.error
@@ -65,13 +62,19 @@ class Reloading:
         names = [plugin.name for plugin in self.plugins if plugin.folder is not None and plugin.folder.path == folder.path]
         return attrs.evolve(folder, name=names[0]) if folder.problem and names else folder
 
-    async def load(self, folder: FolderEntryPoint) -> Plugin:
+    async def load(self, name: str, folder: FolderEntryPoint) -> Plugin:
         """Load a folder, in the place of what was loaded of it before; where that cannot be done, what was there goes on.
+
+        Args:
+            name: What it is listed as. Where that is not its own name another has that, and goes on having it.
 
         Returns:
             What was made of the folder, whether it took its place or not.
         """
-        before, after = self.plugins.get(folder.name), made_of_folder(folder)
+        before, after = self.plugins.get(name), made_of_folder(folder)
+        if name != folder.name:
+            self.plugins.add(after)
+            return after
         last_good = before if before is not None and before.is_active else None
         if turned_off(after, self.config.disabled, self.config.only):
             self.plugins.enter(after)
