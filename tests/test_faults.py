@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pyotp
 import pytest
 import pytest_asyncio
 
@@ -34,7 +35,8 @@ from tavernkeep_plugin_admin.models import PluginSettings
 from tavernkeep_projects.contracts import Projects
 from tavernkeep_projects.models import ProjectShare
 
-ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+NEW = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\dT[0-9:.]+Z|(?<=_)\d{13}")
+HOLDERS = ("projects", "projects/inn/chats", "projects/inn/ui", ".recycle_bin", ".recycle_bin/inn", ".recycle_bin/inn/workflows")
 FAULT = OSError("made to fail")
 CHANNEL = ChannelBody(label="l", base_url="http://127.0.0.1:9", api_key="k" * 20, custom_headers={"X-Key": "v"})
 
@@ -59,7 +61,7 @@ class Way:
     back: Callable[[], Awaitable[Any]]
 
 
-async def walk(app: Application, path: Way, error: Exception | None) -> None:
+async def walk(app: Application, path: Way, error: Exception | None, *, happened: bool = False) -> None:
     """Cut the work off at each await: afterwards all of it is there, or nothing, and the door is open."""
     await path.back()
     before = await path.seen()
@@ -68,7 +70,7 @@ async def walk(app: Application, path: Way, error: Exception | None) -> None:
     assert after != before, "the work does nothing that can be seen"
     await path.back()
     cuts = 0
-    async for cut in every_cut(path.work, error):
+    async for cut in every_cut(path.work, error, happened=happened):
         async with asyncio.timeout(30):
             await app.services.get(Storage).check()
             assert await path.seen() in (before, after), cut
@@ -78,9 +80,10 @@ async def walk(app: Application, path: Way, error: Exception | None) -> None:
     assert await path.seen() == after
 
 
-def files_below(folder: Path) -> dict[str, int]:
-    """What is there, each new id as `*`."""
-    return {ID.sub("*", str(path.relative_to(folder))): path.is_file() for path in sorted(folder.rglob("*"))}
+def files_below(folder: Path) -> dict[str, str]:
+    """What is there with what is in it, each new id and time as `*`; folders that only hold others may be there, or not."""
+    found = {str(path.relative_to(folder)): path.read_text() if path.is_file() else "" for path in sorted(folder.rglob("*"))}
+    return {NEW.sub("*", name): NEW.sub("*", text) for name, text in found.items() if name not in HOLDERS}
 
 
 USER = UserContext("u1", "ada", False)
@@ -105,8 +108,12 @@ async def paths(app: Application) -> dict[str, Way]:
     async def no_files() -> None:
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
 
-    async def all_files() -> dict[str, int]:
+    async def all_files() -> dict[str, str]:
         return await asyncio.to_thread(files_below, root)
+
+    async def a_panel() -> dict[str, str]:
+        # The project only mentions it, and may go on to: what is there are its own files.
+        return {name: text for name, text in (await all_files()).items() if name != "projects/inn/project.json"}
 
     async def count(*models: Any) -> list[int]:
         return [await model.all().count() for model in models]
@@ -195,6 +202,47 @@ async def paths(app: Application) -> dict[str, Way]:
         await no_files()
         await files.write("user://folder/a.txt", b"a", USER)
 
+    async def a_workflow() -> None:
+        await a_project()
+        made = await projects.create_workflow("inn", {"name": "w", "nodes": [], "edges": []}, USER)
+        ids["workflow"] = made["id"]
+
+    async def renamed() -> None:
+        await projects.update_workflow("inn", ids["workflow"], {"name": "other", "nodes": [], "edges": []}, None, USER)
+
+    async def a_chat() -> None:
+        await a_project()
+        ids["chat"] = (await chats.create("inn", USER)).id
+
+    async def said() -> None:
+        await chats.change("inn", ids["chat"], None, lambda tree: tree.add(chats.message(None, "user", "hello", None)), USER)
+
+    async def heard() -> Any:
+        return [node.content for node in (await chats.tree("inn", ids["chat"], USER)).nodes.values()]
+
+    async def chats_there() -> Any:
+        return [chat.title for chat in await chats.sessions("inn", USER)]
+
+    async def codes() -> Any:
+        return [(bool(login.totp), login.totp_confirmed) for login in await Login.all()]
+
+    async def no_codes() -> None:
+        await Login.all().delete()
+        await Login.create(uid=USER.uid, password=hashed)
+
+    async def codes_begun() -> None:
+        await no_codes()
+        ids["secret"] = (await logins.begin_totp(account))["secret"]
+
+    async def codes_wanted() -> None:
+        await codes_begun()
+        await Login.all().update(totp_confirmed=True)
+
+    async def confirmed() -> None:
+        # A code counts once: each try has the user's next one.
+        await logins.confirm_totp(USER.uid, pyotp.TOTP(ids["secret"]).now())
+
+    ids: dict[str, str] = {}
     operations = Operations(files)
     chats, panels = ChatStore(files, projects), PanelStore(files, projects)
     at = LogicalPath.parse
@@ -232,7 +280,18 @@ async def paths(app: Application) -> dict[str, Way]:
         "project": Way(lambda: projects.create("inn", None, USER), all_files, no_files),
         "workflow": Way(lambda: projects.create_workflow("inn", {"name": "w", "nodes": [], "edges": []}, USER), all_files, a_project),
         "chat": Way(lambda: chats.create("inn", USER), all_files, a_project),
-        "panel": Way(lambda: panels.create("inn", "p", "P", None, USER), all_files, a_project),
+        "panel": Way(lambda: panels.create("inn", "p", "P", None, USER), a_panel, a_project),
+        "changed project": Way(lambda: projects.update("inn", {"description": "d"}, None, USER), all_files, a_project),
+        "removed project": Way(lambda: projects.recycle("inn", USER), all_files, a_project),
+        "renamed workflow": Way(renamed, all_files, a_workflow),
+        "removed workflow": Way(lambda: projects.recycle_workflow("inn", ids["workflow"], USER), all_files, a_workflow),
+        "renamed chat": Way(lambda: chats.update("inn", ids["chat"], {"title": "t"}, USER), all_files, a_chat),
+        "message": Way(said, heard, a_chat),
+        "removed chat": Way(lambda: chats.delete("inn", ids["chat"], USER), chats_there, a_chat),
+        "panel's file": Way(lambda: files.write("user://projects/inn/panel_data/p/a.txt", b"a", USER), all_files, a_project),
+        "codes begun": Way(lambda: logins.begin_totp(account), codes, no_codes),
+        "codes confirmed": Way(confirmed, codes, codes_begun),
+        "codes ended": Way(lambda: logins.end_totp(USER.uid), codes, codes_wanted),
     }
 
 
@@ -263,6 +322,17 @@ NAMES = [
     "workflow",
     "chat",
     "panel",
+    "changed project",
+    "removed project",
+    "renamed workflow",
+    "removed workflow",
+    "renamed chat",
+    "message",
+    "removed chat",
+    "panel's file",
+    "codes begun",
+    "codes confirmed",
+    "codes ended",
 ]
 
 
@@ -274,13 +344,20 @@ async def test_what_is_cut_off_is_whole(app: Application, name: str) -> None:
     await walk(app, every[name], None)
 
 
-OF_ROWS = [name for name in NAMES if NAMES.index(name) < NAMES.index("share") and name not in ("audit",)]
+OF_ROWS = [name for name in NAMES if (NAMES.index(name) < NAMES.index("share") and name != "audit") or name.startswith("codes")]
+OF_FILES = [name for name in NAMES[NAMES.index("file") :] if name not in OF_ROWS]
 
 
 @pytest.mark.parametrize("name", OF_ROWS)
 async def test_what_fails_is_whole(app: Application, name: str) -> None:
     """A database that fails at any moment leaves all of it, or nothing."""
     await walk(app, (await paths(app))[name], FAULT)
+
+
+@pytest.mark.parametrize("name", OF_FILES)
+async def test_what_fails_on_the_disk_is_whole(app: Application, name: str) -> None:
+    """A disk that fails after any step leaves all of it, or nothing."""
+    await walk(app, (await paths(app))[name], FAULT, happened=True)
 
 
 async def test_two_administrators_who_demote_each_other_leave_one(app: Application) -> None:

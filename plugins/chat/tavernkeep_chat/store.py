@@ -115,8 +115,9 @@ class ChatStore:
         tree.session_id = session_id
         self._count(session, tree)
         folder = root / session_id
-        await self.files.write(folder / _TREE, dumps(unstructure(tree)), user)
-        await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)  # last: with it the chat is there
+        async with self.files.making(folder, user):
+            await self.files.write(folder / _TREE, dumps(unstructure(tree)), user)
+            await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)  # last: with it the chat is there
         return session
 
     def _count(self, session: Session, tree: Tree) -> None:
@@ -130,6 +131,7 @@ class ChatStore:
     async def delete(self, project_id: str, session_id: str, user: UserContext) -> None:
         """Remove a chat. Raises `ApiError` 404."""
         located = self.files.locate(await self.folder(project_id, session_id, user), user, write=True)
+        await asyncio.to_thread((located.path / _SESSION).unlink)  # with it the chat is gone, whatever becomes of the rest
         await asyncio.to_thread(shutil.rmtree, located.path)
 
     @finishing
@@ -178,8 +180,8 @@ class ChatStore:
             session: Session = await self._read(folder / _SESSION, Session, user)
             session.last_activity = iso(self.clock())
             self._count(session, tree)
-            await self.files.write(folder / _TREE, dumps(unstructure(tree)), user)
             await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)
+            await self.files.write(folder / _TREE, dumps(unstructure(tree)), user)  # last: with it the message is there
         return tree
 
     def message(self, parent_id: str | None, role: Role, content: str, metadata: dict[str, Any] | None) -> MessageNode:

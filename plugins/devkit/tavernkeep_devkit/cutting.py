@@ -4,7 +4,7 @@
         assert await store.is_whole(name)
 
 Awaits of tasks that the work starts are counted as well. The cut is a cancellation of the work, as when a client hangs up, or an error that
-is raised at that await, as when a disk fails.
+is raised at that await, as when a disk fails: while what is awaited goes on, or when it has happened.
 """
 
 import asyncio
@@ -25,12 +25,14 @@ class Cut:
     Attributes:
         at: The await at which it was, counted from 0.
         error: What was raised there; `None` for a cancellation.
+        happened: Whether what is awaited there has happened first.
         raised: What the work ended with; `None` where it ended well all the same.
         tasks: That of the work, and those that it started.
     """
 
     at: int
     error: Exception | None
+    happened: bool = False
     raised: BaseException | None = None
     tasks: "list[asyncio.Task[Any]]" = attrs.field(factory=list, repr=False)
     _passed: int = 0
@@ -108,25 +110,32 @@ class _Steps:
             except StopIteration as end:
                 return end.value
             error = None
-            if self.cut.passes(waits_for):
+            failing = self.cut.passes(waits_for)
+            if failing and not self.cut.happened:
                 error = self.cut.error
                 continue
             try:
                 send = yield waits_for
             except BaseException as raised:
                 error = raised
+            else:
+                error = self.cut.error if failing else None
 
 
-async def every_cut(work: Callable[[], Coroutine[Any, Any, Any]], error: Exception | None = None) -> AsyncIterator[Cut]:
+async def every_cut(
+    work: Callable[[], Coroutine[Any, Any, Any]], error: Exception | None = None, *, happened: bool = False
+) -> AsyncIterator[Cut]:
     """Run the work again and again, cut off at its first await, its second, and so on; ends when it was not reached any more.
 
     Gives each cut, so that what it left behind can be looked at (and tidied up) before the next.
 
     Args:
         error: What is raised at the await; a cancellation when left out.
+        happened: Let what is awaited happen before the error is raised, as when the step after it fails. What a thread does goes on
+            when nobody waits for it, so this is for work of which threads do a part.
     """
     for at in range(_MOST):
-        cut = Cut(at, error)
+        cut = Cut(at, error, happened)
         await cut.run(work)
         if not cut.reached:
             if cut.raised is not None:

@@ -1,6 +1,7 @@
 """What this plugin publishes: logical paths, and the service that finds the files behind them."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -79,6 +80,13 @@ class Files(Protocol):
 
         Raises:
             PathError: It is no safe path (400), the user may not (403), there is no such file (404), or it is longer (413).
+        """
+
+    def making(self, path: str | LogicalPath, user: UserContext) -> AbstractAsyncContextManager[Path]:
+        """A folder that is being made, and is gone again when what is done inside fails; gives where it is.
+
+        Raises:
+            PathError: It is no safe path (400), the user may not (403), or there is something already (409).
         """
 
     async def write(self, path: str | LogicalPath, data: bytes, user: UserContext) -> None:

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -78,6 +79,18 @@ class FileStore:
         """See `Files`."""
         located = self.locate(path, user)
         return await asyncio.to_thread(_read, located, max_bytes)
+
+    @contextlib.asynccontextmanager
+    async def making(self, path: str | LogicalPath, user: UserContext) -> AsyncIterator[Path]:
+        """See `Files`."""
+        located = self.locate(path, user, write=True)
+        if await asyncio.to_thread(os.path.lexists, located.path):
+            raise PathError(f"there is {located.logical} already", 409)
+        try:
+            yield located.path
+        except BaseException:
+            await asyncio.to_thread(shutil.rmtree, located.path, ignore_errors=True)
+            raise
 
     @finishing
     async def write(self, path: str | LogicalPath, data: bytes, user: UserContext) -> None:

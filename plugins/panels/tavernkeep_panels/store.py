@@ -70,8 +70,7 @@ class PanelStore:
 
     async def _create(self, project_id: str, panel_id: str, name: str, template_id: str | None, user: UserContext) -> Json:
         folder = await self._folder(project_id, user) / "ui" / panel_id
-        target = self.files.locate(folder, user, write=True).path
-        if await asyncio.to_thread(target.exists):
+        if await asyncio.to_thread(self.files.locate(folder, user, write=True).path.exists):
             raise ApiError(409, f"There is a panel {panel_id!r} already.")
         template = None
         if template_id is not None:
@@ -79,13 +78,11 @@ class PanelStore:
             if template is None:
                 raise ApiError(404, f"There is no template {template_id!r}.")
         try:
-            definition = await self._fill(folder, target, panel_id, name, template, user)
-            await self._list_in_project(project_id, panel_id, user)
-        except BaseException as error:
-            await asyncio.to_thread(shutil.rmtree, target, ignore_errors=True)
-            if isinstance(error, OSError):
-                raise ApiError(507, f"The panel {panel_id!r} cannot be written: {error.strerror or error}.") from None
-            raise
+            async with self.files.making(folder, user) as target:
+                definition = await self._fill(folder, target, panel_id, name, template, user)
+                await self._list_in_project(project_id, panel_id, user)
+        except OSError as error:
+            raise ApiError(507, f"The panel {panel_id!r} cannot be written: {error.strerror or error}.") from None
         return {**definition, "panelDirectory": str(folder), "source": "user"}
 
     async def _fill(self, folder: LogicalPath, target: Path, panel_id: str, name: str, template: Json | None, user: UserContext) -> Json:

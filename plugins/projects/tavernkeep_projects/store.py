@@ -91,8 +91,7 @@ class ProjectStore:
         project_id = self.files.safe_name(name)
         folder = self._folder(project_id)
         async with self.lock(user, project_id):
-            located = self.files.locate(folder, user, write=True)
-            if await asyncio.to_thread(located.path.exists):
+            if await asyncio.to_thread(self.files.locate(folder, user, write=True).path.exists):
                 raise ApiError(409, f"There is a project {project_id!r} already.")
             moment = iso(self.clock())
             metadata: Json = {
@@ -107,8 +106,9 @@ class ProjectStore:
             }
             if description is not None:
                 metadata["description"] = description
-            await self.files.write(folder / _METADATA, dumps(metadata), user)
-            await asyncio.to_thread((located.path / _WORKFLOWS).mkdir, exist_ok=True)
+            async with self.files.making(folder, user) as place:
+                await self.files.write(folder / _METADATA, dumps(metadata), user)
+                await asyncio.to_thread((place / _WORKFLOWS).mkdir, exist_ok=True)
         return metadata
 
     @finishing
@@ -240,9 +240,15 @@ class ProjectStore:
             if before.get("createdAt"):
                 made["createdAt"] = before["createdAt"]
             made.setdefault("version", before.get("version", "1.0.0"))
-            await self.files.write(target, dumps(made), user)
-            if target.name != path.name:
-                await asyncio.to_thread(path.unlink, missing_ok=True)
+            moves = target.name != path.name
+            try:
+                await self.files.write(target, dumps(made), user)
+                if moves:
+                    await asyncio.to_thread(path.unlink, missing_ok=True)
+            except BaseException:
+                if moves and await asyncio.to_thread(path.exists):  # there are not to be two of one id
+                    await asyncio.to_thread(self.files.locate(target, user, write=True).path.unlink, missing_ok=True)
+                raise
             await self._pass_interface_on(folder, made, user)
         return made
 
