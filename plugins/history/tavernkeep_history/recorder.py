@@ -1,7 +1,7 @@
 """Takes note of every event, and writes what has come together at once: many events, and many executions, in one transaction."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -154,8 +154,11 @@ class Recorder:
                 record.events = []
             try:
                 most = self._config.max_output_bytes
-                blocks = {id_: await asyncio.to_thread(packed, events, most) for id_, events in taken.items()}
-                await self._write(changed, blocks)
+                # What failed may have happened all the same, when it was the end of a transaction: it is not written twice.
+                known = {row.id: row.last_seq for row in await ExecutionRow.filter(id__in=list(changed)).only("id", "last_seq")}
+                new = {id_: [event for event in events if event.seq > known.get(id_, 0)] for id_, events in taken.items()}
+                blocks = {id_: await asyncio.to_thread(packed, events, most) for id_, events in new.items()}
+                await self._write(changed, blocks, known)
             except BaseException:
                 for id_, record in changed.items():
                     record.events[:0] = taken[id_]
@@ -166,9 +169,8 @@ class Recorder:
             for user_id in {record.row["user_id"] for record in changed.values() if record.id not in self._open}:
                 await self._forget_old(user_id)
 
-    async def _write(self, changed: Mapping[str, _Record], blocks: Mapping[str, list[Block]]) -> None:
-        known = {row.id for row in await ExecutionRow.filter(id__in=list(changed)).only("id")}
-        sealed = {id_: await asyncio.to_thread(self._seal, changed[id_].submission) for id_ in changed.keys() - known}
+    async def _write(self, changed: Mapping[str, _Record], blocks: Mapping[str, list[Block]], known: Container[str]) -> None:
+        sealed = {id_: await asyncio.to_thread(self._seal, changed[id_].submission) for id_ in changed if id_ not in known}
         async with self._storage.transaction():
             for id_, record in changed.items():
                 row = storable(record.row | {"complete": record.complete})
