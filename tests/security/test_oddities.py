@@ -231,6 +231,9 @@ def handshake(target: str = "/ws", *more: bytes, method: str = "GET", **headers:
         (handshake(Sec_WebSocket_Protocol=b"bearer, "), 401),
         (handshake(Sec_WebSocket_Protocol=b"bearer, x"), 401),
         (handshake(Sec_WebSocket_Extensions=b"permessage-deflate; client_max_window_bits=99, ;;="), 101),
+        (handshake(Sec_WebSocket_Extensions=b"permessage-deflate; client_max_window_bits="), 400),
+        (handshake(Sec_WebSocket_Extensions=b"permessage-deflate; server_max_window_bits_=x; client_max_window_bits"), 400),
+        (handshake(Sec_WebSocket_Extensions=b"permessage-deflate; client_max_window_bits=" + DIGITS.encode()), 400),
         (handshake(Origin=b"http://["), 403),
         (handshake("/ws", b"Origin: http://localhost:5573", Origin=b"https://evil.example"), 403),
         (handshake("/ws", b"Origin: https://evil.example", Origin=b"http://localhost:5573"), 403),
@@ -239,7 +242,7 @@ def handshake(target: str = "/ws", *more: bytes, method: str = "GET", **headers:
         (handshake(Authorization=b"\xff"), 401),
         (handshake(Cookie=b"=;;;\xff=\xff"), 101),
     ],
-    ids=range(19),
+    ids=range(22),
 )
 async def test_handshakes(server: Server, data: bytes, expected: int) -> None:
     """Each is taken or refused with a reason; a page that names two origins is none of ours."""

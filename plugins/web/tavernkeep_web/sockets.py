@@ -1,6 +1,7 @@
 """`/ws`: a bare ASGI endpoint. Every message of every execution passes here, so there are as few layers as possible."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -27,6 +28,7 @@ _TRY_AGAIN_LATER: Final = 1013
 _LOG_IN_AGAIN: Final = 4401
 _TURN: Final = 200  # frames sent before others on the event loop get their turn
 _BATCH: Final = 256 * 1024  # bytes after which a frame takes no further message
+_NO_WINDOW: Final = re.compile(r"max_window_bits[^=;,]*=(?!\s*\d{1,9}\s*(?:[;,]|$))")
 _CLOSE_WAIT_S: Final = 5.0  # for the close frame to a viewer that reads nothing
 
 
@@ -47,6 +49,9 @@ class SocketEndpoint:
         """Serve one WebSocket connection."""
         await receive()  # websocket.connect
         headers = _headers(scope)
+        if _NO_WINDOW.search(headers.get("sec-websocket-extensions", "")):  # Hypercorn would fail on it
+            await refuse_handshake(scope, send, 400, "The window that is offered for permessage-deflate is no number.")
+            return
         try:
             if KEY_PREFIX.encode() in scope.get("query_string", b""):
                 raise Denied("there is an API key in the address, where logs keep it: revoke it, and use the subprotocols `bearer, KEY`")
