@@ -81,6 +81,7 @@ EXAMPLES = [
     events.NodeSkipped("n", "why"),
     events.NodeRetrying("n", 2, 3, 0.5, {"message": "no"}),
     events.NodeWaiting("n", {"question": "?", "choices": [1]}),
+    events.NodeAnswered("n", {"any": [1, None]}),
     events.NodeBypassed("n", {"out": 0}),
     events.NodeYield("n", {"type": "text_chunk", "content": "c"}, False),
     events.InterfaceYield("k", {"type": "text_chunk", "content": "c"}, False, "K"),

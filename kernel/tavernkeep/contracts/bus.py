@@ -19,12 +19,19 @@ class EventBus:
 
     A sink is called on the event loop for every single event, so it only takes note and returns. One that raises is logged and left
     out from then on: it must not cost the others theirs.
+
+    Where somebody keeps what happens to executions, their events go there first, and to everybody else when they are kept.
     """
 
     _sinks: tuple[Sink, ...] = ()
     _failed: dict[Sink, Callable[[BaseException], object]] = attrs.field(factory=dict)
     _watchers: dict[str, tuple[Sink, ...]] = attrs.field(factory=dict)
     _listeners: tuple[Sink, ...] = ()
+    _keeper: Sink | None = None
+
+    def keep(self, keeper: Sink | None) -> None:
+        """Hand what is published of executions to a keeper, which gives it back to `deliver`, in order, when others may know of it."""
+        self._keeper = keeper
 
     def add_sink(self, sink: Sink, failed: Callable[[BaseException], object] | None = None) -> Callable[[], None]:
         """Let a sink see every event and every notice; the returned function ends that.
@@ -44,7 +51,7 @@ class EventBus:
     def watch(self, execution_id: str, sink: Sink) -> Callable[[], None]:
         """Let a sink see the events of one execution; the returned function ends that."""
         self._watchers[execution_id] = (*self._watchers.get(execution_id, ()), sink)
-        return lambda: self._unwatch(execution_id, sink)
+        return lambda: self.unwatch(execution_id, sink)
 
     def listen(self, sink: Sink) -> Callable[[], None]:
         """Let a sink see the notices to everyone; the returned function ends that."""
@@ -52,7 +59,14 @@ class EventBus:
         return lambda: self._unlisten(sink)
 
     def publish(self, event: Event) -> None:
-        """Carry an event, or (without an execution) a notice, to all who should see it."""
+        """Carry an event, or (without an execution) a notice, to all who should see it; an event to its keeper first."""
+        if self._keeper is not None and event.execution_id:
+            self._keeper(event)
+        else:
+            self.deliver(event)
+
+    def deliver(self, event: Event) -> None:
+        """Carry an event, or a notice, to all who should see it, now."""
         if self._sinks:
             self._deliver(self._sinks, event)
         if watching := self._watchers.get(event.execution_id) if event.execution_id else self._listeners:
@@ -67,14 +81,15 @@ class EventBus:
                 tell = self._failed.get(sink)
                 self._remove_sink(sink)
                 self._unlisten(sink)
-                self._unwatch(event.execution_id, sink)
+                self.unwatch(event.execution_id, sink)
                 if tell is not None:
                     tell(error)
 
     def _unlisten(self, sink: Sink) -> None:
         self._listeners = tuple(other for other in self._listeners if other != sink)
 
-    def _unwatch(self, execution_id: str, sink: Sink) -> None:
+    def unwatch(self, execution_id: str, sink: Sink) -> None:
+        """Let a sink see no more of one execution."""
         left = tuple(other for other in self._watchers.get(execution_id, ()) if other != sink)
         if left:
             self._watchers[execution_id] = left

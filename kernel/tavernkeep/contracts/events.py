@@ -184,6 +184,15 @@ class NodeWaiting(Event):
 
 
 @attrs.define(eq=False)
+class NodeAnswered(Event):
+    """A person has answered a node that waited."""
+
+    type: ClassVar = "NODE_ANSWERED"
+    node_id: str
+    value: Any = None
+
+
+@attrs.define(eq=False)
 class NodeBypassed(Event):
     """A node is bypassed.
 
@@ -286,6 +295,7 @@ PROTOCOL: Final[Mapping[str, type[Event]]] = {
         NodeSkipped,
         NodeRetrying,
         NodeWaiting,
+        NodeAnswered,
         NodeBypassed,
         NodeYield,
         InterfaceYield,

@@ -99,8 +99,10 @@ class Submission:
     """A workflow that somebody wants to run.
 
     Attributes:
-        on_accepted: Called once with the execution's id before any of its events is published.
+        on_accepted: Called once with the execution's id, before any of its events is delivered; not where the same request was accepted
+            before.
         recorded: What nodes gave that need not run again, by their ids (those in groups as `GROUP/INNER`).
+        answers: What people answered to nodes that did not complete, by their ids, in the order of the questions.
         continues: The execution that this one goes on with; a new one when `None`.
     """
 
@@ -108,6 +110,7 @@ class Submission:
     user: UserContext
     on_accepted: Callable[[str], None] = lambda _: None
     recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
+    answers: Mapping[str, Sequence[Any]] = attrs.field(factory=dict)
     continues: Continuation | None = None
 
 
@@ -118,6 +121,8 @@ class RefusalReason(enum.Enum):
     USER_LIMIT = "user limit"  # its user has too much waiting already
     FULL = "full"  # there is no room for anybody's
     CLOSING = "closing"  # nothing is taken any more
+    UNRECORDED = "unrecorded"  # it cannot be recorded at present
+    CONFLICT = "conflict"  # another workflow was accepted under its request id
 
 
 class Refused(Exception):
@@ -159,7 +164,9 @@ class Scheduler(Protocol):
     name: str
 
     async def submit(self, submission: Submission) -> str:
-        """Take a workflow; gives the execution's id.
+        """Take a workflow; gives the execution's id when it is kept, where there is a journal.
+
+        The same `request_id` of the same user gives the same execution for a day.
 
         Raises:
             Refused: With the reason, and every problem of the payload.
@@ -169,10 +176,18 @@ class Scheduler(Protocol):
         """Find everything that is wrong with a payload, and run nothing."""
 
     async def interrupt(self, execution_id: str, user: UserContext) -> Interrupted:
-        """Stop an execution; returns when it has stopped."""
+        """Stop an execution; returns when it has stopped, and that is kept.
 
-    def answer(self, execution_id: str, node_id: str, value: Any, user: UserContext) -> bool | None:
-        """Give a node the answer that it waits for; `False` when it waits for none, `None` for an unknown execution."""
+        Raises:
+            tavernkeep.contracts.storage.Unavailable: It stops, but that cannot be kept at present.
+        """
+
+    async def answer(self, execution_id: str, node_id: str, value: Any, user: UserContext) -> bool | None:
+        """Give a node the answer that it waits for; `False` when it waits for none, `None` for an unknown execution.
+
+        Raises:
+            tavernkeep.contracts.storage.Unavailable: The node has it, but it cannot be kept at present.
+        """
 
     def executions(self, user: UserContext) -> list[ExecutionInfo]:
         """The user's executions that run or wait; everybody's for an administrator."""
@@ -215,6 +230,75 @@ class ExecutionArchive(Protocol):
         Raises:
             EventsLost: Some of them were not recorded.
         """
+
+
+@attrs.frozen
+class Opening:
+    """An execution that is to be accepted, for its journal.
+
+    Attributes:
+        times: It as it stands now.
+        accepted: Called once when it is kept, before any of its events is delivered.
+        refused: Called instead of that when it cannot be kept: it is stopped, and nobody learns of it.
+        broken: Called when what happens to it cannot be kept although everything else can, with the reason: it ends in `error`.
+    """
+
+    execution_id: str
+    submission: Submission
+    submitted_at: int
+    warnings: list[str]
+    times: Callable[[], ExecutionInfo]
+    accepted: Callable[[], None]
+    refused: Callable[[Refused], None]
+    broken: Callable[[str], None]
+
+
+@attrs.frozen
+class JournalStats:
+    """How a journal does.
+
+    Attributes:
+        waiting: How many events are not kept yet.
+        waiting_bytes: What they take, roughly.
+        commits: How often something was written since the start.
+        failed: How often that was not possible.
+    """
+
+    waiting: int
+    waiting_bytes: int
+    commits: int
+    failed: int
+
+
+class ExecutionJournal(Protocol):
+    """Keeps what happens to executions before anybody is told; a service that a plugin may provide, with which it is the bus's keeper.
+
+    The engine never waits for it, only the telling does.
+
+    Attributes:
+        problem: Why nothing can be kept at present; `None` where it can. New work is refused meanwhile.
+    """
+
+    problem: str | None
+
+    def open(self, opening: Opening) -> None:
+        """Keep an execution, and what is published of it from now on. One that goes on is kept already."""
+
+    async def earlier(self, user: UserContext, request_id: str) -> tuple[str, WorkflowPayload] | None:
+        """The execution, and its workflow, that a user's request was accepted as within the last day."""
+
+    async def written(self, execution_id: str) -> None:
+        """Return when all that was published of an execution until now is kept.
+
+        Raises:
+            tavernkeep.contracts.storage.Unavailable: That is not possible at present.
+        """
+
+    async def flush(self) -> None:
+        """Return when all that was published until now is kept and delivered, or that has proved impossible."""
+
+    def stats(self) -> JournalStats:
+        """How it does."""
 
 
 class EventsLost(Exception):

@@ -146,6 +146,7 @@ class Tavern:
         assert user is not None, "the default user is there"
         seen: list[Event] = []
         ended = asyncio.Event()
+        answering: set[asyncio.Task[bool | None]] = set()
 
         def watch(event: Event) -> None:
             seen.append(event)
@@ -154,11 +155,13 @@ class Tavern:
             elif isinstance(event, NodeWaiting) and event.node_id in answers:
                 node_id = event.node_id
                 # Not at once: the question is told before the node waits for the answer.
-                self.loop.call_soon(lambda: self.app.services.get(Scheduler).answer(event.execution_id, node_id, answers[node_id], user))
+                given = self.app.services.get(Scheduler).answer(event.execution_id, node_id, answers[node_id], user)
+                answering.add(self.loop.create_task(given))
 
         accepted: Callable[[str], object] = lambda execution_id: self.app.events.watch(execution_id, watch)  # noqa: E731
         execution_id = await self.app.services.get(Scheduler).submit(Submission(payload, user, accepted))  # type: ignore[arg-type]
         await ended.wait()
+        await asyncio.gather(*answering)
         detail = self.app.services.get(Scheduler).detail(execution_id, user)
         assert detail is not None, "an execution that has just ended is remembered"
         failed = (detail.error_info or {}).get("nodes") or ([detail.error_info] if detail.error_info else [])

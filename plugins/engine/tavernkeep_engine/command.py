@@ -212,7 +212,7 @@ class _Answers:
                 print(f"tavernkeep: node {node_id} waits for an answer; give it with --answer {node_id}=VALUE", file=sys.stderr, flush=True)
                 await self._app.services.get(Scheduler).interrupt(event.execution_id, self._user)
                 return
-        self._app.services.get(Scheduler).answer(event.execution_id, node_id, value, self._user)
+        await self._app.services.get(Scheduler).answer(event.execution_id, node_id, value, self._user)
 
 
 async def _run(app: Application, payload: WorkflowPayload, viewer: _Viewer, given: dict[str, Any]) -> int:

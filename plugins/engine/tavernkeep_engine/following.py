@@ -18,6 +18,8 @@ from tavernkeep.wire import dumps
 _KEEP_ALIVE_S: Final = 15.0  # what stands between gives up on a connection after 30 to 60
 _RECENT: Final = 1000  # events; a reader that is further behind asks the scheduler for them
 _NONE: Final = 2**62  # no event has a higher number
+_LOOKS: Final = 50  # at memory, for what is forgotten there while the archive is read
+_SOON_S: Final = 0.02
 _ID: Final = re.compile(r"[\w-]{1,100}", re.ASCII)  # the archive need not know what its database makes of anything else
 
 
@@ -94,20 +96,25 @@ class Following:
             return None
         older: list[Event] = []
         last = seq if seq is None else min(seq, _NONE)
-        while True:
+        for _ in range(_LOOKS):
+            lost: EventsLost | None = None
             try:
                 newer = self.scheduler.events_after(prompt_id, user, last)
-            except EventsLost:
+            except EventsLost as error:
                 if self.archive is None:
                     raise
-                newer = None
+                newer, lost = None, error
             if newer is not None:
                 return older + newer
             found = await self.archive.events_after(prompt_id, user, _NONE if last is None else last) if self.archive else None
-            if not found:
+            if found:
+                older += found
+                last = found[-1].seq
+            elif lost is None:
                 return older or found
-            older += found
-            last = found[-1].seq
+            else:  # told and forgotten again, and not in the archive yet: it soon is
+                await asyncio.sleep(_SOON_S)
+        raise EventsLost(f"the events of execution {prompt_id} come faster than they can be read again")
 
 
 _SHOWN: Final = 100  # characters of an id that is given back

@@ -56,7 +56,11 @@ class ExecutionMessages:
         if isinstance(payload, dict) and isinstance(payload.get("requestId"), str):
             echo = {"requestId": payload["requestId"]}
 
+        told = False
+
         def accepted(execution_id: str) -> None:
+            nonlocal told
+            told = True
             client.send("PROMPT_ACCEPTED_RESPONSE", {"promptId": execution_id, **echo})
             client.watch(execution_id)
 
@@ -65,7 +69,10 @@ class ExecutionMessages:
             if workflow.dry_run:
                 client.send("PROMPT_VALIDATED_RESPONSE", {**unstructure(await self.scheduler.check(workflow, client.user)), **echo})
             else:
-                await self.scheduler.submit(Submission(workflow, client.user, accepted))
+                execution_id = await self.scheduler.submit(Submission(workflow, client.user, accepted))
+                if not told:  # it was accepted before
+                    client.send("PROMPT_ACCEPTED_RESPONSE", {"promptId": execution_id, **echo})
+                    await self.on_subscribe(Subscription(execution_id, 0), client)
         except Invalid as invalid:
             client.send("error", {"message": "The payload is malformed.", "details": unstructure(invalid.problems), **echo})
         except Refused as refused:
@@ -81,7 +88,7 @@ class ExecutionMessages:
 
     async def on_node_input(self, request: NodeInput, client: Client) -> None:
         """Answer a node that waits for a person."""
-        answer(self.scheduler, request.prompt_id, request.node_id, request.value, client.user)
+        await answer(self.scheduler, request.prompt_id, request.node_id, request.value, client.user)
 
     async def on_subscribe(self, request: Subscription, client: Client) -> None:
         """Watch an execution, from now on or from after an event that was seen before."""

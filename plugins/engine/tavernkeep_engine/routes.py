@@ -9,7 +9,7 @@ from tavernkeep.contracts.auth import UserContext
 from tavernkeep.contracts.execution import EXECUTE, ExecutionDetail, Interrupted, Scheduler, Submission, SystemStats
 from tavernkeep.contracts.http import ApiError, Request, Response, Route
 from tavernkeep.contracts.workflow import WorkflowPayload
-from tavernkeep.wire import unstructure
+from tavernkeep.wire import Invalid, Problem, unstructure
 from tavernkeep_engine.bodies import Accepted, Executions, InterruptAnswer, NodeAnswer
 from tavernkeep_engine.following import Following, no_execution
 
@@ -28,7 +28,17 @@ class ExecutionRoutes:
         """The HTTP routes of executions."""
         gone = {404: "There is no such execution, or it is somebody else's."}
         return [
-            Route("POST", "/api/prompt", self.prompt, EXECUTE, errors={422: "The payload cannot be run.", 503: "There is no room."}),
+            Route(
+                "POST",
+                "/api/prompt",
+                self.prompt,
+                EXECUTE,
+                errors={
+                    409: "Another workflow was accepted under the same request id.",
+                    422: "The payload cannot be run.",
+                    503: "There is no room, or it cannot be recorded.",
+                },
+            ),
             Route("GET", "/api/prompt/{prompt_id}", self.prompt_detail, EXECUTE, errors=gone),
             Route(
                 "POST",
@@ -49,15 +59,22 @@ class ExecutionRoutes:
             Route("GET", "/api/system_stats", self.system_stats, EXECUTE),
         ]
 
-    async def prompt(self, body: WorkflowPayload, user: UserContext) -> Accepted | Mapping[str, Any]:
-        """Run a workflow. With `dryRun`, only check it."""
+    async def prompt(self, body: WorkflowPayload, request: Request, user: UserContext) -> Accepted | Mapping[str, Any]:
+        """Run a workflow; answered when it is recorded. With `dryRun`, only check it.
+
+        The same `requestId`, or header `Idempotency-Key`, of the same user gives the same execution for a day.
+        """
+        if (key := request.headers.get("idempotency-key")) is not None:
+            if body.request_id not in (None, key):
+                raise Invalid([Problem("requestId", "is not the Idempotency-Key; send one of the two")])
+            body = attrs.evolve(body, request_id=key)
         if body.dry_run:
             return dict(unstructure(await self.scheduler.check(body, user)))
         return Accepted(await self.scheduler.submit(Submission(body, user)), body.request_id)
 
     async def node_input(self, prompt_id: str, node_id: str, body: NodeAnswer, user: UserContext) -> None:
         """Answer a node that waits for a person."""
-        answer(self.scheduler, prompt_id, node_id, body.value, user)
+        await answer(self.scheduler, prompt_id, node_id, body.value, user)
 
     async def prompt_detail(self, prompt_id: str, user: UserContext) -> ExecutionDetail:
         """An execution with its results."""
@@ -102,13 +119,13 @@ class ExecutionRoutes:
         return self.scheduler.stats()
 
 
-def answer(scheduler: Scheduler, prompt_id: str, node_id: str, value: Any, user: UserContext) -> None:
+async def answer(scheduler: Scheduler, prompt_id: str, node_id: str, value: Any, user: UserContext) -> None:
     """Give a node the answer that it waits for.
 
     Raises:
         ApiError: 404, there is no such execution; 409, the node waits for none.
     """
-    taken = scheduler.answer(prompt_id, node_id, value, user)
+    taken = await scheduler.answer(prompt_id, node_id, value, user)
     if taken is None:
         raise ApiError(404, no_execution(prompt_id))
     if not taken:

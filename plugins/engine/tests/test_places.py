@@ -175,7 +175,7 @@ async def test_who_waits_for_a_person_holds_no_place(engine: Engine) -> None:
         while not all(id_ in asked for id_ in ids):
             await asyncio.sleep(0)
     for id_ in ids:
-        assert engine.scheduler.answer(id_, "a", id_, USER)
+        assert await engine.scheduler.answer(id_, "a", id_, USER)
     async with asyncio.timeout(30):
         while engine.scheduler.executions(USER):
             await asyncio.sleep(0)

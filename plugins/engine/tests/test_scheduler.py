@@ -103,9 +103,9 @@ async def test_a_node_may_put_several_questions_at_once(engine: Engine) -> None:
     execution_id = await engine.scheduler.submit(submission("s:AskTwice"))
     async with asyncio.timeout(30):
         await both.wait()
-        assert engine.scheduler.answer(execution_id, "a", 1, USER)
-        assert engine.scheduler.answer(execution_id, "a", 2, USER)
-        assert not engine.scheduler.answer(execution_id, "a", 3, USER)
+        assert await engine.scheduler.answer(execution_id, "a", 1, USER)
+        assert await engine.scheduler.answer(execution_id, "a", 2, USER)
+        assert not await engine.scheduler.answer(execution_id, "a", 3, USER)
         while engine.scheduler.executions(USER):
             await asyncio.sleep(0)
     detail = engine.scheduler.detail(execution_id, USER)

@@ -1,7 +1,7 @@
 """What is recorded, read: pages of executions, one with its results, its events, and what of it need not run again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -13,6 +13,7 @@ from tavernkeep import ApiError, UserContext
 from tavernkeep.contracts.events import (
     INTERFACE_OUTPUTS,
     Event,
+    NodeAnswered,
     NodeBypassed,
     NodeComplete,
     NodeError,
@@ -36,32 +37,29 @@ from tavernkeep.contracts.execution import (
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_history.packing import messages_of
-from tavernkeep_history.recorder import Recorder, user_of
+from tavernkeep_history.writing import payload_of
 from tavernkeep_secrets.contracts import Secrets
 
 _log = structlog.get_logger(__name__)
 
-_decode = msgspec.json.Decoder(WorkflowPayload).decode
 _MOST_STARTS: Final = 3
+_AT_ONCE: Final = 50  # blocks; each is of one commit, so most are small
 
 
 @attrs.frozen
 class Archive:
     """See `tavernkeep.contracts.execution.ExecutionArchive`."""
 
-    recorder: Recorder
     secrets: Secrets
     scheduler: Callable[[], Scheduler]
 
     async def find(self, execution_id: str, user: UserContext) -> ExecutionRow | None:
-        """The row of an execution that the user may see, with all that is known so far."""
-        await self.recorder.flush()
+        """The row of an execution that the user may see."""
         row = await ExecutionRow.get_or_none(id=execution_id)
         return row if row and (user.is_admin or row.user_id == user.uid) else None
 
     async def page(self, wanted: Q, limit: int) -> list[ExecutionRow]:
         """The latest executions that fit."""
-        await self.recorder.flush()
         return await ExecutionRow.filter(wanted).limit(limit)
 
     async def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
@@ -106,6 +104,8 @@ class Archive:
         found: list[Event] = []
         async for block in self.blocks(row.id, seq):
             found += [event for event in await asyncio.to_thread(_events_of, block) if event.seq > seq]
+        if found and 0 < seq < found[0].seq - 1 and not await EventBlock.exists(execution_id=row.id, first_seq__lte=seq, last_seq__gte=seq):
+            raise EventsLost(f"event {seq} of execution {execution_id} was not recorded before the server ended; start over")
         return found
 
     async def messages(self, execution_id: str, after: int = 0) -> AsyncIterator[list[dict[str, Any]]]:
@@ -116,11 +116,12 @@ class Archive:
     async def blocks(self, execution_id: str, after: int = 0) -> AsyncIterator[EventBlock]:
         """The blocks that hold the events with a higher number, one at a time."""
         while True:
-            block = await EventBlock.filter(execution_id=execution_id, last_seq__gt=after).order_by("last_seq").first()
-            if block is None:
+            some = await EventBlock.filter(execution_id=execution_id, last_seq__gt=after).order_by("last_seq").limit(_AT_ONCE)
+            for block in some:
+                yield block
+                after = block.last_seq
+            if len(some) < _AT_ONCE:
                 return
-            yield block
-            after = block.last_seq
 
     async def payload_of(self, row: ExecutionRow) -> WorkflowPayload:
         """What was submitted.
@@ -128,11 +129,12 @@ class Archive:
         Raises:
             ApiError: 503, it was sealed with another key.
         """
-        return await asyncio.to_thread(lambda: _decode(self.secrets.open(row.payload)))
+        return await asyncio.to_thread(payload_of, row, self.secrets)
 
-    async def recorded(self, row: ExecutionRow) -> dict[str, Recorded]:
-        """What the nodes gave that completed, where it is all there and as it was."""
+    async def recorded(self, row: ExecutionRow) -> tuple[dict[str, Recorded], dict[str, list[Any]]]:
+        """What the nodes gave that completed, where it is all there and as it was; and what people answered to those that did not."""
         found: dict[str, Recorded] = {}
+        answers: dict[str, list[Any]] = {}
         chunks: dict[str, list[Mapping[str, Any]] | None] = {}
         async for block in self.blocks(row.id):
             inexact = set(block.inexact)
@@ -142,7 +144,12 @@ class Archive:
                     case NodeExecuting():
                         chunks[event.node_id] = [] if row.complete else None
                         found.pop(event.node_id, None)
+                    case NodeAnswered():
+                        answers.setdefault(event.node_id, []).append(event.value)
+                    case NodeError():
+                        answers.pop(event.node_id, None)
                     case NodeRetrying():
+                        answers.pop(event.node_id, None)
                         chunks[event.node_id] = [] if row.complete else None
                     case NodeYield() if (kept := chunks.get(event.source_node_id)) is not None:
                         if exact:
@@ -150,10 +157,11 @@ class Archive:
                         else:
                             chunks[event.source_node_id] = None
                     case NodeComplete():
+                        answers.pop(event.node_id, None)
                         kept = chunks.pop(event.node_id, None)
                         if exact and kept is not None:
                             found[event.node_id] = Recorded(dict(event.output), kept, event.not_taken or ())
-        return found
+        return found, answers
 
     # Running again
 
@@ -166,12 +174,21 @@ class Archive:
         Raises:
             Refused: It cannot be run, or there is no room.
         """
-        recorded = await self.recorded(row) if resume else {}
-        return await self.scheduler().submit(Submission(await self.payload_of(row), user, recorded=recorded))
+        recorded = (await self.recorded(row))[0] if resume else {}
+        payload = attrs.evolve(await self.payload_of(row), request_id=None)  # of the other execution
+        return await self.scheduler().submit(Submission(payload, user, recorded=recorded))
 
-    async def go_on(self, *, resume: bool) -> None:
-        """Go on with what the end of the server interrupted, the oldest first; or (without `resume`) note that nobody will."""
-        for row in await ExecutionRow.filter(status__in=["queued", "running"]).order_by("submitted_at", "id"):
+    async def interrupted(self) -> list[str]:
+        """The executions that the end of the server interrupted, the oldest first; asked before anything new is taken."""
+        found = ExecutionRow.filter(status__in=["queued", "running"]).order_by("submitted_at", "id")
+        return [str(id_) for id_ in await found.values_list("id", flat=True)]
+
+    async def go_on(self, execution_ids: Sequence[str], *, resume: bool) -> None:
+        """Go on with what the end of the server interrupted; or (without `resume`) note that nobody will."""
+        for execution_id in execution_ids:
+            row = await ExecutionRow.get_or_none(id=execution_id)
+            if row is None:
+                continue
             try:
                 if not resume:
                     await self._give_up(row, "The server was stopped in the middle of it.")
@@ -184,15 +201,21 @@ class Archive:
         if row.starts >= _MOST_STARTS:
             await self._give_up(row, f"The server ended {row.starts} times in the middle of it.")
             return
-        payload, recorded = await self.payload_of(row), await self.recorded(row)
+        payload, (recorded, answers) = await self.payload_of(row), await self.recorded(row)
         await ExecutionRow.filter(id=row.id).update(starts=row.starts + 1)
-        continues = Continuation(row.id, row.last_seq, row.submitted_at)
-        await self.scheduler().submit(Submission(payload, user_of(row), recorded=recorded, continues=continues))
+        # One more than was reserved: a client that saw the last of these before the end sees that there is a hole behind it.
+        last_seq = max(row.last_seq, row.reserved_seq + 1) if row.reserved_seq else row.last_seq
+        continues = Continuation(row.id, last_seq, row.submitted_at)
+        await self.scheduler().submit(Submission(payload, _user_of(row), recorded=recorded, answers=answers, continues=continues))
         _log.info("goes on with an execution", execution=row.id, nodes_done=len(recorded))
 
     async def _give_up(self, row: ExecutionRow, why: str) -> None:
         _log.warning("an execution is given up", execution=row.id, reason=why)
         await ExecutionRow.filter(id=row.id).update(status=ExecutionStatus.ERROR.value, error_info={"message": why})
+
+
+def _user_of(row: ExecutionRow) -> UserContext:
+    return UserContext(row.user_id, row.user["username"], row.user["isAdmin"], frozenset(row.user["scopes"]))
 
 
 def _events_of(block: EventBlock) -> list[Event]:

@@ -22,6 +22,8 @@ class ExecutionRow(Model):
     warnings: fields.Field[list[str]] = fields.JSONField()
     payload = fields.TextField()  # sealed: what is typed into a node may be a key
     last_seq = fields.BigIntField(default=0)
+    reserved_seq = fields.BigIntField(default=0)  # events up to this number may have been told, also those that are not recorded
+    request_id = fields.CharField(max_length=300, null=True)  # for a day; another attempt at the same request finds this
     complete = fields.BooleanField(default=True)  # no event was left out
     starts = fields.IntField(default=1)  # how often a server began or went on with it
 
@@ -29,6 +31,7 @@ class ExecutionRow(Model):
         table = "executions"
         ordering: ClassVar = ["-submitted_at", "-id"]
         indexes: ClassVar = [("user_id", "submitted_at")]
+        unique_together: ClassVar = [("user_id", "request_id")]
 
 
 class EventBlock(Model):

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
-from tavernkeep.contracts.bus import Sink
-from tavernkeep.contracts.execution import ExecutionArchive, Scheduler
+from tavernkeep.contracts.execution import ExecutionArchive, ExecutionJournal, Scheduler
 from tavernkeep.contracts.storage import Storage
-from tavernkeep_history.config import HistoryConfig
+from tavernkeep_history.config import Durability, HistoryConfig
 from tavernkeep_secrets.contracts import Resealing, Secrets
 
 if TYPE_CHECKING:
     from tavernkeep_history.archive import Archive
-    from tavernkeep_history.recorder import Recorder
+    from tavernkeep_history.journal import Journal
 
 
 class HistoryPlugin:
@@ -23,7 +22,7 @@ class HistoryPlugin:
     requires = ("secrets",)
 
     def __init__(self) -> None:
-        self._recorder: Recorder | None = None
+        self._journal: Journal | None = None
         self._archive: Archive | None = None
         self._going_on: asyncio.Task[None] | None = None
 
@@ -40,27 +39,29 @@ class HistoryPlugin:
         if not app.serving:
             return  # a command beside a server must not take over what that one runs
         from tavernkeep_history.archive import Archive
-        from tavernkeep_history.recorder import Recorder
+        from tavernkeep_history.journal import Journal
 
         def scheduler() -> Scheduler:
             """Which it is, is known when all services are there."""
             return services.get(Scheduler)
 
-        self._recorder = Recorder(services.get(Storage), scheduler, services.get(Secrets), app.config.section(HistoryConfig))
-        self._archive = Archive(self._recorder, services.get(Secrets), scheduler)
+        secrets, config = services.get(Secrets), app.config.section(HistoryConfig)
+        self._archive = Archive(secrets, scheduler)
         services.add(ExecutionArchive, self._archive, owner=owner)
-
-    @hookimpl
-    def event_sink(self) -> Sink | None:
-        return self._recorder.note if self._recorder is not None else None
+        if config.durability is not Durability.OFF:
+            self._journal = Journal(services.get(Storage), secrets, app.events, config)
+            services.add(ExecutionJournal, self._journal, owner=owner)
 
     @hookimpl
     async def startup(self, app: App) -> None:
-        if self._recorder is None or self._archive is None:
+        if self._archive is None:
             return
-        self._recorder.start()
-        resume = app.config.section(HistoryConfig).resume
-        self._going_on = asyncio.create_task(self._archive.go_on(resume=resume), name="history goes on")
+        resume = app.config.section(HistoryConfig).resume and self._journal is not None
+        interrupted = await self._archive.interrupted()
+        if self._journal is not None:
+            self._journal.start()
+            app.events.keep(self._journal.note)
+        self._going_on = asyncio.create_task(self._archive.go_on(interrupted, resume=resume), name="history goes on")
 
     @hookimpl(optionalhook=True)
     async def hand_over(self, source: str, target: str) -> list[str]:
@@ -84,13 +85,14 @@ class HistoryPlugin:
 
     @hookimpl
     async def health(self) -> None:
-        if self._recorder is not None and self._recorder.problem is not None:
-            raise RuntimeError(self._recorder.problem)
+        if self._journal is not None and self._journal.problem is not None:
+            raise RuntimeError(self._journal.problem)
 
     @hookimpl
-    async def shutdown(self) -> None:
+    async def shutdown(self, app: App) -> None:
         if self._going_on is not None:
             self._going_on.cancel()
             await asyncio.wait([self._going_on])
-        if self._recorder is not None:
-            await self._recorder.close()
+        if self._journal is not None:
+            await self._journal.close()
+            app.events.keep(None)

@@ -42,6 +42,8 @@ _REFUSALS: Final = {  # the status of an answer to a workflow that is not taken
     RefusalReason.USER_LIMIT: 429,
     RefusalReason.FULL: 503,
     RefusalReason.CLOSING: 503,
+    RefusalReason.UNRECORDED: 503,
+    RefusalReason.CONFLICT: 409,
 }
 _REQUEST_HEADERS: Final = ["Content-Type", "Authorization"]
 _SECURITY_HEADERS: Final = {

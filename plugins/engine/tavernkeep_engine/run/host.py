@@ -2,15 +2,17 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from tavernkeep.contracts.running import Subflow
 from tavernkeep.contracts.workflow import WorkflowPayload
-from tavernkeep.wire import describe
+from tavernkeep.wire import Invalid, Problem, describe
 from tavernkeep_engine.plan.prepare import Chain, Preparer
 from tavernkeep_engine.run.nested import Inner, NestedRun
 from tavernkeep_engine.run.places import Places
+from tavernkeep_engine.run.plain import ValueRefused
 from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.run.values import own_value
 
@@ -23,12 +25,16 @@ class NodeHost:
     Args:
         chain: What the workflow, and those that contain it, are called.
         nest: Makes a run of a subflow, with its inputs, and what the ids of its nodes begin with.
-        most: How many bytes a question may take.
+        most: How many bytes a question or an answer may take.
+        answers: What was answered before to questions that are asked again, by node, with that of the groups around it; taken from.
     """
 
-    def __init__(self, teller: Teller, preparer: Preparer, chain: Chain, places: Places, nest: Nest, most: int) -> None:
+    def __init__(
+        self, teller: Teller, preparer: Preparer, chain: Chain, places: Places, nest: Nest, most: int, answers: Mapping[str, deque[Any]]
+    ) -> None:
         self._teller = teller
         self._most = most
+        self._answers = answers
         self._preparer = preparer
         self._chain = chain
         self._places = places
@@ -49,6 +55,8 @@ class NodeHost:
     async def ask(self, node_id: str, question: Mapping[str, Any]) -> Any:
         """Wait for a person's answer; of several questions of one node, the first answer is that of the first."""
         told, _ = own_value(question, self._most, "question")
+        if given := self._answers.get(self._teller.prefix + node_id):
+            return given.popleft()
         answer: asyncio.Future[Any] = self._loop.create_future()
         asked = self._questions.setdefault(node_id, [])
         asked.append(answer)
@@ -59,10 +67,19 @@ class NodeHost:
             asked.remove(answer)
 
     def answer(self, node_id: str, value: Any) -> bool:
-        """Give a node the answer that it waits for; tells whether any such node waits."""
+        """Give a node the answer that it waits for; tells whether any such node waits.
+
+        Raises:
+            Invalid: The answer is too large.
+        """
         for question in self._questions.get(node_id, ()):
             if not question.done():
+                try:
+                    told, _ = own_value(value, self._most, "answer")
+                except ValueRefused as refused:
+                    raise Invalid([Problem("value", str(refused))]) from None
                 question.set_result(value)
+                self._teller.answered(node_id, told)
                 return True
         return any(run.answer(node_id.removeprefix(prefix), value) for prefix, run in self._nested.items() if node_id.startswith(prefix))
 

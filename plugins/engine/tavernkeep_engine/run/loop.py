@@ -64,7 +64,7 @@ class Run:
         self._allowance = setting.allowance.part()
         self._places = Places(setting.limits.by_type)
         self._limited = bool(setting.limits.by_type)
-        self._host = NodeHost(teller, setting.preparer, chain, self._places, self._nest, setting.most)
+        self._host = NodeHost(teller, setting.preparer, chain, self._places, self._nest, setting.most, setting.answers)
         self._context = setting.context(interface_inputs, self._host)
         self._network = StreamNetwork(self._waits_for, self._allowance, setting.limits.room, self._place_of)
         self._gatherer = Gatherer(plan, self._network, setting.secrets)

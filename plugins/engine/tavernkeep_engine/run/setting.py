@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,6 +46,7 @@ class Setting:
         allowance: What its values may take.
         most: How many bytes one value may take.
         recorded: What nodes gave that need not run again, by id, with that of the groups around them.
+        answers: What people answered to nodes that ask again, by id as above.
         secrets: Strings that must not leave the engine in any message.
         cancelled: Set when the execution is to end.
     """
@@ -61,6 +63,7 @@ class Setting:
     most: int
     preview: bool = False
     recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
+    answers: Mapping[str, deque[Any]] = attrs.field(factory=dict)
     secrets: set[str] = attrs.field(factory=set, repr=False)
     cancelled: threading.Event = attrs.field(factory=threading.Event, repr=False)
 

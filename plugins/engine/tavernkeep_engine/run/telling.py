@@ -11,6 +11,7 @@ from tavernkeep.contracts.events import (
     INTERFACE_OUTPUTS,
     Event,
     InterfaceYield,
+    NodeAnswered,
     NodeBypassed,
     NodeComplete,
     NodeError,
@@ -74,6 +75,10 @@ class Teller:
     def waiting(self, node_id: str, question: Mapping[str, Any]) -> None:
         """A node asks a person."""
         self._tell(NodeWaiting(self.prefix + node_id, question))
+
+    def answered(self, node_id: str, value: Any) -> None:
+        """A person has answered a node."""
+        self._tell(NodeAnswered(self.prefix + node_id, value))
 
     def chunk(self, node: PlanNode, chunk: Chunk, size: int, wire: dict[str, Any]) -> None:
         """A node gave a chunk of so many bytes."""

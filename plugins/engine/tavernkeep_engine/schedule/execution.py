@@ -1,14 +1,28 @@
-"""One execution: where it stands, its events, and what came of it."""
+"""One execution: where it stands, its events, and what came of it.
+
+It has two sides. What has happened is what the engine goes by; what is shown is what was told, which where there is a journal is a little
+less: nobody sees what is not kept yet.
+"""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from tavernkeep.contracts.auth import UserContext
-from tavernkeep.contracts.events import Event, StatusUpdate
-from tavernkeep.contracts.execution import ExecutionDetail, ExecutionInfo, ExecutionStatus, Recorded
+from tavernkeep.contracts.events import (
+    INTERFACE_OUTPUTS,
+    Event,
+    NodeBypassed,
+    NodeComplete,
+    NodeError,
+    NodeExecuting,
+    NodeSkipped,
+    StatusUpdate,
+)
+from tavernkeep.contracts.execution import ExecutionDetail, ExecutionInfo, ExecutionStatus, NodeStatus, Recorded
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_engine.plan.prepare import Preparer
 from tavernkeep_engine.plan.types import Plan
@@ -19,7 +33,15 @@ from tavernkeep_engine.schedule.log import EventLog
 
 @attrs.define(eq=False)
 class Execution:
-    """One execution, from its submission until it is forgotten. Times are milliseconds since 1970, UTC."""
+    """One execution, from its submission until it is forgotten. Times are milliseconds since 1970, UTC.
+
+    Attributes:
+        publish: Takes each event as it happens; it comes back to `told` before anybody else is told.
+        on_told: Called when its end has been told.
+        taken: Done when it is accepted; it fails with `Refused` when it is not.
+        broken: Why it is stopped although nobody asked for it and it did nothing wrong.
+        ended: Set when it has ended, whether or not that has been told.
+    """
 
     id: str
     plan: Plan
@@ -30,28 +52,56 @@ class Execution:
     log: EventLog
     publish: Callable[[Event], None]
     allowance: Allowance
+    on_told: Callable[["Execution"], None]
+    taken: asyncio.Future[None]
     status: ExecutionStatus = ExecutionStatus.QUEUED
     started_at: int | None = None
     completed_at: int | None = None
     error_info: dict[str, Any] | None = None
     recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
+    answers: Mapping[str, Sequence[Any]] = attrs.field(factory=dict)
     run: Run | None = None
     stopping: bool = False
     timed_out: bool = False
+    broken: str | None = None
     last_seq: int = 0
+    last_told: int = 0
     ended: asyncio.Event = attrs.field(factory=asyncio.Event)
+    _shown: ExecutionStatus = ExecutionStatus.QUEUED
+    _shown_error: dict[str, Any] | None = None
+    _untold: deque[tuple[Event, int]] = attrs.field(factory=deque)
+
+    def __attrs_post_init__(self) -> None:
+        self.last_told = self.last_seq
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether anybody may know of it."""
+        return self.taken.done() and self.taken.exception() is None
 
     def emit(self, event: Event, size: int = 0) -> None:
-        """Number an event, keep it, and publish it.
+        """Number an event, and publish it.
 
         Args:
             size: How many bytes its values take that nothing else holds.
         """
         self.last_seq = seq = self.last_seq + 1
-        self.log.events.append(event.of(self.id, seq))
-        if size:
-            self.log.hold(seq, size)
+        self._untold.append((event.of(self.id, seq), size))
         self.publish(event)
+
+    def told(self, event: Event) -> None:
+        """An event is told now, or one in the place of all that were not: keep it for viewers that come late."""
+        size = 0
+        while self._untold and self._untold[0][0].seq <= event.seq:
+            size = self._untold.popleft()[1]
+        self.last_told = event.seq
+        self.log.events.append(event)
+        if size:
+            self.log.hold(event.seq, size)
+        if isinstance(event, StatusUpdate):
+            self._shown, self._shown_error = event.status, None if event.error_info is None else dict(event.error_info)
+            if event.status.is_final:
+                self.on_told(self)
 
     def begin(self, run: Run) -> None:
         """It is executed by this run; where it was stopped already, the run starts nothing."""
@@ -74,27 +124,44 @@ class Execution:
             self.completed_at = now
         self.emit(StatusUpdate(status, self.error_info))
 
+    def now(self) -> ExecutionInfo:
+        """The execution as it stands."""
+        return ExecutionInfo(self.id, self.status, self.submitted_at, self.payload.name, self.started_at, self.completed_at)
+
     def info(self) -> ExecutionInfo:
         """The execution as lists show it."""
-        return ExecutionInfo(self.id, self.status, self.submitted_at, self.payload.name, self.started_at, self.completed_at)
+        started_at = None if self._shown is ExecutionStatus.QUEUED else self.started_at
+        completed_at = self.completed_at if self._shown.is_final else None
+        return ExecutionInfo(self.id, self._shown, self.submitted_at, self.payload.name, started_at, completed_at)
 
     def detail(self) -> ExecutionDetail:
         """The execution with its results so far."""
-        run = self.run
+        info, run, before = self.info(), self.run, self._before_untold()
         return ExecutionDetail(
             prompt_id=self.id,
-            status=self.status,
+            status=info.status,
             submitted_at=self.submitted_at,
-            node_status={node.id: run.status_of(node.index) for node in self.plan.nodes} if run else {},
-            outputs=run.outcome if run else {},
+            node_status={node.id: before.get(node.id) or run.status_of(node.index) for node in self.plan.nodes} if run else {},
+            outputs=run.outcome if run and INTERFACE_OUTPUTS not in before else {},
             warnings=[str(warning) for warning in self.plan.warnings],
             metadata=self.payload.metadata,
             workflow_name=self.payload.name,
-            started_at=self.started_at,
-            completed_at=self.completed_at,
-            duration_ms=None if self.started_at is None or self.completed_at is None else self.completed_at - self.started_at,
-            error_info=self.error_info,
+            started_at=info.started_at,
+            completed_at=info.completed_at,
+            duration_ms=None if info.started_at is None or info.completed_at is None else info.completed_at - info.started_at,
+            error_info=self._shown_error,
         )
+
+    def _before_untold(self) -> dict[str, NodeStatus]:
+        """Where the nodes stood of which something has happened that is not told yet."""
+        before: dict[str, NodeStatus] = {}
+        for event, _ in self._untold:
+            match event:
+                case NodeExecuting() | NodeSkipped() | NodeBypassed():
+                    before.setdefault(event.node_id, NodeStatus("pending"))
+                case NodeComplete() | NodeError():
+                    before.setdefault(event.node_id, NodeStatus("executing"))
+        return before
 
     def may_be_seen_by(self, user: UserContext) -> bool:
         """Whether it is the user's own, or the user an administrator."""

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,11 +16,14 @@ from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Event, QueueUpdate
 from tavernkeep.contracts.execution import (
     SHUTDOWN,
+    Continuation,
     EventsLost,
     ExecutionDetail,
     ExecutionInfo,
+    ExecutionJournal,
     ExecutionStatus,
     Interrupted,
+    Opening,
     PayloadReport,
     RefusalReason,
     Refused,
@@ -42,6 +46,7 @@ from tavernkeep_engine.schedule.execution import Execution
 from tavernkeep_engine.schedule.fair import FairQueue
 from tavernkeep_engine.schedule.log import EventLog
 from tavernkeep_engine.schedule.memory import Memory
+from tavernkeep_engine.schedule.requests import Requests
 
 _log = structlog.get_logger(__name__)
 
@@ -93,24 +98,30 @@ class EmbeddedScheduler:
         self._cached = nodes.snapshot()
         self._processes = anyio.CapacityLimiter(config.max_concurrent_processes or max(1, (os.cpu_count() or 2) // 2))
         self._closing = False
+        self._requests = Requests(self._take, clock)
 
     # The contract
 
     async def submit(self, submission: Submission) -> str:
         """See `tavernkeep.contracts.execution.Scheduler`."""
+        if submission.payload.request_id is None or submission.continues is not None:
+            return await self._take(submission)
+        return await self._requests.once(submission, self._journal)
+
+    @property
+    def _journal(self) -> ExecutionJournal | None:
+        return self._services.find(ExecutionJournal)
+
+    async def _take(self, submission: Submission) -> str:
+        journal, earlier, uid = self._journal, submission.continues, submission.user.uid
+        self._check_journal(journal, earlier)
         preparer = self._preparer(submission.payload, submission.user)
         self._check_size(submission.payload)
         plan = await preparer.prepare()
-        if self._closing:
-            raise Refused("The server is shutting down.", RefusalReason.CLOSING)
-        if self._running >= self._max_concurrent and self._pending >= self._config.max_queued:
-            raise Refused(f"{self._pending} executions are waiting already; try again later.", RefusalReason.FULL)
-        uid = submission.user.uid
-        if not self._starts_at_once(uid) and self._queue.waiting(uid) >= self._config.max_queued_per_user:
-            raise Refused(f"{self._queue.waiting(uid)} executions of yours are waiting already; try again later.", RefusalReason.USER_LIMIT)
+        self._check_journal(journal, earlier)
+        self._check_room(uid)
         for warning in plan.warnings:
             _log.warning("workflow", problem=str(warning), workflow=submission.payload.name)
-        earlier = submission.continues
         bound = "bytes of values that an execution may hold (engine.maxExecutionBytes)"
         allowance = Allowance(self._config.max_execution_bytes, bound, self._retained)
         execution = Execution(
@@ -123,11 +134,19 @@ class EmbeddedScheduler:
             log=EventLog(self._config.remembered_events, allowance),
             publish=self._events.publish,
             allowance=allowance,
+            on_told=self._remember,
+            taken=asyncio.get_running_loop().create_future(),
             last_seq=earlier.last_seq if earlier else 0,
             recorded=submission.recorded,
+            answers=submission.answers,
         )
-        submission.on_accepted(execution.id)  # may raise: nothing is taken yet
+        if journal is None or earlier is not None:
+            submission.on_accepted(execution.id)  # may raise: nothing is taken yet
+            execution.taken.set_result(None)
+        self._events.watch(execution.id, execution.told)  # the first that is told
         self._executions[execution.id] = execution
+        if journal is not None:
+            journal.open(self._opening(execution, submission))
         self._pending += 1
         at_once = self._starts_at_once(uid)
         self._queue.add(uid, submission.payload.priority, execution)
@@ -136,7 +155,47 @@ class EmbeddedScheduler:
             self._tell_queue()
         else:
             self._start_waiting()
+        await asyncio.shield(execution.taken)
         return execution.id
+
+    def _check_journal(self, journal: ExecutionJournal | None, earlier: Continuation | None) -> None:
+        if journal is not None and earlier is None and journal.problem is not None:
+            raise Refused(journal.problem, RefusalReason.UNRECORDED)
+
+    def _check_room(self, uid: str) -> None:
+        if self._closing:
+            raise Refused("The server is shutting down.", RefusalReason.CLOSING)
+        if self._running >= self._max_concurrent and self._pending >= self._config.max_queued:
+            raise Refused(f"{self._pending} executions are waiting already; try again later.", RefusalReason.FULL)
+        if not self._starts_at_once(uid) and self._queue.waiting(uid) >= self._config.max_queued_per_user:
+            raise Refused(f"{self._queue.waiting(uid)} executions of yours are waiting already; try again later.", RefusalReason.USER_LIMIT)
+
+    def _opening(self, execution: Execution, submission: Submission) -> Opening:
+        def accepted() -> None:
+            if execution.taken.done():
+                return
+            execution.taken.set_result(None)
+            try:
+                submission.on_accepted(execution.id)
+            except Exception:
+                _log.exception("who submitted an execution could not be told that it is accepted", execution=execution.id)
+
+        def refused(refusal: Refused) -> None:
+            execution.taken.set_exception(refusal)
+            execution.taken.exception()  # whoever submitted it may have hung up
+            execution.publish = _unheard
+            if not execution.status.is_final:
+                self._stop(execution)
+            else:
+                self._forget(execution)
+
+        def broken(reason: str) -> None:
+            if not execution.status.is_final:
+                execution.broken = reason
+                self._stop(execution)
+
+        warnings = [str(warning) for warning in execution.plan.warnings]
+        return Opening(execution.id, submission, execution.submitted_at, warnings, execution.now, accepted, refused, broken)
 
     async def check(self, payload: WorkflowPayload, user: UserContext) -> PayloadReport:
         """See `tavernkeep.contracts.execution.Scheduler`."""
@@ -151,22 +210,28 @@ class EmbeddedScheduler:
         execution = self._find(execution_id, user)
         if execution is None:
             return Interrupted.UNKNOWN
-        if execution.status.is_final:
-            return Interrupted.FINISHED
-        self._stop(execution)
+        ended_before = execution.status.is_final
+        if not ended_before:
+            self._stop(execution)
         await execution.ended.wait()
-        return Interrupted.DONE
+        if (journal := self._journal) is not None:
+            await journal.written(execution_id)
+        return Interrupted.FINISHED if ended_before else Interrupted.DONE
 
-    def answer(self, execution_id: str, node_id: str, value: Any, user: UserContext) -> bool | None:
+    async def answer(self, execution_id: str, node_id: str, value: Any, user: UserContext) -> bool | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._find(execution_id, user)
         if execution is None:
             return None
-        return execution.run is not None and execution.run.answer(node_id, value)
+        if execution.run is None or not execution.run.answer(node_id, value):
+            return False
+        if (journal := self._journal) is not None:
+            await journal.written(execution_id)
+        return True
 
     def executions(self, user: UserContext) -> list[ExecutionInfo]:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        return [execution.info() for execution in self._executions.values() if execution.may_be_seen_by(user)]
+        return [execution.info() for execution in self._executions.values() if execution.is_accepted and execution.may_be_seen_by(user)]
 
     def recent(self, user: UserContext) -> list[ExecutionInfo]:
         """See `tavernkeep.contracts.execution.Scheduler`."""
@@ -185,7 +250,7 @@ class EmbeddedScheduler:
             return None
         if seq is None:
             return []
-        first = execution.log.events[0].seq if execution.log.events else execution.last_seq + 1
+        first = execution.log.events[0].seq if execution.log.events else execution.last_told + 1
         if seq + 1 < first:
             raise EventsLost(f"the events before number {first} of execution {execution_id} are no longer remembered")
         return [event for event in execution.log.events if event.seq > seq]
@@ -193,7 +258,7 @@ class EmbeddedScheduler:
     def submission(self, execution_id: str) -> Submission | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._remembered(execution_id)
-        return Submission(execution.payload, execution.user, recorded=execution.recorded) if execution else None
+        return Submission(execution.payload, execution.user, recorded=execution.recorded, answers=execution.answers) if execution else None
 
     def info(self, execution_id: str) -> ExecutionInfo | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
@@ -215,11 +280,14 @@ class EmbeddedScheduler:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._config.shutdown_grace_s)
         for execution in list(self._executions.values()):
-            self._shut_down(execution)
+            if not execution.status.is_final:
+                self._shut_down(execution)
         if self._tasks:
             await asyncio.wait(self._tasks)
         if self._trims:
             await asyncio.wait(self._trims)
+        if (journal := self._journal) is not None:
+            await journal.flush()
 
     def _cache_of(self, nodes: NodeRegistry) -> OutputCache:
         """What is remembered of the outputs of these node types: of others of the same names nothing is."""
@@ -240,7 +308,7 @@ class EmbeddedScheduler:
 
     def _find(self, execution_id: str, user: UserContext) -> Execution | None:
         execution = self._remembered(execution_id)
-        return execution if execution and execution.may_be_seen_by(user) else None
+        return execution if execution and execution.is_accepted and execution.may_be_seen_by(user) else None
 
     def _remembered(self, execution_id: str) -> Execution | None:
         return self._executions.get(execution_id) or self._memory.get(execution_id)
@@ -298,6 +366,7 @@ class EmbeddedScheduler:
             most=self._config.max_value_bytes,
             preview=execution.payload.preview,
             recorded=execution.recorded,
+            answers={node_id: deque(answers) for node_id, answers in execution.answers.items()},
         )
         teller = Teller(execution.emit, setting.secrets)
         run = Run(execution.plan, execution.plan.interface_inputs, setting, teller, execution.preparer.chain)
@@ -309,6 +378,9 @@ class EmbeddedScheduler:
         finally:
             if timer is not None:
                 timer.cancel()
+        if execution.broken is not None:
+            execution.error_info = {"message": execution.broken}
+            return ExecutionStatus.ERROR
         if execution.timed_out and status is ExecutionStatus.INTERRUPTED:
             execution.error_info = {"message": f"The execution took longer than {timeout_s:g} s and was stopped."}
             return ExecutionStatus.ERROR
@@ -333,7 +405,9 @@ class EmbeddedScheduler:
         if execution.status is ExecutionStatus.QUEUED:
             self._pending -= 1
             self._queue.remove(execution.user.uid, execution)
-            self._end(execution, ExecutionStatus.INTERRUPTED)
+            if execution.broken is not None:
+                execution.error_info = {"message": execution.broken}
+            self._end(execution, ExecutionStatus.INTERRUPTED if execution.broken is None else ExecutionStatus.ERROR)
             self._tell_queue()
         else:
             execution.stop()
@@ -341,15 +415,27 @@ class EmbeddedScheduler:
     def _end(self, execution: Execution, status: ExecutionStatus) -> None:
         execution.set_status(status, self._now())
         execution.ended.set()
+        if execution.taken.done() and not execution.is_accepted:
+            self._forget(execution)
+            return
+        if execution.run is not None:
+            execution.run.let_go()
+
+    def _remember(self, execution: Execution) -> None:
+        """Everybody has been told of its end."""
+        self._events.unwatch(execution.id, execution.told)
         del self._executions[execution.id]
-        try:
-            if execution.run is not None:
-                execution.run.let_go()
-                if execution.allowance.used > self._config.kept_output_bytes // 2:  # else there is nothing that is too large to be kept
-                    self._trims.add(task := asyncio.get_running_loop().create_task(self._trim(execution, execution.run)))
-                    task.add_done_callback(self._trims.discard)
-        finally:
-            self._memory.add(execution)
+        self._memory.add(execution)
+        # Of one that takes less there is nothing that is too large to be kept.
+        if execution.run is not None and execution.allowance.used > self._config.kept_output_bytes // 2:
+            self._trims.add(task := asyncio.get_running_loop().create_task(self._trim(execution, execution.run)))
+            task.add_done_callback(self._trims.discard)
+
+    def _forget(self, execution: Execution) -> None:
+        """Nobody has been told of it, and nobody will be."""
+        self._events.unwatch(execution.id, execution.told)
+        del self._executions[execution.id]
+        execution.allowance.release()
 
     async def _trim(self, execution: Execution, run: Run) -> None:
         most = self._config.kept_output_bytes
@@ -357,3 +443,7 @@ class EmbeddedScheduler:
         large = await asyncio.to_thread(execution.log.last_larger, most)
         run.count(left)
         execution.log.forget_until(large)
+
+
+def _unheard(event: Event) -> None:
+    """Nobody learns of what happens to an execution that was not accepted."""

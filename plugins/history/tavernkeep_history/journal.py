@@ -1,0 +1,518 @@
+"""The journal of executions: what happens is written, and then told.
+
+What has come together while the last commit ran is the next one; it begins when the event loop had nothing more to add for a turn, so that
+a small workflow costs one commit for its acceptance and its end. Nothing here waits for a clock but the pause after a failure.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, Final
+
+import attrs
+import structlog
+
+from tavernkeep import UserContext
+from tavernkeep.clock import now
+from tavernkeep.contracts.bus import EventBus
+from tavernkeep.contracts.events import Event, InterfaceYield, NodeProgress, NodeYield, Notice, StatusUpdate
+from tavernkeep.contracts.execution import SHUTDOWN, ExecutionStatus, JournalStats, Opening, RefusalReason, Refused
+from tavernkeep.contracts.storage import Storage, Unavailable
+from tavernkeep.contracts.workflow import WorkflowPayload
+from tavernkeep_history.config import Durability, HistoryConfig
+from tavernkeep_history.models import ExecutionRow
+from tavernkeep_history.writing import Entry, Writer, payload_of
+from tavernkeep_secrets.contracts import Secrets
+
+_log = structlog.get_logger(__name__)
+
+_TURNS: Final = 12  # of the event loop that a commit waits for more at most
+_RELAXED_S: Final = 0.1
+_RETRY_S: Final = 1.0
+_TRIES: Final = 3  # of what concerns one execution alone
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+_RESERVED: Final = 2000  # event numbers at once
+_EVENT: Final = 400  # bytes of an event beside what it carries, roughly
+_MINOR: Final = (NodeYield, InterfaceYield, NodeProgress)
+_NAME: Final = 300  # characters
+_EVERYTHING: Final = (Unavailable, OSError, MemoryError, RuntimeError)  # what these say concerns more than one execution
+
+
+@attrs.define(eq=False)
+class RecordingUpdate(Notice):
+    """Executions can no longer be recorded, or can again."""
+
+    type: ClassVar = "SYSTEM_RECORDING_UPDATE"
+    recording: bool
+    message: str | None = None
+
+
+@attrs.define(eq=False)
+class _Record:
+    """An execution that is open.
+
+    Attributes:
+        row: Columns that are to be written.
+        known: Its row is in the database.
+        events: That are to be written and told; those of `left_out` are only told.
+        last_seq: The number of the last event; `last_kept` of the last that is to be written, `last_written` of the last that is.
+        last_told: The number of the last event that was delivered.
+        reserved: Numbers up to this are known to the database to be given out; `wanted` is what it is to know next.
+        holding: Events wait to be told until they are written.
+        waiters: Who waits until an event is written, with its number.
+        last: Nothing more will come.
+        tries: How often it, and it alone, could not be written.
+        resting: It is tried again after a pause.
+        broken: It could not be written: only its end is.
+    """
+
+    opening: Opening
+    row: dict[str, Any]
+    known: bool
+    last_seq: int
+    last_told: int
+    last_kept: int
+    last_written: int
+    sealed: str | None = None
+    events: list[Event] = attrs.field(factory=list)
+    left_out: set[int] = attrs.field(factory=set)
+    bytes_waiting: int = 0
+    size: int = 0
+    chunks: int = 0
+    complete: bool = True
+    reserved: int = 0
+    wanted: int = 0
+    holding: bool = True
+    waiters: list[tuple[int, asyncio.Future[None]]] = attrs.field(factory=list)
+    last: bool = False
+    tries: int = 0
+    resting: bool = False
+    broken: str | None = None
+
+    @property
+    def id(self) -> str:
+        return self.opening.execution_id
+
+    def hear(self, error: Unavailable | None = None) -> None:
+        """Let those go on who wait for what is written by now; or tell all of them that it cannot be."""
+        waiters, self.waiters = self.waiters, []
+        for seq, future in waiters:
+            if future.done():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            elif seq <= self.last_written:
+                future.set_result(None)
+            else:
+                self.waiters.append((seq, future))
+
+
+class Journal:
+    """See `tavernkeep.contracts.execution.ExecutionJournal`."""
+
+    def __init__(self, storage: Storage, secrets: Secrets, events: EventBus, config: HistoryConfig) -> None:
+        self.problem: str | None = None
+        self._storage = storage
+        self._secrets = secrets
+        self._writer = Writer(storage, secrets, config.max_output_bytes)
+        self._events = events
+        self._config = config
+        self._strict = config.durability is Durability.STRICT
+        self._open: dict[str, _Record] = {}
+        self._changed: dict[str, _Record] = {}
+        self._refused: set[str] = set()
+        self._crowded: set[str] = set()
+        self._noted = 0
+        self._written = 0
+        self._commits = 0
+        self._failed = 0
+        self._news = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._crowd = asyncio.Event()
+        self._flushed: list[asyncio.Future[None]] = []
+        self._closing = False
+        self._tasks: list[asyncio.Task[None]] = []
+        # Its own: what nodes do in threads may take all of the others.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="history")
+
+    # What the scheduler and the bus give
+
+    def open(self, opening: Opening) -> None:
+        """See `ExecutionJournal`."""
+        submission, earlier = opening.submission, opening.submission.continues
+        payload, user = submission.payload, submission.user
+        row = {
+            "user_id": user.uid,
+            "user": {"username": user.username, "isAdmin": user.is_admin, "scopes": sorted(user.scopes)},
+            "status": ExecutionStatus.QUEUED.value,
+            "workflow_name": payload.name and payload.name[:_NAME],
+            "project_id": payload.project_id and payload.project_id[:_NAME],
+            "submitted_at": opening.submitted_at,
+            "warnings": opening.warnings,
+            "request_id": payload.request_id,
+        }
+        last = earlier.last_seq if earlier else 0
+        record = _Record(opening, {} if earlier else row, earlier is not None, last, last, last, last)
+        if not self._strict:
+            self._reserve(record)
+        self._open[record.id] = record
+        self._change(record, urgent=True)
+
+    def note(self, event: Event) -> None:
+        """Keep an event, then have it delivered."""
+        record = self._open.get(event.execution_id)
+        if record is None:
+            self._events.deliver(event)
+            return
+        if record.broken is not None and not _is_final(event):
+            return
+        record.last_seq = event.seq
+        if isinstance(event, _MINOR) and self._is_too_much(record, event):
+            record.complete = False
+            record.row["complete"] = False
+            record.left_out.add(event.seq)
+        else:
+            record.last_kept = event.seq
+        record.events.append(event)
+        record.bytes_waiting += _EVENT
+        self._noted += 1
+        if isinstance(event, StatusUpdate):
+            self._note_status(record, event)
+        if not self._strict:
+            if event.seq > record.wanted - _RESERVED // 2:
+                self._reserve(record)
+            if not record.holding and event.seq <= record.reserved:
+                self._deliver(record, event)
+            else:
+                record.holding = True
+        self._change(record, urgent=record.holding)
+
+    def _is_too_much(self, record: _Record, event: Event) -> bool:
+        record.chunks += 1
+        return record.chunks > self._config.max_chunks or record.size > self._config.max_event_bytes
+
+    def _note_status(self, record: _Record, event: StatusUpdate) -> None:
+        status, info = event.status, event.error_info
+        record.last = status.is_final
+        if info and info.get("type") == SHUTDOWN and self._config.resume:
+            return  # it stays where it stood, to be gone on with
+        times = record.opening.times()
+        record.row |= {"status": status.value, "error_info": info, "started_at": times.started_at, "completed_at": times.completed_at}
+
+    def _reserve(self, record: _Record) -> None:
+        record.wanted = max(record.wanted, record.last_seq) + _RESERVED
+        record.row["reserved_seq"] = record.wanted
+
+    def _change(self, record: _Record, *, urgent: bool) -> None:
+        if not record.resting:
+            self._changed[record.id] = record
+            self._news.set()
+            if urgent:
+                self._urgent.set()
+
+    async def earlier(self, user: UserContext, request_id: str) -> tuple[str, WorkflowPayload] | None:
+        """See `ExecutionJournal`."""
+        row = await ExecutionRow.get_or_none(user_id=user.uid, request_id=request_id, submitted_at__gt=_now_ms() - _DAY_MS)
+        if row is None:
+            return None
+        return row.id, await asyncio.to_thread(payload_of, row, self._secrets)
+
+    async def written(self, execution_id: str) -> None:
+        """See `ExecutionJournal`."""
+        record = self._open.get(execution_id)
+        if record is None or (record.known and record.last_written >= record.last_kept):
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        record.waiters.append((record.last_kept, future))
+        self._change(record, urgent=True)
+        await future
+
+    async def flush(self) -> None:
+        """See `ExecutionJournal`."""
+        if not self._tasks or self._tasks[0].done():
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._flushed.append(future)
+        self._news.set()
+        self._urgent.set()
+        await future
+
+    def stats(self) -> JournalStats:
+        """See `ExecutionJournal`."""
+        return JournalStats(self._noted - self._written, sum(r.bytes_waiting for r in self._open.values()), self._commits, self._failed)
+
+    # Its tasks
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.submit(lambda: None)  # there is a thread from now on, also when there are none left for anybody
+        self._tasks = [
+            asyncio.create_task(self._write_always(), name="history writes"),
+            asyncio.create_task(self._forget_always(), name="history forgets"),
+        ]
+
+    async def close(self) -> None:
+        """Write what waits, and end."""
+        if not self._tasks:
+            return
+        self._closing = True
+        self._news.set()
+        self._urgent.set()
+        writes, forgets = self._tasks
+        await asyncio.wait([writes])
+        forgets.cancel()
+        await asyncio.wait([forgets])
+        self._thread.shutdown(wait=False)
+
+    async def _write_always(self) -> None:
+        while True:
+            await self._news.wait()
+            if not self._closing:
+                await self._gather()
+            self._news.clear()
+            self._urgent.clear()
+            flushed, self._flushed = self._flushed, []
+            well = await self._commit()
+            for future in flushed:
+                if not future.done():
+                    future.set_result(None)
+            if self._closing and (not well or not self._changed):
+                return
+            if not well:
+                await asyncio.sleep(_RETRY_S)
+                self._news.set()
+
+    async def _gather(self) -> None:
+        if not self._strict and not self._urgent.is_set():
+            try:
+                async with asyncio.timeout(_RELAXED_S):
+                    await self._urgent.wait()
+            except TimeoutError:
+                return
+        for _ in range(_TURNS):
+            noted = self._noted
+            await asyncio.sleep(0)
+            if self._noted == noted:
+                return
+
+    async def _commit(self) -> bool:
+        """Write what waits, and tell it; `False` where nothing can be written at present."""
+        changed, self._changed = list(self._changed.values()), {}
+        entries = [self._taken(record) for record in changed]
+        written: set[str] = set()
+        trouble: Exception | None = None
+        try:
+            if self.problem is not None and not entries:
+                await self._storage.check()
+            if entries:
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.make_ready, entries)
+            await self._write(entries, written)
+        except Exception as error:
+            if not isinstance(error, _EVERYTHING):
+                _log.exception("the journal of executions failed")
+            trouble = error
+        for record, entry in zip(changed, entries, strict=True):
+            try:
+                if record.id in written:
+                    self._is_written(record, entry)
+                else:
+                    self._put_back(record, entry)
+            except Exception:
+                _log.exception("the journal failed on an execution", execution=record.id)
+        if trouble is not None:
+            self._cannot(trouble)
+            return False
+        self._can()
+        return True
+
+    async def _write(self, entries: Sequence[Entry], written: set[str]) -> None:
+        if refused := list(self._refused):
+            await self._writer.forget(refused)
+            self._refused.difference_update(refused)
+        sound = [entry for entry in entries if entry.error is None]
+        together = [entry for entry in sound if not self._open[entry.execution_id].tries]
+        alone = [entry for entry in sound if self._open[entry.execution_id].tries]
+        if together:
+            try:
+                await self._writer.write(together)
+                self._commits += 1
+                written.update(entry.execution_id for entry in together)
+            except _EVERYTHING:
+                raise
+            except Exception as error:
+                if len(together) == 1:
+                    together[0].error = error
+                else:
+                    alone = together + alone
+        for entry in alone:
+            try:
+                await self._writer.write([entry])
+                self._commits += 1
+                written.add(entry.execution_id)
+            except _EVERYTHING:
+                raise
+            except Exception as error:
+                entry.error = error
+
+    def _taken(self, record: _Record) -> Entry:
+        told = record.events
+        events = [event for event in told if event.seq not in record.left_out] if record.left_out else told
+        row = record.row | ({"last_seq": told[-1].seq} if told else {})
+        entry = Entry(record.id, row, None if record.known else record.opening.submission, events, told, sealed=record.sealed)
+        record.row, record.events = {}, []
+        return entry
+
+    # What came of it
+
+    def _is_written(self, record: _Record, entry: Entry) -> None:
+        self._written += len(entry.told)
+        record.bytes_waiting = _EVENT * len(record.events)
+        if record.left_out:
+            record.left_out.difference_update(event.seq for event in entry.told)
+        if entry.events:
+            record.last_written = entry.events[-1].seq
+        record.size += entry.size
+        record.reserved = max(record.reserved, entry.row.get("reserved_seq", 0))
+        record.tries = 0
+        if not record.known:
+            record.known, record.sealed = True, None
+            record.opening.accepted()
+        for event in entry.told:
+            if event.seq > record.last_told:
+                self._deliver(record, event)
+        if not self._strict and not record.events:
+            record.holding = False
+        record.hear()
+        if record.last and not record.events:
+            del self._open[record.id]
+            self._changed.pop(record.id, None)
+            self._crowded.add(record.opening.submission.user.uid)
+            self._crowd.set()
+
+    def _deliver(self, record: _Record, event: Event) -> None:
+        record.last_told = event.seq
+        self._events.deliver(event)
+
+    def _put_back(self, record: _Record, entry: Entry) -> None:
+        record.events[:0] = entry.told
+        record.row = entry.row | record.row
+        record.sealed = entry.sealed
+        record.bytes_waiting = max(entry.size, _EVENT * len(record.events))
+        if entry.error is None:
+            self._changed[record.id] = record
+            return
+        record.tries += 1
+        self._failed += 1
+        _log.error("an execution cannot be recorded", execution=record.id, attempt=record.tries, exc_info=entry.error)
+        if record.tries >= _TRIES:
+            self._give_up(record, f"The execution cannot be recorded: {type(entry.error).__name__}.")
+            return
+        record.resting = True
+        self._changed.pop(record.id, None)
+        asyncio.get_running_loop().call_later(0 if self._closing else _RETRY_S * record.tries / _TRIES, self._wake, record)
+
+    def _wake(self, record: _Record) -> None:
+        record.resting = False
+        if record.id in self._open:
+            self._change(record, urgent=True)
+
+    def _give_up(self, record: _Record, why: str) -> None:
+        if not record.known:
+            self._refuse(record, why)
+            return
+        self._written += len(record.events)
+        record.tries = 0
+        if record.broken is not None:  # not even its end
+            for event in record.events:
+                self._deliver(record, event)
+            record.hear(Unavailable("gone", why))
+            del self._open[record.id]
+            self._changed.pop(record.id, None)
+            return
+        record.broken = why
+        record.complete = False
+        record.events, record.left_out, record.bytes_waiting, record.row = [], set(), 0, {"complete": False}
+        if record.last:  # it has ended, and that could not be told
+            record.last = False
+            end = StatusUpdate(ExecutionStatus.ERROR, {"message": why}).of(record.id, record.last_seq)
+            self.note(end)
+        else:
+            record.opening.broken(why)
+        record.hear(Unavailable("gone", why))
+
+    def _refuse(self, record: _Record, why: str) -> None:
+        del self._open[record.id]
+        self._changed.pop(record.id, None)
+        self._written += len(record.events)
+        self._refused.add(record.id)  # a commit of which it is said that it failed may yet be found done
+        record.opening.refused(Refused(why, RefusalReason.UNRECORDED))
+
+    def _cannot(self, error: Exception) -> None:
+        self._failed += 1
+        said = str(error) or type(error).__name__
+        if self.problem is None:
+            _log.error("executions cannot be recorded at present", error=said)
+        problem = f"Executions cannot be recorded: {said}"
+        if problem != self.problem:
+            self.problem = problem
+            self._events.publish(RecordingUpdate(recording=False, message=problem))
+        unavailable = error if isinstance(error, Unavailable) else Unavailable("gone", said)
+        for record in list(self._open.values()):
+            record.hear(unavailable)
+            if not record.known:
+                self._refuse(record, problem)
+        self._make_room()
+
+    def _can(self) -> None:
+        if self.problem is not None:
+            _log.info("executions are recorded again")
+            self.problem = None
+            self._events.publish(RecordingUpdate(recording=True))
+
+    def _make_room(self) -> None:
+        """Let no more wait than may: first without chunks and progress, then without the executions that have most."""
+        most = self._config.max_waiting_bytes
+        waiting = sum(record.bytes_waiting for record in self._open.values())
+        for record in sorted(self._open.values(), key=lambda record: -record.bytes_waiting):
+            if waiting <= most:
+                return
+            waiting -= record.bytes_waiting
+            major = [event for event in record.events if not isinstance(event, _MINOR)]
+            if len(major) < len(record.events):
+                self._written += len(record.events) - len(major)
+                record.bytes_waiting = record.bytes_waiting * len(major) // len(record.events)
+                record.events, record.complete = major, False
+                record.row["complete"] = False
+                waiting += record.bytes_waiting
+        for record in sorted(self._open.values(), key=lambda record: -record.bytes_waiting):
+            if waiting <= most:
+                return
+            waiting -= record.bytes_waiting
+            if record.broken is None:
+                self._give_up(record, "Too much of the execution waits to be recorded.")
+
+    # Forgetting
+
+    async def _forget_always(self) -> None:
+        while True:
+            await self._crowd.wait()
+            self._crowd.clear()
+            crowded, self._crowded = self._crowded, set()
+            for user_id in crowded:
+                try:
+                    await self._forget_old(user_id)
+                except Exception as error:
+                    _log.error("old executions cannot be forgotten at present", user=user_id, error=str(error))
+
+    async def _forget_old(self, user_id: str) -> None:
+        old = await ExecutionRow.filter(user_id=user_id).offset(self._config.max_executions).limit(1000).values_list("id", flat=True)
+        if old:
+            await ExecutionRow.filter(id__in=old, completed_at__isnull=False).delete()
+
+
+def _now_ms() -> int:
+    return int(now().timestamp() * 1000)
+
+
+def _is_final(event: Event) -> bool:
+    return isinstance(event, StatusUpdate) and event.status.is_final

@@ -1,0 +1,109 @@
+"""What is to be written of executions, made ready in a thread, and written: all that waits in one transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import msgspec
+
+from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.execution import Submission
+from tavernkeep.contracts.storage import Storage, storable
+from tavernkeep.contracts.workflow import WorkflowPayload
+from tavernkeep_history.models import EventBlock, ExecutionRow
+from tavernkeep_history.packing import Block, packed
+from tavernkeep_secrets.contracts import Secrets
+
+_decode = msgspec.json.Decoder(WorkflowPayload).decode
+_encode = msgspec.json.Encoder().encode  # of attrs classes as they are, by the names of their attributes
+
+
+@attrs.define(eq=False)
+class Entry:
+    """What is to be written of one execution.
+
+    Attributes:
+        row: Columns with their new values; of a new execution all of them but `payload`.
+        submission: Of a new execution.
+        events: That follow each other; where there is none only the row is written.
+        told: These, and those that are not written.
+        sealed: The payload of a new execution, once it is sealed.
+        error: Why it cannot be written although others can.
+    """
+
+    execution_id: str
+    row: dict[str, Any]
+    submission: Submission | None
+    events: list[Event]
+    told: list[Event]
+    blocks: list[Block] = attrs.field(factory=list)
+    sealed: str | None = None
+    error: Exception | None = None
+
+    @property
+    def size(self) -> int:
+        """That of its messages before they were compressed, in bytes."""
+        return sum(block.size for block in self.blocks)
+
+
+@attrs.frozen
+class Writer:
+    """Writes entries.
+
+    Attributes:
+        most: How many bytes of one message are kept.
+    """
+
+    storage: Storage
+    secrets: Secrets
+    most: int
+
+    def make_ready(self, entries: Sequence[Entry]) -> None:
+        """Pack the events and seal the payloads; from any thread. What cannot be made ready has an `error`."""
+        for entry in entries:
+            try:
+                entry.blocks = packed(entry.events, self.most)
+                if entry.submission is not None and entry.sealed is None:
+                    entry.sealed = self.secrets.seal(_encode(entry.submission.payload).decode())
+            except MemoryError:
+                raise
+            except Exception as error:
+                entry.error = error
+
+    async def forget(self, execution_ids: Sequence[str]) -> None:
+        """Leave nothing of executions that were not accepted after all."""
+        async with self.storage.transaction():
+            await ExecutionRow.filter(id__in=list(execution_ids)).delete()
+
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Write all of them, or none."""
+        async with self.storage.transaction():
+            for entry in entries:
+                row = storable(entry.row)
+                if entry.submission is None:
+                    if row:
+                        await ExecutionRow.filter(id=entry.execution_id).update(**row)
+                    continue
+                if row.get("request_id") is not None:  # of more than a day ago, else this execution would not be
+                    await ExecutionRow.filter(user_id=row["user_id"], request_id=row["request_id"]).update(request_id=None)
+                await ExecutionRow.create(id=entry.execution_id, payload=entry.sealed, **row)
+            blocks = [_row_of(entry.execution_id, block) for entry in entries for block in entry.blocks]
+            if len(blocks) == 1:
+                await blocks[0].save(force_create=True)
+            elif blocks:
+                await EventBlock.bulk_create(blocks)
+
+
+def _row_of(execution_id: str, block: Block) -> EventBlock:
+    return EventBlock(
+        execution_id=execution_id, first_seq=block.first_seq, last_seq=block.last_seq, lines=block.lines, inexact=block.inexact
+    )
+
+
+def payload_of(row: ExecutionRow, secrets: Secrets) -> WorkflowPayload:
+    """What was submitted; from any thread.
+
+    Raises:
+        ApiError: 503, it was sealed with another key.
+    """
+    return _decode(secrets.open(row.payload))
