@@ -20,7 +20,7 @@ class EventBus:
     A sink is called on the event loop for every single event, so it only takes note and returns. One that raises is logged and left
     out from then on: it must not cost the others theirs.
 
-    Where somebody keeps what happens to executions, their events go there first, and to everybody else when they are kept.
+    Where somebody keeps what happens to executions, everything goes there first, and to everybody else when it is kept.
     """
 
     _sinks: tuple[Sink, ...] = ()
@@ -30,7 +30,7 @@ class EventBus:
     _keeper: Sink | None = None
 
     def keep(self, keeper: Sink | None) -> None:
-        """Hand what is published of executions to a keeper, which gives it back to `deliver`, in order, when others may know of it."""
+        """Hand what is published to a keeper first, which gives it back to `deliver`, in order, when others may know of it."""
         self._keeper = keeper
 
     def add_sink(self, sink: Sink, failed: Callable[[BaseException], object] | None = None) -> Callable[[], None]:
@@ -59,8 +59,8 @@ class EventBus:
         return lambda: self._unlisten(sink)
 
     def publish(self, event: Event) -> None:
-        """Carry an event, or (without an execution) a notice, to all who should see it; an event to its keeper first."""
-        if self._keeper is not None and event.execution_id:
+        """Carry an event, or (without an execution) a notice, to all who should see it; to the keeper first, where there is one."""
+        if self._keeper is not None:
             self._keeper(event)
         else:
             self.deliver(event)

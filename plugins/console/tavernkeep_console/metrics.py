@@ -9,7 +9,7 @@ import attrs
 from tavernkeep import Response
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.events import Event, NodeComplete, NodeError, StatusUpdate
-from tavernkeep.contracts.execution import Scheduler
+from tavernkeep.contracts.execution import ExecutionJournal, JournalStats, Scheduler
 from tavernkeep.contracts.plugins import PluginStatus
 from tavernkeep.contracts.storage import Storage, StorageStats
 
@@ -63,8 +63,20 @@ class Metrics:
         for plugin in self.app.plugins:
             plugins.add_metric([plugin.name], float(plugin.status is PluginStatus.ACTIVE))
         yield plugins
+        if (journal := self.app.services.find(ExecutionJournal)) is not None:
+            yield from _journal(journal.stats(), recording=journal.problem is None)
         if (storage := self.app.services.find(Storage)) is not None:
             yield from _storage(storage.stats())
+
+
+def _journal(stats: JournalStats, *, recording: bool) -> Iterator[Any]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    yield GaugeMetricFamily("tavernkeep_journal_recording", "Whether executions can be recorded.", value=float(recording))
+    yield GaugeMetricFamily("tavernkeep_journal_waiting", "Events that are not recorded yet.", value=stats.waiting)
+    yield GaugeMetricFamily("tavernkeep_journal_waiting_bytes", "What they take, roughly.", value=stats.waiting_bytes)
+    yield CounterMetricFamily("tavernkeep_journal_commits", "How often events were recorded.", value=stats.commits)
+    yield CounterMetricFamily("tavernkeep_journal_failed", "How often something could not be recorded.", value=stats.failed)
 
 
 def _storage(stats: StorageStats) -> Iterator[Any]:

@@ -122,6 +122,8 @@ class Journal:
         self._changed: dict[str, _Record] = {}
         self._refused: set[str] = set()
         self._crowded: set[str] = set()
+        self._notices: list[Event] = []
+        self._committing = False
         self._noted = 0
         self._written = 0
         self._commits = 0
@@ -159,7 +161,14 @@ class Journal:
         self._change(record, urgent=True)
 
     def note(self, event: Event) -> None:
-        """Keep an event, then have it delivered."""
+        """Keep an event, then have it delivered; a notice behind the events that were published before it."""
+        if not event.execution_id:
+            if self._changed or self._committing:
+                self._notices.append(event)
+                self._news.set()
+            else:
+                self._events.deliver(event)
+            return
         record = self._open.get(event.execution_id)
         if record is None:
             self._events.deliver(event)
@@ -298,6 +307,8 @@ class Journal:
     async def _commit(self) -> bool:
         """Write what waits, and tell it; `False` where nothing can be written at present."""
         changed, self._changed = list(self._changed.values()), {}
+        notices, self._notices = self._notices, []
+        self._committing = True
         entries = [self._taken(record) for record in changed]
         written: set[str] = set()
         trouble: Exception | None = None
@@ -319,6 +330,9 @@ class Journal:
                     self._put_back(record, entry)
             except Exception:
                 _log.exception("the journal failed on an execution", execution=record.id)
+        self._committing = False
+        for notice in notices:
+            self._events.deliver(notice)
         if trouble is not None:
             self._cannot(trouble)
             return False
@@ -455,7 +469,7 @@ class Journal:
         problem = f"Executions cannot be recorded: {said}"
         if problem != self.problem:
             self.problem = problem
-            self._events.publish(RecordingUpdate(recording=False, message=problem))
+            self._events.deliver(RecordingUpdate(recording=False, message=problem))
         unavailable = error if isinstance(error, Unavailable) else Unavailable("gone", said)
         for record in list(self._open.values()):
             record.hear(unavailable)
@@ -467,7 +481,7 @@ class Journal:
         if self.problem is not None:
             _log.info("executions are recorded again")
             self.problem = None
-            self._events.publish(RecordingUpdate(recording=True))
+            self._events.deliver(RecordingUpdate(recording=True))
 
     def _make_room(self) -> None:
         """Let no more wait than may: first without chunks and progress, then without the executions that have most."""

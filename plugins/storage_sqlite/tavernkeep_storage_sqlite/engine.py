@@ -130,6 +130,15 @@ class CarefulClient(SqliteClient):
         if self._connection is None or self._doubted or found != self._opened:
             await finish(self._open(found))
 
+    def check_file(self) -> None:
+        """Make sure that the file is still the one that is open.
+
+        Raises:
+            Unavailable: It is not.
+        """
+        if self.filename != MEMORY and _file(self.filename) != self._opened:
+            raise self.counts.unavailable("gone", "The database's file has been removed or replaced.")
+
     async def _open(self, found: "_File | None") -> None:
         first = self._opened is None
         await self.close()
@@ -280,6 +289,7 @@ class CarefulTransaction(SqliteTransactionWrapper):
             if not self._connection.in_transaction:  # SQLite undoes all by itself where the disk is full or cannot be read
                 raise self.counts.unavailable("gone", "The database gave the transaction up.")
             try:
+                self.outside.check_file()  # taken away since it began: nobody would find what is said to be kept
                 await self._connection.commit()
             except BaseException:
                 await self.outside.undo()
