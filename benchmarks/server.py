@@ -106,6 +106,15 @@ async def chain_against_echo(server: Server) -> None:
     print(f"{'that echo':44} {echo:6.3f} s")
 
 
+async def small(server: Server) -> None:
+    """What an acceptance and an end cost that are told when they are kept."""
+    async with viewer(server.ws_url) as client:
+        payload = chain(3)
+        await frames_of(client, payload)
+        one = await median(lambda: _seconds(client, payload), 101)
+    print(f"{'a workflow of 3 nodes over /ws':44} {one * 1000:6.2f} ms")
+
+
 async def llm(server: Server) -> None:
     async with viewer(server.ws_url) as client:
         await frames_of(client, calls(1, "echo-1-0"))  # the first one makes the HTTP client
@@ -145,6 +154,7 @@ async def main() -> None:
             llm_server() as service,
             serve(Path(folder), {"llm": channel(service)}, TAVERNKEEP_LOGGING__LEVEL="warning") as server,
         ):
+            await small(server)
             await chain_against_echo(server)
             await llm(server)
     with tempfile.TemporaryDirectory() as folder:

@@ -122,6 +122,7 @@ class Journal:
         self._changed: dict[str, _Record] = {}
         self._refused: set[str] = set()
         self._crowded: set[str] = set()
+        self._room: dict[str, int] = {}  # how many more of a user's may end before it is worth looking for old ones
         self._notices: list[Event] = []
         self._committing = False
         self._noted = 0
@@ -400,8 +401,7 @@ class Journal:
         if record.last and not record.events:
             del self._open[record.id]
             self._changed.pop(record.id, None)
-            self._crowded.add(record.opening.submission.user.uid)
-            self._crowd.set()
+            self._count_ended(record.opening.submission.user.uid)
 
     def _deliver(self, record: _Record, event: Event) -> None:
         record.last_told = event.seq
@@ -507,6 +507,12 @@ class Journal:
 
     # Forgetting
 
+    def _count_ended(self, user_id: str) -> None:
+        room = self._room[user_id] = self._room.get(user_id, 0) - 1
+        if room < 0:
+            self._crowded.add(user_id)
+            self._crowd.set()
+
     async def _forget_always(self) -> None:
         while True:
             await self._crowd.wait()
@@ -519,9 +525,13 @@ class Journal:
                     _log.error("old executions cannot be forgotten at present", user=user_id, error=str(error))
 
     async def _forget_old(self, user_id: str) -> None:
-        old = await ExecutionRow.filter(user_id=user_id).offset(self._config.max_executions).limit(1000).values_list("id", flat=True)
+        most = self._config.max_executions
+        old = await ExecutionRow.filter(user_id=user_id).offset(most).limit(1000).values_list("id", flat=True)
         if old:
             await ExecutionRow.filter(id__in=old, completed_at__isnull=False).delete()
+            self._room[user_id] = most // 100
+        else:
+            self._room[user_id] = max(most // 100, most - await ExecutionRow.filter(user_id=user_id).count())
 
 
 def _now_ms() -> int:
