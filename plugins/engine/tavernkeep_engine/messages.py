@@ -1,13 +1,14 @@
 """The WebSocket messages of executions."""
 
 import asyncio
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 import structlog
 
+from tavernkeep.contracts.events import Event
 from tavernkeep.contracts.execution import EXECUTE, Interrupted, Refused, Scheduler, Submission
-from tavernkeep.contracts.http import Client, WebSocketMessage
+from tavernkeep.contracts.http import ApiError, Client, WebSocketMessage
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import Invalid, structure, unstructure
@@ -18,6 +19,14 @@ from tavernkeep_engine.routes import answer
 _log = structlog.get_logger(__name__)
 
 _LARGE: Final = 500  # nodes and edges; reading more of them takes longer than the event loop should wait
+
+
+@attrs.define(eq=False)
+class _AcceptedBefore(Event):
+    """The answer to a request that was accepted before, as the first of what its sender missed."""
+
+    type: ClassVar = "PROMPT_ACCEPTED_RESPONSE"
+    request_id: str
 
 
 async def read_payload(data: object) -> WorkflowPayload:
@@ -71,12 +80,26 @@ class ExecutionMessages:
             else:
                 execution_id = await self.scheduler.submit(Submission(workflow, client.user, accepted))
                 if not told:  # it was accepted before
-                    client.send("PROMPT_ACCEPTED_RESPONSE", {"promptId": execution_id, **echo})
-                    await self.on_subscribe(Subscription(execution_id, 0), client)
+                    await self._accept_again(execution_id, echo["requestId"], client)
         except Invalid as invalid:
             client.send("error", {"message": "The payload is malformed.", "details": unstructure(invalid.problems), **echo})
         except Refused as refused:
             client.send("error", {"message": str(refused), "details": unstructure(refused.problems), **echo})
+
+    async def _accept_again(self, execution_id: str, request_id: str, client: Client) -> None:
+        """Tell everything from the acceptance on; where that is no longer remembered, from now on."""
+        accepted = _AcceptedBefore(request_id).of(execution_id, 0)
+        try:
+            missed = await self.following.missed(execution_id, client.user, 0)
+        except ApiError:
+            missed = []
+        self._go_on(execution_id, [accepted, *missed], client)
+
+    def _go_on(self, execution_id: str, missed: list[Event], client: Client) -> None:
+        client.resume(missed)
+        info = self.scheduler.info(execution_id)
+        if info is not None and not info.status.is_final:  # of any other there will be no more
+            client.watch(execution_id)
 
     async def on_interrupt(self, request: InterruptRequest, client: Client) -> None:
         """Stop an execution; its watchers see the status `interrupted`."""
@@ -92,10 +115,7 @@ class ExecutionMessages:
 
     async def on_subscribe(self, request: Subscription, client: Client) -> None:
         """Watch an execution, from now on or from after an event that was seen before."""
-        client.resume(await self.following.missed(request.prompt_id, client.user, request.after))
-        info = self.scheduler.info(request.prompt_id)
-        if info is not None and not info.status.is_final:  # of any other there will be no more
-            client.watch(request.prompt_id)
+        self._go_on(request.prompt_id, await self.following.missed(request.prompt_id, client.user, request.after), client)
 
     async def on_unsubscribe(self, request: Subscription, client: Client) -> None:
         """Stop watching an execution."""

@@ -7,7 +7,7 @@ a small workflow costs one commit for its acceptance and its end. Nothing here w
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import attrs
 import structlog
@@ -20,7 +20,9 @@ from tavernkeep.contracts.execution import SHUTDOWN, ExecutionStatus, JournalSta
 from tavernkeep.contracts.storage import Storage, Unavailable
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.config import Durability, HistoryConfig
+from tavernkeep_history.forgetting import Forgetting
 from tavernkeep_history.models import ExecutionRow
+from tavernkeep_history.record import Record
 from tavernkeep_history.writing import Entry, Writer, payload_of
 from tavernkeep_secrets.contracts import Secrets
 
@@ -47,66 +49,6 @@ class RecordingUpdate(Notice):
     message: str | None = None
 
 
-@attrs.define(eq=False)
-class _Record:
-    """An execution that is open.
-
-    Attributes:
-        row: Columns that are to be written.
-        known: Its row is in the database.
-        events: That are to be written and told; those of `left_out` are only told.
-        last_seq: The number of the last event; `last_kept` of the last that is to be written, `last_written` of the last that is.
-        last_told: The number of the last event that was delivered.
-        reserved: Numbers up to this are known to the database to be given out; `wanted` is what it is to know next.
-        holding: Events wait to be told until they are written.
-        waiters: Who waits until an event is written, with its number.
-        last: Nothing more will come.
-        tries: How often it, and it alone, could not be written.
-        resting: It is tried again after a pause.
-        broken: It could not be written: only its end is.
-    """
-
-    opening: Opening
-    row: dict[str, Any]
-    known: bool
-    last_seq: int
-    last_told: int
-    last_kept: int
-    last_written: int
-    sealed: str | None = None
-    events: list[Event] = attrs.field(factory=list)
-    left_out: set[int] = attrs.field(factory=set)
-    bytes_waiting: int = 0
-    size: int = 0
-    chunks: int = 0
-    complete: bool = True
-    reserved: int = 0
-    wanted: int = 0
-    holding: bool = True
-    waiters: list[tuple[int, asyncio.Future[None]]] = attrs.field(factory=list)
-    last: bool = False
-    tries: int = 0
-    resting: bool = False
-    broken: str | None = None
-
-    @property
-    def id(self) -> str:
-        return self.opening.execution_id
-
-    def hear(self, error: Unavailable | None = None) -> None:
-        """Let those go on who wait for what is written by now; or tell all of them that it cannot be."""
-        waiters, self.waiters = self.waiters, []
-        for seq, future in waiters:
-            if future.done():
-                continue
-            if error is not None:
-                future.set_exception(error)
-            elif seq <= self.last_written:
-                future.set_result(None)
-            else:
-                self.waiters.append((seq, future))
-
-
 class Journal:
     """See `tavernkeep.contracts.execution.ExecutionJournal`."""
 
@@ -118,11 +60,10 @@ class Journal:
         self._events = events
         self._config = config
         self._strict = config.durability is Durability.STRICT
-        self._open: dict[str, _Record] = {}
-        self._changed: dict[str, _Record] = {}
+        self._open: dict[str, Record] = {}
+        self._changed: dict[str, Record] = {}
         self._refused: set[str] = set()
-        self._crowded: set[str] = set()
-        self._room: dict[str, int] = {}  # how many more of a user's may end before it is worth looking for old ones
+        self._forgetting = Forgetting(config.max_executions)
         self._notices: list[Event] = []
         self._committing = False
         self._noted = 0
@@ -131,7 +72,6 @@ class Journal:
         self._failed = 0
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._crowd = asyncio.Event()
         self._flushed: list[asyncio.Future[None]] = []
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -155,7 +95,7 @@ class Journal:
             "request_id": payload.request_id,
         }
         last = earlier.last_seq if earlier else 0
-        record = _Record(opening, {} if earlier else row, earlier is not None, last, last, last, last)
+        record = Record(opening, {} if earlier else row, earlier is not None, last, last, last, last)
         if not self._strict:
             self._reserve(record)
         self._open[record.id] = record
@@ -197,11 +137,11 @@ class Journal:
                 record.holding = True
         self._change(record, urgent=record.holding)
 
-    def _is_too_much(self, record: _Record, event: Event) -> bool:
+    def _is_too_much(self, record: Record, event: Event) -> bool:
         record.chunks += 1
         return record.chunks > self._config.max_chunks or record.size > self._config.max_event_bytes
 
-    def _note_status(self, record: _Record, event: StatusUpdate) -> None:
+    def _note_status(self, record: Record, event: StatusUpdate) -> None:
         status, info = event.status, event.error_info
         record.last = status.is_final
         if info and info.get("type") == SHUTDOWN and self._config.resume:
@@ -209,11 +149,11 @@ class Journal:
         times = record.opening.times()
         record.row |= {"status": status.value, "error_info": info, "started_at": times.started_at, "completed_at": times.completed_at}
 
-    def _reserve(self, record: _Record) -> None:
+    def _reserve(self, record: Record) -> None:
         record.wanted = max(record.wanted, record.last_seq) + _RESERVED
         record.row["reserved_seq"] = record.wanted
 
-    def _change(self, record: _Record, *, urgent: bool) -> None:
+    def _change(self, record: Record, *, urgent: bool) -> None:
         if not record.resting:
             self._changed[record.id] = record
             self._news.set()
@@ -258,7 +198,7 @@ class Journal:
         self._thread.submit(lambda: None)  # there is a thread from now on, also when there are none left for anybody
         self._tasks = [
             asyncio.create_task(self._write_always(), name="history writes"),
-            asyncio.create_task(self._forget_always(), name="history forgets"),
+            asyncio.create_task(self._forgetting.forget_always(), name="history forgets"),
         ]
 
     async def close(self) -> None:
@@ -369,7 +309,7 @@ class Journal:
             except Exception as error:
                 entry.error = error
 
-    def _taken(self, record: _Record) -> Entry:
+    def _taken(self, record: Record) -> Entry:
         told = record.events
         events = [event for event in told if event.seq not in record.left_out] if record.left_out else told
         row = record.row | ({"last_seq": told[-1].seq} if told else {})
@@ -379,7 +319,7 @@ class Journal:
 
     # What came of it
 
-    def _is_written(self, record: _Record, entry: Entry) -> None:
+    def _is_written(self, record: Record, entry: Entry) -> None:
         self._written += len(entry.told)
         record.bytes_waiting = _EVENT * len(record.events)
         if record.left_out:
@@ -401,13 +341,13 @@ class Journal:
         if record.last and not record.events:
             del self._open[record.id]
             self._changed.pop(record.id, None)
-            self._count_ended(record.opening.submission.user.uid)
+            self._forgetting.count_ended(record.opening.submission.user.uid)
 
-    def _deliver(self, record: _Record, event: Event) -> None:
+    def _deliver(self, record: Record, event: Event) -> None:
         record.last_told = event.seq
         self._events.deliver(event)
 
-    def _put_back(self, record: _Record, entry: Entry) -> None:
+    def _put_back(self, record: Record, entry: Entry) -> None:
         record.events[:0] = entry.told
         record.row = entry.row | record.row
         record.sealed = entry.sealed
@@ -425,12 +365,12 @@ class Journal:
         self._changed.pop(record.id, None)
         asyncio.get_running_loop().call_later(0 if self._closing else _RETRY_S * record.tries / _TRIES, self._wake, record)
 
-    def _wake(self, record: _Record) -> None:
+    def _wake(self, record: Record) -> None:
         record.resting = False
         if record.id in self._open:
             self._change(record, urgent=True)
 
-    def _give_up(self, record: _Record, why: str) -> None:
+    def _give_up(self, record: Record, why: str) -> None:
         if not record.known:
             self._refuse(record, why)
             return
@@ -454,7 +394,7 @@ class Journal:
             record.opening.broken(why)
         record.hear(Unavailable("gone", why))
 
-    def _refuse(self, record: _Record, why: str) -> None:
+    def _refuse(self, record: Record, why: str) -> None:
         del self._open[record.id]
         self._changed.pop(record.id, None)
         self._written += len(record.events)
@@ -504,34 +444,6 @@ class Journal:
             waiting -= record.bytes_waiting
             if record.broken is None:
                 self._give_up(record, "Too much of the execution waits to be recorded.")
-
-    # Forgetting
-
-    def _count_ended(self, user_id: str) -> None:
-        room = self._room[user_id] = self._room.get(user_id, 0) - 1
-        if room < 0:
-            self._crowded.add(user_id)
-            self._crowd.set()
-
-    async def _forget_always(self) -> None:
-        while True:
-            await self._crowd.wait()
-            self._crowd.clear()
-            crowded, self._crowded = self._crowded, set()
-            for user_id in crowded:
-                try:
-                    await self._forget_old(user_id)
-                except Exception as error:
-                    _log.error("old executions cannot be forgotten at present", user=user_id, error=str(error))
-
-    async def _forget_old(self, user_id: str) -> None:
-        most = self._config.max_executions
-        old = await ExecutionRow.filter(user_id=user_id).offset(most).limit(1000).values_list("id", flat=True)
-        if old:
-            await ExecutionRow.filter(id__in=old, completed_at__isnull=False).delete()
-            self._room[user_id] = most // 100
-        else:
-            self._room[user_id] = max(most // 100, most - await ExecutionRow.filter(user_id=user_id).count())
 
 
 def _now_ms() -> int:

@@ -23,7 +23,6 @@ from tavernkeep.contracts.execution import (
     ExecutionJournal,
     ExecutionStatus,
     Interrupted,
-    Opening,
     PayloadReport,
     RefusalReason,
     Refused,
@@ -42,6 +41,7 @@ from tavernkeep_engine.run.cache import OutputCache
 from tavernkeep_engine.run.loop import Run
 from tavernkeep_engine.run.setting import Limits, Setting
 from tavernkeep_engine.run.telling import Teller
+from tavernkeep_engine.schedule.accepting import opening_of
 from tavernkeep_engine.schedule.execution import Execution
 from tavernkeep_engine.schedule.fair import FairQueue
 from tavernkeep_engine.schedule.log import EventLog
@@ -146,7 +146,7 @@ class EmbeddedScheduler:
         self._events.watch(execution.id, execution.told)  # the first that is told
         self._executions[execution.id] = execution
         if journal is not None:
-            journal.open(self._opening(execution, submission))
+            journal.open(opening_of(execution, submission, self._stop, self._forget))
         self._pending += 1
         at_once = self._starts_at_once(uid)
         self._queue.add(uid, submission.payload.priority, execution)
@@ -169,33 +169,6 @@ class EmbeddedScheduler:
             raise Refused(f"{self._pending} executions are waiting already; try again later.", RefusalReason.FULL)
         if not self._starts_at_once(uid) and self._queue.waiting(uid) >= self._config.max_queued_per_user:
             raise Refused(f"{self._queue.waiting(uid)} executions of yours are waiting already; try again later.", RefusalReason.USER_LIMIT)
-
-    def _opening(self, execution: Execution, submission: Submission) -> Opening:
-        def accepted() -> None:
-            if execution.taken.done():
-                return
-            execution.taken.set_result(None)
-            try:
-                submission.on_accepted(execution.id)
-            except Exception:
-                _log.exception("who submitted an execution could not be told that it is accepted", execution=execution.id)
-
-        def refused(refusal: Refused) -> None:
-            execution.taken.set_exception(refusal)
-            execution.taken.exception()  # whoever submitted it may have hung up
-            execution.publish = _unheard
-            if not execution.status.is_final:
-                self._stop(execution)
-            else:
-                self._forget(execution)
-
-        def broken(reason: str) -> None:
-            if not execution.status.is_final:
-                execution.broken = reason
-                self._stop(execution)
-
-        warnings = [str(warning) for warning in execution.plan.warnings]
-        return Opening(execution.id, submission, execution.submitted_at, warnings, execution.now, accepted, refused, broken)
 
     async def check(self, payload: WorkflowPayload, user: UserContext) -> PayloadReport:
         """See `tavernkeep.contracts.execution.Scheduler`."""
@@ -443,7 +416,3 @@ class EmbeddedScheduler:
         large = await asyncio.to_thread(execution.log.last_larger, most)
         run.count(left)
         execution.log.forget_until(large)
-
-
-def _unheard(event: Event) -> None:
-    """Nobody learns of what happens to an execution that was not accepted."""

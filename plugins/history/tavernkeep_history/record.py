@@ -1,0 +1,71 @@
+"""What the journal knows of an execution that is open."""
+
+import asyncio
+from typing import Any
+
+import attrs
+
+from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.execution import Opening
+from tavernkeep.contracts.storage import Unavailable
+
+
+@attrs.define(eq=False)
+class Record:
+    """An execution that is open.
+
+    Attributes:
+        row: Columns that are to be written.
+        known: Its row is in the database.
+        events: That are to be written and told; those of `left_out` are only told.
+        last_seq: The number of the last event; `last_kept` of the last that is to be written, `last_written` of the last that is.
+        last_told: The number of the last event that was delivered.
+        reserved: Numbers up to this are known to the database to be given out; `wanted` is what it is to know next.
+        holding: Events wait to be told until they are written.
+        waiters: Who waits until an event is written, with its number.
+        last: Nothing more will come.
+        tries: How often it, and it alone, could not be written.
+        resting: It is tried again after a pause.
+        broken: It could not be written: only its end is.
+    """
+
+    opening: Opening
+    row: dict[str, Any]
+    known: bool
+    last_seq: int
+    last_told: int
+    last_kept: int
+    last_written: int
+    sealed: str | None = None
+    events: list[Event] = attrs.field(factory=list)
+    left_out: set[int] = attrs.field(factory=set)
+    bytes_waiting: int = 0
+    size: int = 0
+    chunks: int = 0
+    complete: bool = True
+    reserved: int = 0
+    wanted: int = 0
+    holding: bool = True
+    waiters: list[tuple[int, asyncio.Future[None]]] = attrs.field(factory=list)
+    last: bool = False
+    tries: int = 0
+    resting: bool = False
+    broken: str | None = None
+
+    @property
+    def id(self) -> str:
+        """That of the execution."""
+        return self.opening.execution_id
+
+    def hear(self, error: Unavailable | None = None) -> None:
+        """Let those go on who wait for what is written by now; or tell all of them that it cannot be."""
+        waiters, self.waiters = self.waiters, []
+        for seq, future in waiters:
+            if future.done():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            elif seq <= self.last_written:
+                future.set_result(None)
+            else:
+                self.waiters.append((seq, future))
