@@ -1,16 +1,8 @@
 """Its section of the configuration."""
 
-import enum
-
 import attrs
 
-
-class Durability(enum.StrEnum):
-    """What is in the database before somebody is told of it."""
-
-    STRICT = "strict"  # everything
-    RELAXED = "relaxed"  # acceptances; of the rest, what is older than a tenth of a second
-    OFF = "off"  # nothing is recorded
+from tavernkeep_history.durability import Durability
 
 
 @attrs.frozen

@@ -19,7 +19,8 @@ from tavernkeep.contracts.events import Event, InterfaceYield, NodeProgress, Nod
 from tavernkeep.contracts.execution import SHUTDOWN, ExecutionStatus, JournalStats, Opening, RefusalReason, Refused
 from tavernkeep.contracts.storage import Storage, Unavailable
 from tavernkeep.contracts.workflow import WorkflowPayload
-from tavernkeep_history.config import Durability, HistoryConfig
+from tavernkeep_history.config import HistoryConfig
+from tavernkeep_history.durability import Durability
 from tavernkeep_history.forgetting import Forgetting
 from tavernkeep_history.models import ExecutionRow
 from tavernkeep_history.record import Record

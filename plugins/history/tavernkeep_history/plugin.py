@@ -8,7 +8,8 @@ from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.execution import ExecutionArchive, ExecutionJournal, Scheduler
 from tavernkeep.contracts.storage import Storage
-from tavernkeep_history.config import Durability, HistoryConfig
+from tavernkeep_history.config import HistoryConfig
+from tavernkeep_history.durability import Durability
 from tavernkeep_secrets.contracts import Resealing, Secrets
 
 if TYPE_CHECKING:
