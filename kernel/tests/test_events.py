@@ -59,6 +59,24 @@ def test_a_sink_that_raises_is_left_out_and_costs_the_others_nothing(error: type
     assert calls == ["broken", "fine", "fine"]
 
 
+def test_a_keeper_is_told_first() -> None:
+    """Nobody else sees what is published until the keeper gives it back; without one it is as before."""
+    bus = EventBus()
+    seen: list[Event] = []
+    kept: list[Event] = []
+    bus.add_sink(seen.append)
+    bus.watch("p", seen.append)
+    bus.keep(kept.append)
+    event = events.NodeExecuting("n").of("p", 1)
+    bus.publish(event)
+    assert (kept, seen) == ([event], [])
+    bus.deliver(event)
+    assert seen == [event, event]
+    bus.keep(None)
+    bus.publish(event)
+    assert (kept, seen) == ([event], [event] * 4)
+
+
 def test_json_is_made_once() -> None:
     """All viewers share it."""
     event = Said("a")

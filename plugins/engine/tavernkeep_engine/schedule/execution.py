@@ -7,7 +7,7 @@ less: nobody sees what is not kept yet.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -15,11 +15,14 @@ from tavernkeep.contracts.auth import UserContext
 from tavernkeep.contracts.events import (
     INTERFACE_OUTPUTS,
     Event,
+    InterfaceYield,
     NodeBypassed,
     NodeComplete,
     NodeError,
     NodeExecuting,
+    NodeProgress,
     NodeSkipped,
+    NodeYield,
     StatusUpdate,
 )
 from tavernkeep.contracts.execution import ExecutionDetail, ExecutionInfo, ExecutionStatus, NodeStatus, Recorded
@@ -29,6 +32,8 @@ from tavernkeep_engine.plan.types import Plan
 from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.loop import Run
 from tavernkeep_engine.schedule.log import EventLog
+
+_PASSING: Final = (NodeYield, InterfaceYield, NodeProgress)  # they change nothing that is shown, so the journal alone holds them
 
 
 @attrs.define(eq=False)
@@ -69,7 +74,7 @@ class Execution:
     ended: asyncio.Event = attrs.field(factory=asyncio.Event)
     _shown: ExecutionStatus = ExecutionStatus.QUEUED
     _shown_error: dict[str, Any] | None = None
-    _untold: deque[tuple[Event, int]] = attrs.field(factory=deque)
+    _untold: deque[tuple[int, Event | None, int]] = attrs.field(factory=deque)
 
     def __attrs_post_init__(self) -> None:
         self.last_told = self.last_seq
@@ -86,14 +91,15 @@ class Execution:
             size: How many bytes its values take that nothing else holds.
         """
         self.last_seq = seq = self.last_seq + 1
-        self._untold.append((event.of(self.id, seq), size))
+        self._untold.append((seq, None if isinstance(event, _PASSING) else event, size))
+        event.of(self.id, seq)
         self.publish(event)
 
     def told(self, event: Event) -> None:
         """An event is told now, or one in the place of all that were not: keep it for viewers that come late."""
         size = 0
-        while self._untold and self._untold[0][0].seq <= event.seq:
-            size = self._untold.popleft()[1]
+        while self._untold and self._untold[0][0] <= event.seq:
+            size = self._untold.popleft()[2]
         self.last_told = event.seq
         self.log.events.append(event)
         if size:
@@ -155,7 +161,7 @@ class Execution:
     def _before_untold(self) -> dict[str, NodeStatus]:
         """Where the nodes stood of which something has happened that is not told yet."""
         before: dict[str, NodeStatus] = {}
-        for event, _ in self._untold:
+        for _, event, _ in self._untold:
             match event:
                 case NodeExecuting() | NodeSkipped() | NodeBypassed():
                     before.setdefault(event.node_id, NodeStatus("pending"))
