@@ -258,6 +258,7 @@ class Journal:
             if self.problem is not None and not entries:
                 await self._storage.check()
             if entries:
+                await self._leave_out_written(changed, entries)
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.make_ready, entries)
             await self._write(entries, written)
         except Exception as error:
@@ -310,6 +311,14 @@ class Journal:
             except Exception as error:
                 entry.error = error
 
+    async def _leave_out_written(self, records: Sequence[Record], entries: Sequence[Entry]) -> None:
+        """What failed may have happened all the same, when it was the end of a transaction: it is not written twice."""
+        if doubtful := [record.id for record in records if record.doubtful and record.known]:
+            known = dict(await ExecutionRow.filter(id__in=doubtful).values_list("id", "last_seq"))
+            for entry in entries:
+                written = known.get(entry.execution_id, 0)
+                entry.events = [event for event in entry.events if event.seq > written]
+
     def _taken(self, record: Record) -> Entry:
         told = record.events
         events = [event for event in told if event.seq not in record.left_out] if record.left_out else told
@@ -325,8 +334,9 @@ class Journal:
         record.bytes_waiting = _EVENT * len(record.events)
         if record.left_out:
             record.left_out.difference_update(event.seq for event in entry.told)
-        if entry.events:
-            record.last_written = entry.events[-1].seq
+        record.doubtful = False
+        if entry.told:
+            record.last_written = entry.told[-1].seq
         record.size += entry.size
         record.reserved = max(record.reserved, entry.row.get("reserved_seq", 0))
         record.tries = 0
@@ -349,6 +359,7 @@ class Journal:
         self._events.deliver(event)
 
     def _put_back(self, record: Record, entry: Entry) -> None:
+        record.doubtful = True
         record.events[:0] = entry.told
         record.row = entry.row | record.row
         record.sealed = entry.sealed

@@ -25,6 +25,7 @@ class Record:
         waiters: Who waits until an event is written, with its number.
         last: Nothing more will come.
         tries: How often it, and it alone, could not be written.
+        doubtful: Writing it has failed, and may have happened all the same.
         resting: It is tried again after a pause.
         broken: It could not be written: only its end is.
     """
@@ -49,6 +50,7 @@ class Record:
     waiters: list[tuple[int, asyncio.Future[None]]] = attrs.field(factory=list)
     last: bool = False
     tries: int = 0
+    doubtful: bool = False
     resting: bool = False
     broken: str | None = None
 

@@ -344,6 +344,27 @@ async def test_what_waits_is_bounded(tmp_path: Path) -> None:
         await house.app.stop()
 
 
+async def test_a_commit_that_fails_and_has_happened_is_not_written_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The events are recorded once, and told once."""
+    id_ = await house.submit("a")
+    await house.until(lambda event: isinstance(event, NodeExecuting))
+    real = writing.Writer.write
+    failed: list[int] = []
+
+    async def write(self: writing.Writer, entries: Any) -> None:
+        await real(self, entries)
+        if not failed:
+            failed.append(1)
+            raise Unavailable("gone", "made to fail")
+
+    monkeypatch.setattr(writing.Writer, "write", write)
+    GATES["a"].set()
+    await house.ended(id_)
+    archived = await house.app.services.get(ExecutionArchive).events_after(id_, house.user, 0)
+    assert failed
+    assert [event.seq for event in archived or ()] == [event.seq for event in house.of(id_)] == list(range(1, len(house.of(id_)) + 1))
+
+
 # Answers and interrupts
 
 
