@@ -52,13 +52,13 @@ def run_python(example: Example) -> None:
     name = keep_file(example)
     if name is None:
         PYTHON(example)
-    elif name.startswith("test_"):
+    elif Path(name).name.startswith("test_"):
         run_tests(name, example.namespace["_files"])
 
 
 def keep_file(example: Example) -> str | None:
     """Keep a file that a page shows, where its first line says the name, for tests that the page shows later; gives the name."""
-    named = re.match(r"# ([\w.]+)\n", example.parsed)
+    named = re.match(r"# ([\w./]+)\n", example.parsed)
     if named is None:
         return None
     example.namespace.setdefault("_files", {})[named[1]] = example.parsed[named.end() :]
@@ -70,7 +70,9 @@ def run_tests(tests: str, files: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder) / "examples")
         for file, text in files.items():
-            (Path(folder) / file).write_text(text, encoding="utf-8")
+            written = Path(folder) / file
+            written.parent.mkdir(exist_ok=True)
+            written.write_text(text, encoding="utf-8")
         if "pyproject.toml" in files:
             project = tomllib.loads(files["pyproject.toml"])["project"]
             info = Path(folder) / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"

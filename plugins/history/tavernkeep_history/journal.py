@@ -30,6 +30,7 @@ from tavernkeep_secrets.contracts import Secrets
 _log = structlog.get_logger(__name__)
 
 _TURNS: Final = 12  # of the event loop that a commit waits for more at most
+_SLICE: Final = 500  # events that are delivered before others on the event loop get their turn
 _RELAXED_S: Final = 0.1
 _RETRY_S: Final = 1.0
 _TRIES: Final = 3  # of what concerns one execution alone
@@ -67,6 +68,7 @@ class Journal:
         self._forgetting = Forgetting(config.max_executions)
         self._notices: list[Event] = []
         self._committing = False
+        self._in_turn = 0
         self._noted = 0
         self._written = 0
         self._commits = 0
@@ -268,7 +270,7 @@ class Journal:
         for record, entry in zip(changed, entries, strict=True):
             try:
                 if record.id in written:
-                    self._is_written(record, entry)
+                    await self._is_written(record, entry)
                 else:
                     self._put_back(record, entry)
             except Exception:
@@ -329,7 +331,7 @@ class Journal:
 
     # What came of it
 
-    def _is_written(self, record: Record, entry: Entry) -> None:
+    async def _is_written(self, record: Record, entry: Entry) -> None:
         self._written += len(entry.told)
         record.bytes_waiting = _EVENT * len(record.events)
         if record.left_out:
@@ -346,6 +348,10 @@ class Journal:
         for event in entry.told:
             if event.seq > record.last_told:
                 self._deliver(record, event)
+                self._in_turn += 1
+                if self._in_turn >= _SLICE:
+                    self._in_turn = 0
+                    await asyncio.sleep(0)
         if not self._strict and not record.events:
             record.holding = False
         record.hear()
