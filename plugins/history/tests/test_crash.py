@@ -58,7 +58,11 @@ NODES = '''
     def register_nodes():
         return [mark, speak]
 '''
-CONFIG: Mapping[str, Any] = {"execution": {"max_concurrent_workflows": 4}, "engine": {"rememberedEvents": 30}}
+CONFIG: Mapping[str, Any] = {
+    "execution": {"max_concurrent_workflows": 4},
+    "engine": {"rememberedEvents": 30},
+    "history": {"maxExecutions": 1_000_000},  # what is forgotten on purpose is not lost
+}
 _CLIENTS = 3  # of each protocol
 _YOUNG_S = 0.025
 
