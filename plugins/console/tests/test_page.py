@@ -15,6 +15,7 @@ from support.users import PASSWORD, town
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+expect.set_options(timeout=60_000)  # ms; far more than any needs, as the machine may be busy with something else
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 

@@ -135,7 +135,7 @@ const connect = () => {
 
 // Running a stored workflow
 
-let current;
+let current, asked;  // the workflow whose form is shown, and where the last that was chosen is
 const fill = (select, items) => select.replaceChildren(...(items.length ? items : [{id: "", name: t.library}]).map(({id, name}) => make("option", name, {value: id})));
 const loadProjects = async () => { fill($("project"), await api("GET", "/api/projects")); await loadWorkflows(); };
 const loadWorkflows = async () => {
@@ -145,7 +145,13 @@ const loadWorkflows = async () => {
 };
 const loadInputs = async () => {
   const [project, workflow] = [$("project").value, $("workflow").value];
-  current = workflow ? await api("GET", `/api/projects/${encodeURIComponent(project)}/workflows/${encodeURIComponent(workflow)}`) : null;
+  const path = workflow && `/api/projects/${encodeURIComponent(project)}/workflows/${encodeURIComponent(workflow)}`;
+  if (path === asked) return;  // a form that somebody fills in stays as it is
+  asked = path;
+  let found = null;
+  try { if (path) found = await api("GET", path); } catch (error) { if (path === asked) asked = undefined; throw error; }
+  if (path !== asked) return;  // another was chosen meanwhile
+  current = found;
   $("inputs").replaceChildren(...Object.entries(current?.interfaceInputs ?? {}).map(([key, slot]) => {
     const label = make("label");
     const value = slot.config?.default;
