@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import attrs
@@ -12,6 +13,7 @@ from tavernkeep.contracts.events import Event, NodeComplete, NodeError, StatusUp
 from tavernkeep.contracts.execution import ExecutionJournal, JournalStats, Scheduler
 from tavernkeep.contracts.plugins import PluginStatus
 from tavernkeep.contracts.storage import Storage, StorageStats
+from tavernkeep_console.loop import BUCKETS_S, LoopLag
 
 
 @attrs.define(eq=False)
@@ -19,6 +21,7 @@ class Metrics:
     """An event sink that counts."""
 
     app: App
+    lag: LoopLag = attrs.field(factory=LoopLag)
     _executions: Counter[str] = attrs.field(factory=Counter)
     _nodes: Counter[str] = attrs.field(factory=Counter)
 
@@ -63,10 +66,23 @@ class Metrics:
         for plugin in self.app.plugins:
             plugins.add_metric([plugin.name], float(plugin.status is PluginStatus.ACTIVE))
         yield plugins
+        yield from _loop(self.lag)
         if (journal := self.app.services.find(ExecutionJournal)) is not None:
             yield from _journal(journal.stats(), recording=journal.problem is None)
         if (storage := self.app.services.find(Storage)) is not None:
             yield from _storage(storage.stats())
+
+
+def _loop(lag: LoopLag) -> Iterator[Any]:
+    from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+
+    counts = list(accumulate(lag.counts))
+    buckets = [(str(bound), float(count)) for bound, count in zip((*BUCKETS_S, "+Inf"), counts, strict=True)]
+    about = "How late the event loop was, by fifty looks in a second."
+    yield HistogramMetricFamily("tavernkeep_loop_lag_seconds", about, buckets=buckets, sum_value=lag.total_s)
+    longest = lag.longest()
+    for name, value, of in (("lag", longest.lag_s, "how late"), ("worked", longest.worked_s, "the processor time that it had until then")):
+        yield GaugeMetricFamily(f"tavernkeep_loop_longest_{name}_seconds", f"Of the longest lag of the last minute, {of}.", value=value)
 
 
 def _journal(stats: JournalStats, *, recording: bool) -> Iterator[Any]:

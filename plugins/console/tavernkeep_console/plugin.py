@@ -31,6 +31,16 @@ class ConsolePlugin:
         return self._metrics.note
 
     @hookimpl
+    async def startup(self) -> None:
+        if self._metrics is not None:
+            self._metrics.lag.start()
+
+    @hookimpl
+    async def shutdown(self) -> None:
+        if self._metrics is not None:
+            self._metrics.lag.stop()
+
+    @hookimpl
     def register_routes(self, app: App) -> list[Route]:
         from tavernkeep_console.routes import ConsoleRoutes, MetricsRoutes
         from tavernkeep_console.status import Gatekeeper
