@@ -16,6 +16,7 @@ import pytest_asyncio
 from tavernkeep import ApiError, UserContext
 from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
+from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.auth import AuditLog
 from tavernkeep.contracts.storage import Storage
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
@@ -47,7 +48,7 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Applica
     folder = tmp_path_factory.mktemp("faults")
     (folder / "config.json").write_text(json.dumps({"auth": {"provider": "multiuser"}}))
     app = Application.load(ConfigSource.read(folder / "config.json", {}))
-    await app.start(serving=False, alone=True)
+    await app.start(Role.NONE, alone=True)
     yield app
     await app.stop()
 

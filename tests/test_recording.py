@@ -10,6 +10,7 @@ import pytest_asyncio
 from tavernkeep import UserContext
 from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
+from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Event, StatusUpdate
 from tavernkeep.contracts.execution import Opening, Scheduler, Submission
@@ -22,6 +23,7 @@ from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_secrets.contracts import Secrets
 
 USER = UserContext("u1", "ada", False)
+PAYLOAD = WorkflowPayload([PayloadNode("n", "core:TextMerge", inputs={"text_inputs": ["fine"]})], [])
 
 
 @pytest_asyncio.fixture
@@ -29,7 +31,7 @@ async def app(tmp_path: Path) -> AsyncIterator[Application]:
     """Everything that keeps data and runs workflows, without a server."""
     (tmp_path / "config.json").write_text(json.dumps({}))
     app = Application.load(ConfigSource.read(tmp_path / "config.json", {}))
-    await app.start(serving=False, alone=True)
+    await app.start(Role.NONE, alone=True)
     yield app
     await app.stop()
 
@@ -44,8 +46,7 @@ async def told_of_one(app: Application) -> list[Event]:
         if isinstance(event, StatusUpdate) and event.status.is_final:
             ended.set()
 
-    payload = WorkflowPayload([PayloadNode("n", "core:TextMerge", inputs={"text_inputs": ["fine"]})], [])
-    await app.services.get(Scheduler).submit(Submission(payload, USER, lambda id_: app.events.watch(id_, watch)))
+    await app.services.get(Scheduler).submit(Submission(PAYLOAD, USER, lambda id_: app.events.watch(id_, watch)))
     await ended.wait()
     return told
 
@@ -53,10 +54,8 @@ async def told_of_one(app: Application) -> list[Event]:
 async def test_what_could_not_be_written_is_written_the_next_time(app: Application) -> None:
     """Each event once, and in order, wherever it failed."""
     told, get = await told_of_one(app), app.services.get
-    info = get(Scheduler).info(told[0].execution_id)
-    submission = get(Scheduler).submission(told[0].execution_id)
+    info = await get(Scheduler).info(told[0].execution_id, USER)
     assert info is not None
-    assert submission is not None
     journal = Journal(get(Storage), get(Secrets), EventBus(), HistoryConfig())
 
     async def record() -> None:
@@ -67,7 +66,7 @@ async def test_what_could_not_be_written_is_written_the_next_time(app: Applicati
     async def accept() -> None:
         await ExecutionRow.all().delete()
         assert await EventBlock.all().count() == 0
-        journal.open(Opening(info.prompt_id, submission, 1, [], lambda: info, lambda: None, lambda _: None, lambda _: None))
+        journal.open(Opening(info.prompt_id, Submission(PAYLOAD, USER), 1, [], lambda: info, lambda: None, lambda _: None, lambda _: None))
         journal.note(told[0])
         assert await journal._commit()
 

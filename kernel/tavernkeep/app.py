@@ -20,6 +20,7 @@ from tavernkeep.config.sections import (
 )
 from tavernkeep.config.shown import Configuration
 from tavernkeep.config.source import ConfigSource
+from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.auth import AuditLog, AuthProvider, Revocations
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.execution import Scheduler
@@ -52,9 +53,9 @@ class Application:
         messages: What clients may send over the WebSocket, by type.
         commands: The commands of the plugins, by name.
         restart: Begins the server anew, where whoever runs it can.
-        serving: This is the one server of its data folder, not a command beside it.
+        roles: What this process does.
         storage: The chosen storage provider; `None` when no plugin has tables.
-        asgi: The ASGI application; `None` before `start(serving=True)`.
+        asgi: The ASGI application; `None` before `start`, and where this process is no front.
     """
 
     source: ConfigSource
@@ -70,7 +71,7 @@ class Application:
     messages: dict[str, WebSocketMessage] = attrs.field(init=False)
     commands: Mapping[str, click.Command] = attrs.field(init=False)
     restart: Callable[[], None] | None = None
-    serving: bool = False
+    roles: Role = Role.NONE
     storage: StorageProvider | None = None
     asgi: Any = None
     _lock: filelock.BaseFileLock | None = None
@@ -102,29 +103,29 @@ class Application:
             _log.warning("configuration", file=str(config.file), problem=str(warning))
         return cls(source, config, plugins, sections)
 
-    async def start(self, *, serving: bool, alone: bool = False) -> None:
+    async def start(self, roles: Role, *, alone: bool = False) -> None:
         """Bring everything up, in the order in which one needs the other.
 
         Args:
-            serving: Take the data folder for this process alone, and build the HTTP surface.
+            roles: What this process does. With any, the data folder is taken for it alone; as a front, the HTTP surface is built.
             alone: Take the data folder for this process alone in any case.
 
         Raises:
             StartError: In one line, what stands in the way. What was brought up is taken down again.
         """
-        self.serving = serving
+        self.roles = roles
         self._check_needed()
         try:
-            self._open_data_folder(exclusive=serving or alone)
+            self._open_data_folder(exclusive=bool(roles) or alone)
             await self.open_storage()
             if self.storage is not None:
-                tell = _log.info if serving else _log.debug
+                tell = _log.info if roles else _log.debug
                 for migration in await self.storage.migrate():
                     tell("migration applied", app=migration.app, version=migration.version)
             self._begun = [plugin for plugin in self.plugins if plugin.is_active]
             self._register()
             await self._start_plugins()
-            if serving:
+            if Role.FRONT in roles:
                 self.tables.collect_surface(self)
                 self._build_surface()
             self._check_needed()
@@ -140,7 +141,7 @@ class Application:
         Raises:
             StartError: What would end the start.
         """
-        self.serving = True
+        self.roles = Role.ALL
         self._choose_storage()
         self._register()
         self.tables.collect_surface(self)

@@ -11,6 +11,7 @@ from typing import Any
 
 from tavernkeep.app import Application, config_source
 from tavernkeep.config.sections import LoggingConfig, StartError
+from tavernkeep.contracts.app import Role
 from tavernkeep.logs import configure_logging
 from tavernkeep.plugins.installed import place_of
 
@@ -33,7 +34,7 @@ class Lifespan:
         try:
             if self._app is None:
                 self._app = load()
-            await self._app.start(serving=True)
+            await self._app.start(Role.ALL)
         except (KeyboardInterrupt, asyncio.CancelledError):
             raise
         except BaseException as error:

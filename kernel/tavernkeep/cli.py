@@ -16,6 +16,7 @@ from tavernkeep.asgi import load
 from tavernkeep.config import ConfigError, StartError
 from tavernkeep.config.schema import config_schema
 from tavernkeep.config.sections import PluginsConfig
+from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.http import ApiError
 from tavernkeep.wire import Invalid
 
@@ -63,7 +64,7 @@ def run_with_app(context: click.Context, work: Callable[[Application], Awaitable
 
     async def run() -> None:
         app = loaded_app(context)
-        await app.start(serving=False, alone=alone)
+        await app.start(Role.NONE, alone=alone)
         try:
             await work(app)
         except Invalid as invalid:

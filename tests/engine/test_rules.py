@@ -407,7 +407,7 @@ async def test_a_million_chunks_with_flat_memory(engine: Engine) -> None:
 
     execution_id = await engine.scheduler.submit(Submission(structure(payload, WorkflowPayload), USER, accepted))
     await ended.wait()
-    detail = engine.scheduler.detail(execution_id, USER)
+    detail = await engine.scheduler.detail(execution_id, USER)
     assert detail is not None
     assert detail.node_status["t"].output == {"output": 1_000_000}
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024

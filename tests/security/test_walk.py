@@ -15,6 +15,7 @@ from support.client import viewer
 from support.users import MULTIUSER, Town, town
 from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
+from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.http import Route
 
 # Whoever adds to this list says that everybody in the world may do it.
@@ -52,7 +53,7 @@ async def surface(folder: Path) -> Surface:
     """The declared routes, and the scopes of messages."""
     (folder / "config.json").write_text(json.dumps(MULTIUSER))
     app = Application.load(ConfigSource.read(folder / "config.json", {}))
-    await app.start(serving=True)
+    await app.start(Role.ALL)
     try:
         return Surface([route for _, route in app.routes], {type_: message.scope for type_, message in app.messages.items()})
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tavernkeep.app import Application
 from tavernkeep.config.source import ConfigSource
+from tavernkeep.contracts.app import Role
 
 
 @asynccontextmanager
@@ -16,7 +17,7 @@ async def started(folder: Path, config: Mapping[str, Any] | None = None) -> Asyn
     file = folder / "config.json"
     file.write_text(json.dumps(config or {}), encoding="utf-8")
     app = Application.load(ConfigSource.read(file, {}))
-    await app.start(serving=False)
+    await app.start(Role.NONE)
     try:
         yield app
     finally:

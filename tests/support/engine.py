@@ -246,6 +246,6 @@ class Engine:
         async with asyncio.timeout(PATIENCE_S):
             await ended.wait()
             await asyncio.gather(*interrupts)
-        detail = self.scheduler.detail(execution_id, USER)
+        detail = await self.scheduler.detail(execution_id, USER)
         assert detail is not None
         return detail, seen

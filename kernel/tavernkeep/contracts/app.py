@@ -1,5 +1,6 @@
 """What the application is to a plugin: every hook that needs it is given one as `app`."""
 
+import enum
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -13,6 +14,16 @@ from tavernkeep.contracts.plugins import InstalledPlugins, Plugin, Reloaded
 from tavernkeep.contracts.services import Services
 
 
+class Role(enum.Flag):
+    """What a process does. A server that stands alone does all of it, a command beside it nothing."""
+
+    NONE = 0
+    FRONT = enum.auto()  # answers HTTP and sockets
+    WORKER = enum.auto()  # runs executions
+    KEEPER = enum.auto()  # looks after the database and the data folder, as where something is forgotten or swept
+    ALL = FRONT | WORKER | KEEPER
+
+
 class App(Protocol):
     """Everything that is there while the server, or one command, runs.
 
@@ -21,7 +32,7 @@ class App(Protocol):
         routes: What the HTTP surface can do, each with the name of its plugin.
         messages: What clients may send over the WebSocket, by type.
         restart: Begins the server anew, where whoever runs it can.
-        serving: This is the one server of its data folder, not a command beside it.
+        roles: What this process does.
     """
 
     config: Configuration
@@ -33,7 +44,7 @@ class App(Protocol):
     routes: list[tuple[str, Route]]
     messages: dict[str, WebSocketMessage]
     restart: Callable[[], None] | None
-    serving: bool
+    roles: Role
 
     @property
     def plugins(self) -> InstalledPlugins:

@@ -189,37 +189,42 @@ class Scheduler(Protocol):
             tavernkeep.contracts.storage.Unavailable: The node has it, but it cannot be kept at present.
         """
 
-    def executions(self, user: UserContext) -> list[ExecutionInfo]:
-        """The user's executions that run or wait; everybody's for an administrator."""
+    async def executions(self, user: UserContext) -> list[ExecutionInfo]:
+        """The user's executions that run or wait, wherever they do; everybody's for an administrator."""
 
-    def recent(self, user: UserContext) -> list[ExecutionInfo]:
+    async def recent(self, user: UserContext) -> list[ExecutionInfo]:
         """The user's last executions that have ended, the latest first; everybody's for an administrator."""
 
-    def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
-        """One execution with its results, for as long as it is remembered."""
+    async def info(self, execution_id: str, user: UserContext) -> ExecutionInfo | None:
+        """An execution without its results."""
 
-    def events_after(self, execution_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
-        """The remembered events with a number above `seq`, none for no number; `None` for an unknown execution.
+    async def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
+        """One execution with its results, for as long as anybody knows of it."""
+
+    async def events_after(self, execution_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
+        """The events with a number above `seq`, none for no number; `None` for an unknown execution.
+
+        Who watches the execution before it asks, and leaves out what it has, has every event once.
 
         Raises:
-            EventsLost: Some of them are no longer remembered.
+            EventsLost: Some of them are remembered nowhere.
         """
 
-    def submission(self, execution_id: str) -> Submission | None:
-        """What was submitted, for as long as the execution is remembered; for plugins, which answer for who gets to see it."""
-
-    def info(self, execution_id: str) -> ExecutionInfo | None:
-        """An execution without its results, for as long as it is remembered; for plugins, as above."""
-
-    def stats(self) -> SystemStats:
+    async def stats(self) -> SystemStats:
         """How busy it is."""
 
 
 class ExecutionArchive(Protocol):
-    """Knows executions that the scheduler has forgotten; a service that a plugin may provide.
+    """Knows executions that a scheduler has forgotten, and asks; a service that a plugin may provide.
 
     Ids of executions that belong to somebody else are unknown ids, except to administrators.
     """
+
+    async def recent(self, user: UserContext, most: int) -> list[ExecutionInfo]:
+        """The user's last executions that have ended, the latest first; everybody's for an administrator."""
+
+    async def info(self, execution_id: str, user: UserContext) -> ExecutionInfo | None:
+        """An execution without its results."""
 
     async def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
         """One execution with its results."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
-from tavernkeep.contracts.app import App
+from tavernkeep.contracts.app import App, Role
 from tavernkeep.contracts.auth import AuditLog, AuthProvider
 from tavernkeep.contracts.storage import Storage
 from tavernkeep_accounts.contracts import Accounts, Passwords, Sessions
@@ -58,7 +58,11 @@ class AuthMultiuserPlugin:
     async def startup(self, app: App) -> None:
         from tavernkeep_auth_multiuser.service import Logins
 
-        if app.serving and app.services.get(AuthProvider).name == NAME and (token := await app.services.get(Logins).prepare_first()):
+        if (
+            Role.FRONT in app.roles
+            and app.services.get(AuthProvider).name == NAME
+            and (token := await app.services.get(Logins).prepare_first())
+        ):
             # On standard error and not in the log, which others may read later.
             print(
                 f"tavernkeep: there is no administrator yet; register the first at /api/auth/register with the token {token}",

@@ -10,7 +10,7 @@ import attrs
 from tavernkeep import Response
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.events import Event, NodeComplete, NodeError, StatusUpdate
-from tavernkeep.contracts.execution import ExecutionJournal, JournalStats, Scheduler
+from tavernkeep.contracts.execution import ExecutionJournal, JournalStats, Scheduler, SystemStats
 from tavernkeep.contracts.plugins import PluginStatus
 from tavernkeep.contracts.storage import Storage, StorageStats
 from tavernkeep_console.loop import BUCKETS_S, LoopLag
@@ -35,20 +35,19 @@ class Metrics:
             case NodeError():
                 self._nodes["error"] += 1
 
-    def exposed(self) -> Response:
+    async def exposed(self) -> Response:
         """The whole, in Prometheus's text format."""
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        registry.register(self)
+        registry.register(_Collected(self, await self.app.services.get(Scheduler).stats()))
         return Response(generate_latest(registry), CONTENT_TYPE_LATEST)
 
-    def collect(self) -> Iterator[Any]:
-        """The families; what Prometheus's client asks of a collector."""
+    def families(self, stats: SystemStats) -> Iterator[Any]:
+        """Everything that is counted, by its name."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        stats = self.app.services.get(Scheduler).stats()
         current = GaugeMetricFamily("tavernkeep_executions", "Executions that have not ended.", labels=["state"])
         current.add_metric(["running"], stats.running_executions)
         current.add_metric(["pending"], stats.pending_executions)
@@ -71,6 +70,17 @@ class Metrics:
             yield from _journal(journal.stats(), recording=journal.problem is None)
         if (storage := self.app.services.find(Storage)) is not None:
             yield from _storage(storage.stats())
+
+
+@attrs.frozen(eq=False)
+class _Collected:
+    """What Prometheus's client asks, which cannot wait."""
+
+    metrics: Metrics
+    stats: SystemStats
+
+    def collect(self) -> Iterator[Any]:
+        return self.metrics.families(self.stats)
 
 
 def _loop(lag: LoopLag) -> Iterator[Any]:

@@ -23,7 +23,7 @@ class ConsolePlugin:
 
     @hookimpl
     def event_sink(self, app: App) -> Sink | None:
-        if not app.serving:
+        if not app.roles:
             return None
         from tavernkeep_console.metrics import Metrics
 

@@ -106,4 +106,4 @@ class MetricsRoutes:
 
     async def metrics(self) -> Response:
         """Executions, nodes, plugins and the process, for Prometheus."""
-        return self.counted.exposed()
+        return await self.counted.exposed()

@@ -13,6 +13,7 @@ import httpx2
 
 from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
+from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.auth import AuthProvider, Credentials
 from tavernkeep.contracts.events import Event, NodeComplete, NodeWaiting, NodeYield, StatusUpdate
 from tavernkeep.contracts.execution import ExecutionStatus, Scheduler, Submission
@@ -162,7 +163,7 @@ class Tavern:
         execution_id = await self.app.services.get(Scheduler).submit(Submission(payload, user, accepted))  # type: ignore[arg-type]
         await ended.wait()
         await asyncio.gather(*answering)
-        detail = self.app.services.get(Scheduler).detail(execution_id, user)
+        detail = await self.app.services.get(Scheduler).detail(execution_id, user)
         assert detail is not None, "an execution that has just ended is remembered"
         failed = (detail.error_info or {}).get("nodes") or ([detail.error_info] if detail.error_info else [])
         return Ran(detail.status, detail.outputs, failed, seen)
@@ -174,7 +175,7 @@ def _quickened(config: Mapping[str, Any]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _served(app: Application) -> AsyncIterator[tuple[Application, str]]:
-    await app.start(serving=True)
+    await app.start(Role.ALL)
     try:
         async with serving(app.asgi) as url:
             yield app, url

@@ -14,6 +14,7 @@ import click
 
 from tavernkeep.app import Application
 from tavernkeep.cli import loaded_app
+from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.auth import AuthProvider, Credentials, UserContext
 from tavernkeep.contracts.events import (
     INTERFACE_OUTPUTS,
@@ -217,7 +218,7 @@ class _Answers:
 
 async def _run(app: Application, payload: WorkflowPayload, viewer: _Viewer, given: dict[str, Any]) -> int:
     loop = asyncio.get_running_loop()
-    await app.start(serving=False)
+    await app.start(Role.NONE)
     try:
         # The person at the terminal is the person who runs the server.
         user = await app.services.get(AuthProvider).authenticate(Credentials({}))
@@ -242,7 +243,7 @@ async def _run(app: Application, payload: WorkflowPayload, viewer: _Viewer, give
             )
         await viewer.ended.wait()
         await asyncio.gather(*interrupts)
-        detail = app.services.get(Scheduler).detail(execution_id, user)
+        detail = await app.services.get(Scheduler).detail(execution_id, user)
         assert detail is not None, "an execution that has just ended is remembered"
         sys.stdout.buffer.write(json.dumps(loads(dumps(_outputs(detail, payload, viewer))), indent=2, ensure_ascii=False).encode() + b"\n")
         sys.stdout.buffer.flush()

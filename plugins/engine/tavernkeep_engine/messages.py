@@ -93,11 +93,11 @@ class ExecutionMessages:
             missed = await self.following.missed(execution_id, client.user, 0)
         except ApiError:
             missed = []
-        self._go_on(execution_id, [accepted, *missed], client)
+        await self._go_on(execution_id, [accepted, *missed], client)
 
-    def _go_on(self, execution_id: str, missed: list[Event], client: Client) -> None:
+    async def _go_on(self, execution_id: str, missed: list[Event], client: Client) -> None:
         client.resume(missed)
-        info = self.scheduler.info(execution_id)
+        info = await self.scheduler.info(execution_id, client.user)
         if info is not None and not info.status.is_final:  # of any other there will be no more
             client.watch(execution_id)
 
@@ -115,7 +115,7 @@ class ExecutionMessages:
 
     async def on_subscribe(self, request: Subscription, client: Client) -> None:
         """Watch an execution, from now on or from after an event that was seen before."""
-        self._go_on(request.prompt_id, await self.following.missed(request.prompt_id, client.user, request.after), client)
+        await self._go_on(request.prompt_id, await self.following.missed(request.prompt_id, client.user, request.after), client)
 
     async def on_unsubscribe(self, request: Subscription, client: Client) -> None:
         """Stop watching an execution."""

@@ -4,7 +4,7 @@ import click
 
 from tavernkeep import ConfigSection, Route, WebSocketMessage, hookimpl
 from tavernkeep.contracts.app import App
-from tavernkeep.contracts.execution import ExecutionArchive, Scheduler
+from tavernkeep.contracts.execution import Scheduler
 from tavernkeep_engine.command import run
 from tavernkeep_engine.config import EngineConfig, WorkflowsConfig
 from tavernkeep_engine.following import Following
@@ -36,12 +36,12 @@ class EnginePlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        following = Following(app.services.get(Scheduler), app.events, app.services.find(ExecutionArchive))
+        following = Following(app.services.get(Scheduler), app.events)
         return ExecutionRoutes(app.services.get(Scheduler), following).routes()
 
     @hookimpl
     def register_websocket_messages(self, app: App) -> list[WebSocketMessage]:
-        following = Following(app.services.get(Scheduler), app.events, app.services.find(ExecutionArchive))
+        following = Following(app.services.get(Scheduler), app.events)
         return ExecutionMessages(app.services.get(Scheduler), app.nodes, following).messages()
 
     @hookimpl

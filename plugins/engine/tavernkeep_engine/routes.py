@@ -78,7 +78,7 @@ class ExecutionRoutes:
 
     async def prompt_detail(self, prompt_id: str, user: UserContext) -> ExecutionDetail:
         """An execution with its results."""
-        detail = await self.following.detail(prompt_id, user)
+        detail = await self.scheduler.detail(prompt_id, user)
         if detail is None:
             raise ApiError(404, no_execution(prompt_id))
         return detail
@@ -90,17 +90,17 @@ class ExecutionRoutes:
             raise ApiError(400, f"Last-Event-ID is no number of an event: {given[:100]!r}.")
         after = int(given)
         missed = await self.following.missed(prompt_id, user, after)
-        if not missed and (detail := await self.following.detail(prompt_id, user)) is not None and detail.status.is_final:
+        if not missed and (detail := await self.scheduler.detail(prompt_id, user)) is not None and detail.status.is_final:
             return None  # 204: a browser asks no more
         return Response(self.following.stream(prompt_id, user, after), "text/event-stream", headers=_UNBUFFERED)
 
     async def executions(self, user: UserContext) -> Executions:
         """The executions that run or wait, and the last that ended."""
-        found = self.scheduler.executions(user)
+        found = await self.scheduler.executions(user)
         return Executions(
             running=[info for info in found if info.status == "running"],
             pending=[info for info in found if info.status == "queued"],
-            recent=self.scheduler.recent(user),
+            recent=await self.scheduler.recent(user),
         )
 
     async def interrupt(self, prompt_id: str, user: UserContext) -> InterruptAnswer:
@@ -116,7 +116,7 @@ class ExecutionRoutes:
 
     async def system_stats(self) -> SystemStats:
         """How many executions run and wait, and how many may run."""
-        return self.scheduler.stats()
+        return await self.scheduler.stats()
 
 
 async def answer(scheduler: Scheduler, prompt_id: str, node_id: str, value: Any, user: UserContext) -> None:

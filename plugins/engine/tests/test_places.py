@@ -177,9 +177,9 @@ async def test_who_waits_for_a_person_holds_no_place(engine: Engine) -> None:
     for id_ in ids:
         assert await engine.scheduler.answer(id_, "a", id_, USER)
     async with asyncio.timeout(30):
-        while engine.scheduler.executions(USER):
+        while await engine.scheduler.executions(USER):
             await asyncio.sleep(0)
-    details = [engine.scheduler.detail(id_, USER) for id_ in ids]
+    details = [await engine.scheduler.detail(id_, USER) for id_ in ids]
     assert [detail and output(detail, "a") for detail in details] == [{"output": id_} for id_ in ids]
 
 

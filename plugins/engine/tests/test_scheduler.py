@@ -80,12 +80,12 @@ async def test_an_acceptance_that_fails_takes_nothing(engine: Engine) -> None:
 
     with pytest.raises(OSError, match="nobody is there"):
         await engine.scheduler.submit(submission("s:Hold", on_accepted=refuse))
-    assert [info.prompt_id for info in engine.scheduler.executions(USER)] == [running]
+    assert [info.prompt_id for info in await engine.scheduler.executions(USER)] == [running]
     assert await engine.scheduler.interrupt(ids[0], USER) is Interrupted.UNKNOWN
     engine.scheduler._config = engine.config.__class__(shutdown_grace_s=0)
     async with asyncio.timeout(30):
         await engine.scheduler.close()
-    assert [info.status for info in engine.scheduler.recent(USER)] == ["interrupted"]
+    assert [info.status for info in await engine.scheduler.recent(USER)] == ["interrupted"]
 
 
 async def test_a_node_may_put_several_questions_at_once(engine: Engine) -> None:
@@ -106,9 +106,9 @@ async def test_a_node_may_put_several_questions_at_once(engine: Engine) -> None:
         assert await engine.scheduler.answer(execution_id, "a", 1, USER)
         assert await engine.scheduler.answer(execution_id, "a", 2, USER)
         assert not await engine.scheduler.answer(execution_id, "a", 3, USER)
-        while engine.scheduler.executions(USER):
+        while await engine.scheduler.executions(USER):
             await asyncio.sleep(0)
-    detail = engine.scheduler.detail(execution_id, USER)
+    detail = await engine.scheduler.detail(execution_id, USER)
     assert detail is not None
     assert detail.node_status["a"].output == {"output": [1, 2]}
 
@@ -126,13 +126,13 @@ async def test_an_execution_whose_end_fails_holds_up_nobody(engine: Engine, monk
         raise RuntimeError("cannot let go")
 
     ids = [await engine.scheduler.submit(submission("s:Hold")) for _ in range(6)]
-    assert engine.scheduler.stats().pending_executions == 1
+    assert (await engine.scheduler.stats()).pending_executions == 1
     with monkeypatch.context() as patch:
         patch.setattr(Run, "let_go", broken)
         assert await engine.scheduler.interrupt(ids[0], USER) is Interrupted.DONE
         async with asyncio.timeout(30):
-            while engine.scheduler.stats().pending_executions:
+            while (await engine.scheduler.stats()).pending_executions:
                 await asyncio.sleep(0)
-    assert engine.scheduler.info(ids[0]) is not None
+    assert await engine.scheduler.info(ids[0], USER) is not None
     for id_ in ids[1:]:
         assert await engine.scheduler.interrupt(id_, USER) is Interrupted.DONE

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from tavernkeep import ConfigSection, Route, Services, hookimpl
-from tavernkeep.contracts.app import App
+from tavernkeep.contracts.app import App, Role
 from tavernkeep_files.contracts import Files
 from tavernkeep_files.service import FileStore, merge_folder, sweep
 
@@ -36,7 +36,7 @@ class FilesPlugin:
 
     @hookimpl
     async def startup(self, app: App) -> None:
-        if app.serving:
+        if Role.KEEPER in app.roles:
             data, others = app.config.data, [app.config.folder("library"), app.config.folder("public"), app.config.folder("logs")]
             folders = [data, *(folder for folder in others if not folder.is_relative_to(data))]
             self._sweeping = asyncio.create_task(asyncio.to_thread(sweep, folders, time.time()), name="files sweeps")

@@ -27,6 +27,7 @@ from tavernkeep.contracts.execution import (
     Continuation,
     EventsLost,
     ExecutionDetail,
+    ExecutionInfo,
     ExecutionStatus,
     NodeStatus,
     Recorded,
@@ -61,6 +62,17 @@ class Archive:
     async def page(self, wanted: Q, limit: int) -> list[ExecutionRow]:
         """The latest executions that fit."""
         return await ExecutionRow.filter(wanted).limit(limit)
+
+    async def recent(self, user: UserContext, most: int) -> list[ExecutionInfo]:
+        """See `ExecutionArchive`."""
+        mine = Q() if user.is_admin else Q(user_id=user.uid)
+        ended = Q(status__in=[status.value for status in ExecutionStatus if status.is_final])
+        return [_info_of(row) for row in await self.page(mine & ended, most)]
+
+    async def info(self, execution_id: str, user: UserContext) -> ExecutionInfo | None:
+        """See `ExecutionArchive`."""
+        row = await self.find(execution_id, user)
+        return _info_of(row) if row else None
 
     async def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
         """See `ExecutionArchive`."""
@@ -216,6 +228,10 @@ class Archive:
 
 def _user_of(row: ExecutionRow) -> UserContext:
     return UserContext(row.user_id, row.user["username"], row.user["isAdmin"], frozenset(row.user["scopes"]))
+
+
+def _info_of(row: ExecutionRow) -> ExecutionInfo:
+    return ExecutionInfo(row.id, ExecutionStatus(row.status), row.submitted_at, row.workflow_name, row.started_at, row.completed_at)
 
 
 def _events_of(block: EventBlock) -> list[Event]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
-from tavernkeep.contracts.app import App
+from tavernkeep.contracts.app import App, Role
 from tavernkeep.contracts.execution import ExecutionArchive, ExecutionJournal, Scheduler
 from tavernkeep.contracts.storage import Storage
 from tavernkeep_history.config import HistoryConfig
@@ -37,8 +37,6 @@ class HistoryPlugin:
 
     @hookimpl
     def register_services(self, app: App, services: Services, owner: str) -> None:
-        if not app.serving:
-            return  # a command beside a server must not take over what that one runs
         from tavernkeep_history.archive import Archive
         from tavernkeep_history.journal import Journal
 
@@ -49,14 +47,14 @@ class HistoryPlugin:
         secrets, config = services.get(Secrets), app.config.section(HistoryConfig)
         self._archive = Archive(secrets, scheduler)
         services.add(ExecutionArchive, self._archive, owner=owner)
-        if config.durability is not Durability.OFF:
+        if Role.WORKER in app.roles and config.durability is not Durability.OFF:
             self._journal = Journal(services.get(Storage), secrets, app.events, config)
             services.add(ExecutionJournal, self._journal, owner=owner)
 
     @hookimpl
     async def startup(self, app: App) -> None:
-        if self._archive is None:
-            return
+        if self._archive is None or Role.WORKER not in app.roles:
+            return  # a command beside a server must not take over what that one runs
         resume = app.config.section(HistoryConfig).resume and self._journal is not None
         interrupted = await self._archive.interrupted()
         if self._journal is not None:

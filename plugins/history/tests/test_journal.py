@@ -15,6 +15,7 @@ from tortoise import Tortoise
 from tavernkeep import NodeContext, UserContext, node
 from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
+from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.auth import AuthProvider, Credentials
 from tavernkeep.contracts.events import Event, NodeAnswered, NodeComplete, NodeExecuting, NodeWaiting, Notice, StatusUpdate
 from tavernkeep.contracts.execution import EventsLost, ExecutionArchive, ExecutionJournal, RefusalReason, Refused, Scheduler, Submission
@@ -100,7 +101,7 @@ async def started(folder: Path, config: str = "{}") -> House:
     app = Application.load(ConfigSource.read(folder / "config.json", {}))
     for definition in (gate.definition, ask.definition):
         app.nodes.add(definition, "test")
-    await app.start(serving=True)
+    await app.start(Role.ALL)
     user = await app.services.get(AuthProvider).authenticate(Credentials({}))
     assert user is not None
     house = House(app, user)
@@ -197,19 +198,19 @@ async def test_nothing_is_shown_that_is_not_kept(house: House) -> None:
         GATES["a"].set()
         GATES["b"].set()
         await house.until(recording(False))
-        detail = house.scheduler.detail(id_, house.user)
+        detail = await house.scheduler.detail(id_, house.user)
         assert detail is not None
         assert (detail.status, detail.completed_at, {node.status for node in detail.node_status.values()}) == (
             "running",
             None,
             {"executing"},
         )
-        assert [info.status for info in house.scheduler.executions(house.user)] == ["running"]
-        assert house.scheduler.recent(house.user) == []
-        after = house.scheduler.events_after(id_, house.user, 0)
+        assert [info.status for info in await house.scheduler.executions(house.user)] == ["running"]
+        assert await house.scheduler.recent(house.user) == []
+        after = await house.scheduler.events_after(id_, house.user, 0)
         assert after == house.of(id_)
     await house.ended(id_)
-    detail = house.scheduler.detail(id_, house.user)
+    detail = await house.scheduler.detail(id_, house.user)
     assert detail is not None
     assert (detail.status, {node.status for node in detail.node_status.values()}) == ("complete", {"complete"})
     archived = await house.app.services.get(ExecutionArchive).events_after(id_, house.user, 0)
@@ -316,7 +317,7 @@ async def test_one_that_cannot_be_sealed_is_refused(house: House, monkeypatch: p
     ids = await asyncio.gather(house.submit("a"), house.submit("b", metadata={"bad": True}), return_exceptions=True)
     assert isinstance(ids[0], str)
     assert isinstance(ids[1], Refused)
-    assert [info.prompt_id for info in house.scheduler.executions(house.user)] == [ids[0]]
+    assert [info.prompt_id for info in await house.scheduler.executions(house.user)] == [ids[0]]
     assert [row.id for row in await ExecutionRow.all()] == [ids[0]]
 
 
@@ -387,7 +388,7 @@ async def test_an_answer_holds(tmp_path: Path) -> None:
         assert question.question["question"] == "second"
         assert await house.scheduler.answer(id_, "a", 2, house.user)
         await house.ended(id_)
-        detail = house.scheduler.detail(id_, house.user)
+        detail = await house.scheduler.detail(id_, house.user)
         assert detail is not None
         assert detail.node_status["a"].output == {"said": "{'to': 1} 2"}
     finally:

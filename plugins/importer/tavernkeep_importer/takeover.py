@@ -15,6 +15,7 @@ import click
 from tavernkeep.app import Application
 from tavernkeep.config import ConfigError, ConfigSource, write_config
 from tavernkeep.config.sections import CORE_SECTIONS
+from tavernkeep.contracts.app import Role
 from tavernkeep.wire import Invalid
 from tavernkeep_accounts.contracts import DEFAULT_UID, Account, Accounts, ForeignKey
 from tavernkeep_importer.ciphers import looks_sealed, open_sealed
@@ -58,7 +59,7 @@ class Takeover:
             await self._database(None, None)
             await self._files()
             return
-        await self.app.start(serving=False, alone=True)
+        await self.app.start(Role.NONE, alone=True)
         try:
             accounts = self.app.services.get(Accounts)
             await accounts.default()

@@ -15,6 +15,7 @@ from hypercorn.config import Config as HypercornConfig
 
 from tavernkeep.app import Application
 from tavernkeep.config import StartError
+from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep_web.config import ServerConfig, WebConfig
 from tavernkeep_web.drain import Drain
@@ -55,7 +56,7 @@ async def _serve(app: Application, listener: socket.socket) -> bool:
     app.restart = restart
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await app.start(serving=True)
+    await app.start(Role.ALL)
     try:
         app.services.get(AuthProvider).check_listening(host)
         click.echo(_banner(host, port), err=True)

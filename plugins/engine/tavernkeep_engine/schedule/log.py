@@ -3,6 +3,7 @@
 from collections import deque
 
 from tavernkeep.contracts.events import Event, NodeComplete
+from tavernkeep.contracts.execution import EventsLost
 from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.plain import ValueRefused
 from tavernkeep_engine.run.values import size_of
@@ -38,6 +39,22 @@ class EventLog:
             return
         self._held.append((seq, size))
         self._give_back()
+
+    def after(self, seq: int | None, last_told: int) -> list[Event]:
+        """The events with a higher number than one; none for no number.
+
+        Args:
+            last_told: The number of the last that there was, kept or not.
+
+        Raises:
+            EventsLost: Some of them are no longer kept.
+        """
+        if seq is None:
+            return []
+        first = self.events[0].seq if self.events else last_told + 1
+        if seq + 1 < first:
+            raise EventsLost(f"the events before number {first} are no longer remembered")
+        return [event for event in self.events if event.seq > seq]
 
     def forget_until(self, seq: int) -> None:
         """Keep no event with that number or a lower one."""

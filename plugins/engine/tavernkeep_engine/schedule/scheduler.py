@@ -1,7 +1,6 @@
 """The embedded scheduler: runs executions in the server's own process, so many at a time, and remembers the last ones."""
 
 import asyncio
-import itertools
 import os
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from tavernkeep.contracts.events import Event, QueueUpdate
 from tavernkeep.contracts.execution import (
     SHUTDOWN,
     Continuation,
-    EventsLost,
+    ExecutionArchive,
     ExecutionDetail,
     ExecutionInfo,
     ExecutionJournal,
@@ -44,13 +43,13 @@ from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.schedule.accepting import opening_of
 from tavernkeep_engine.schedule.execution import Execution
 from tavernkeep_engine.schedule.fair import FairQueue
+from tavernkeep_engine.schedule.knowledge import Knowledge
 from tavernkeep_engine.schedule.log import EventLog
 from tavernkeep_engine.schedule.memory import Memory
 from tavernkeep_engine.schedule.requests import Requests
 
 _log = structlog.get_logger(__name__)
 
-_RECENT: Final = 20
 _FAILED: Final = "One or more nodes failed during execution."
 
 
@@ -88,6 +87,7 @@ class EmbeddedScheduler:
         self._retained = Allowance(config.max_retained_bytes, "bytes of all executions in memory (engine.maxRetainedBytes)")
         self._memory = Memory(config.remembered_executions, self._retained)
         self._retained.make_room = self._memory.make_room
+        self._knowledge = Knowledge(self._executions, self._memory, lambda: services.find(ExecutionArchive))
         self._queue: FairQueue[Execution] = FairQueue(config.max_running_per_user or max_concurrent)
         self._tasks: set[asyncio.Task[None]] = set()
         self._trims: set[asyncio.Task[None]] = set()
@@ -180,7 +180,7 @@ class EmbeddedScheduler:
 
     async def interrupt(self, execution_id: str, user: UserContext) -> Interrupted:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        execution = self._find(execution_id, user)
+        execution = self._knowledge.find(execution_id, user)
         if execution is None:
             return Interrupted.UNKNOWN
         ended_before = execution.status.is_final
@@ -193,7 +193,7 @@ class EmbeddedScheduler:
 
     async def answer(self, execution_id: str, node_id: str, value: Any, user: UserContext) -> bool | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        execution = self._find(execution_id, user)
+        execution = self._knowledge.find(execution_id, user)
         if execution is None:
             return None
         if execution.run is None or not execution.run.answer(node_id, value):
@@ -202,43 +202,27 @@ class EmbeddedScheduler:
             await journal.written(execution_id)
         return True
 
-    def executions(self, user: UserContext) -> list[ExecutionInfo]:
+    async def executions(self, user: UserContext) -> list[ExecutionInfo]:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        return [execution.info() for execution in self._executions.values() if execution.is_accepted and execution.may_be_seen_by(user)]
+        return self._knowledge.executions(user)
 
-    def recent(self, user: UserContext) -> list[ExecutionInfo]:
+    async def recent(self, user: UserContext) -> list[ExecutionInfo]:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        ended = (execution.info() for execution in self._memory.latest_first() if execution.may_be_seen_by(user))
-        return list(itertools.islice(ended, _RECENT))
+        return await self._knowledge.recent(user)
 
-    def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
+    async def info(self, execution_id: str, user: UserContext) -> ExecutionInfo | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        execution = self._find(execution_id, user)
-        return execution.detail() if execution else None
+        return await self._knowledge.info(execution_id, user)
 
-    def events_after(self, execution_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
+    async def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        execution = self._find(execution_id, user)
-        if execution is None:
-            return None
-        if seq is None:
-            return []
-        first = execution.log.events[0].seq if execution.log.events else execution.last_told + 1
-        if seq + 1 < first:
-            raise EventsLost(f"the events before number {first} of execution {execution_id} are no longer remembered")
-        return [event for event in execution.log.events if event.seq > seq]
+        return await self._knowledge.detail(execution_id, user)
 
-    def submission(self, execution_id: str) -> Submission | None:
+    async def events_after(self, execution_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        execution = self._remembered(execution_id)
-        return Submission(execution.payload, execution.user, recorded=execution.recorded, answers=execution.answers) if execution else None
+        return await self._knowledge.events_after(execution_id, user, seq)
 
-    def info(self, execution_id: str) -> ExecutionInfo | None:
-        """See `tavernkeep.contracts.execution.Scheduler`."""
-        execution = self._remembered(execution_id)
-        return execution.info() if execution else None
-
-    def stats(self) -> SystemStats:
+    async def stats(self) -> SystemStats:
         """See `tavernkeep.contracts.execution.Scheduler`."""
         return SystemStats(self._max_concurrent, self._running, self._pending)
 
@@ -278,13 +262,6 @@ class EmbeddedScheduler:
         if count > most:
             problem = Problem("nodes", f"has {count} nodes; at most {most} are taken (engine.maxNodes)")
             raise Refused("The workflow is too large.", RefusalReason.INVALID, [problem])
-
-    def _find(self, execution_id: str, user: UserContext) -> Execution | None:
-        execution = self._remembered(execution_id)
-        return execution if execution and execution.is_accepted and execution.may_be_seen_by(user) else None
-
-    def _remembered(self, execution_id: str) -> Execution | None:
-        return self._executions.get(execution_id) or self._memory.get(execution_id)
 
     def _now(self) -> int:
         return int(self._wall_clock() * 1000)
