@@ -6,7 +6,7 @@ SOURCES := pyproject.toml kernel/pyproject.toml $(wildcard plugins/*/pyproject.t
 # Over one worker for each processor; a module stays whole, with the servers that it has started.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: help serve test coverage test-slow check format bench docs clean
+.PHONY: help serve test coverage test-slow check format bench bench-load docs clean
 
 help:
 	@echo "make serve      run the server on embedded defaults: SQLite, a demo model, no key"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-slow  run the slow ones: empty environments, long streams, fuzzing, a browser"
 	@echo "make check      lint, formatting, types, import rules, the architecture's tests, known weaknesses, documentation"
 	@echo "make bench      measure, side by side, in one run"
+	@echo "make bench-load  ten minutes of everything at the same time: memory, latency, errors"
 	@echo "make docs       build the documentation into docs/_build"
 	@echo "make format     put the sources in form"
 	@echo "make clean      remove what the other targets made"
@@ -66,6 +67,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/engine.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/turns.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/server.py
+
+bench-load: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python benchmarks/load.py
 
 clean:
 	rm -rf $(VENV) docs/_build docs/reference/generated .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov
