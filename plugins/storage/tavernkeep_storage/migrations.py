@@ -28,6 +28,12 @@ async def pending(models: Sequence[ModelSet], dialect: str) -> list[Migration]:
     return found
 
 
+def unknown(applied: Sequence[Migration], models: Sequence[ModelSet], dialect: str) -> list[Migration]:
+    """Of migrations that are applied somewhere, those that the tables here do not have; of other tables nothing can be said."""
+    versions = {model_set.app: {path.name for path in _files(model_set, dialect)} for model_set in models}
+    return [migration for migration in applied if migration.version not in versions.get(migration.app, (migration.version,))]
+
+
 def _folder(model_set: ModelSet, dialect: str) -> Path:
     return model_set.migrations / dialect / model_set.app
 

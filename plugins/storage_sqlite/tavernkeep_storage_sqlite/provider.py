@@ -2,10 +2,11 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import filelock
@@ -13,9 +14,12 @@ from tortoise.exceptions import BaseORMException
 
 from tavernkeep import ModelSet, StartError
 from tavernkeep.contracts.storage import Unavailable
+from tavernkeep_storage.contracts import CopyError, DatabaseCopy
 from tavernkeep_storage.door import TortoiseDoor
 from tavernkeep_storage_sqlite.config import SqliteConfig
 from tavernkeep_storage_sqlite.engine import MEMORY
+
+T = TypeVar("T")
 
 _ENGINE: Final = "tavernkeep_storage_sqlite.engine"
 _MIGRATING_S: Final = 300.0
@@ -78,6 +82,48 @@ class SqliteStorage(TortoiseDoor):
             yield
         finally:
             lock.release()
+
+    # Copies
+
+    def files(self) -> list[Path]:
+        """See `CopyingProvider`."""
+        from tavernkeep_storage_sqlite.copies import BESIDE
+
+        return [] if self._database == MEMORY else [Path(self._database + ending).absolute() for ending in ("", *BESIDE)]
+
+    async def copy(self, target: Path) -> None:
+        """See `CopyingProvider`: by SQLite's online backup."""
+        from tavernkeep_storage_sqlite.copies import copy_database
+
+        await _stoppable(copy_database, self._file(), target)
+
+    async def look_into(self, copy: Path, models: Sequence[ModelSet]) -> DatabaseCopy:
+        """See `CopyingProvider`."""
+        from tavernkeep_storage.migrations import unknown
+        from tavernkeep_storage_sqlite.copies import read_copy
+
+        migrations, rows = await _stoppable(read_copy, copy)
+        return DatabaseCopy(migrations, unknown(migrations, models, self.dialect), rows)
+
+    async def take(self, copy: Path) -> None:
+        """See `CopyingProvider`."""
+        from tavernkeep_storage_sqlite.copies import put_in_place
+
+        put_in_place(copy, self._file())
+
+    def _file(self) -> Path:
+        if self._database == MEMORY:
+            raise CopyError("the database is in the memory of the server alone (storage.url): there is no file of it")
+        return Path(self._database)
+
+
+async def _stoppable(work: Callable[..., T], *args: Path) -> T:
+    """Do something in a thread, which is told to stop when nobody waits for it any more."""
+    stop = threading.Event()
+    try:
+        return await asyncio.to_thread(work, *args, stop)
+    finally:
+        stop.set()
 
 
 def _probe(database: str) -> None:
