@@ -126,6 +126,9 @@ AUTH = """
             scopes = frozenset({"nodes:read"}) if name == "reader" else frozenset({"*"})
             return UserContext(name, name, scopes=scopes) if name else None
 
+        async def renew(self, user):
+            return user
+
         async def describe(self, user):
             return {"mode": "Header", "currentUser": user and {"uid": user.uid}}
 

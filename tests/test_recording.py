@@ -17,9 +17,11 @@ from tavernkeep.contracts.execution import Opening, Scheduler, Submission
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.contracts.workflow import PayloadNode, WorkflowPayload
 from tavernkeep_devkit.cutting import every_cut
+from tavernkeep_history.archive import Archive
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_history.journal import Journal
 from tavernkeep_history.models import EventBlock, ExecutionRow
+from tavernkeep_history.taking_up import TakingUp
 from tavernkeep_secrets.contracts import Secrets
 
 USER = UserContext("u1", "ada", False)
@@ -34,6 +36,10 @@ async def app(tmp_path: Path) -> AsyncIterator[Application]:
     await app.start(Role.NONE, alone=True)
     yield app
     await app.stop()
+
+
+def unasked(*_: object) -> None:
+    """What nobody is to call."""
 
 
 async def told_of_one(app: Application) -> list[Event]:
@@ -56,7 +62,9 @@ async def test_what_could_not_be_written_is_written_the_next_time(app: Applicati
     told, get = await told_of_one(app), app.services.get
     info = await get(Scheduler).info(told[0].execution_id, USER)
     assert info is not None
-    journal = Journal(get(Storage), get(Secrets), EventBus(), HistoryConfig())
+    journal = Journal(
+        get(Storage), get(Secrets), EventBus(), HistoryConfig(), TakingUp(Archive(get(Secrets), lambda: get(Scheduler)), get(Storage), 1024)
+    )
 
     async def record() -> None:
         for event in told[1:]:
@@ -66,7 +74,7 @@ async def test_what_could_not_be_written_is_written_the_next_time(app: Applicati
     async def accept() -> None:
         await ExecutionRow.all().delete()
         assert await EventBlock.all().count() == 0
-        journal.open(Opening(info.prompt_id, Submission(PAYLOAD, USER), 1, [], lambda: info, lambda: None, lambda _: None, lambda _: None))
+        journal.open(Opening(info.prompt_id, Submission(PAYLOAD, USER), 1, [], lambda: info, unasked, unasked, unasked, unasked))
         journal.note(told[0])
         assert await journal._commit()
 

@@ -10,7 +10,7 @@ from support import reference as ref
 from tavernkeep import Chunk, DataFlowType, NodeDefinition, NodeMode, Outputs, PassThrough, Routed, Slot, StreamFailed, UserContext
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Event, StatusUpdate
-from tavernkeep.contracts.execution import ExecutionDetail, Recorded, Submission
+from tavernkeep.contracts.execution import ExecutionDetail, Recall, Recorded, Submission
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.workflow import WorkflowPayload
@@ -241,7 +241,10 @@ class Engine:
         def accepted(execution_id: str) -> None:
             self.bus.watch(execution_id, watch)
 
-        submission = Submission(structure(dict(payload), WorkflowPayload), USER, accepted, recorded or {})
+        async def recall() -> Recall:
+            return Recall(recorded or {})
+
+        submission = Submission(structure(dict(payload), WorkflowPayload), USER, accepted, recall)
         execution_id = await self.scheduler.submit(submission)
         async with asyncio.timeout(PATIENCE_S):
             await ended.wait()

@@ -166,6 +166,12 @@ class AuthProvider(Protocol):
             AuthError: A wrong credential, or a caller that may not come in.
         """
 
+    async def renew(self, user: UserContext) -> UserContext | None:
+        """A user as they are by now, with the same credential; `None` when that, or the user, may do nothing any more.
+
+        Sessions end by themselves, which ends nothing that was begun in them. For what goes on after a while without its user.
+        """
+
     async def describe(self, user: UserContext | None) -> dict[str, Any]:
         """What `GET /api/auth/current` answers: never an error, it is how a client learns that it must log in."""
 

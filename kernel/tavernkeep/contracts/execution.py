@@ -1,7 +1,7 @@
 """The contract of what runs workflows: a scheduler takes submissions, runs them, and tells of them through the event bus."""
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
@@ -81,17 +81,19 @@ class Recorded:
 
 
 @attrs.frozen
-class Continuation:
-    """An execution that goes on under its own id, after the server was stopped in the middle of it.
+class Recall:
+    """What is recorded of an execution, to be given again.
 
     Attributes:
-        last_seq: The number of its last event.
-        submitted_at: Milliseconds since 1970, UTC.
+        nodes: What nodes gave that need not run again, by their ids (those in groups as `GROUP/INNER`).
+        answers: What people answered to nodes that did not complete, by their ids, in the order of the questions.
     """
 
-    execution_id: str
-    last_seq: int
-    submitted_at: int
+    nodes: Mapping[str, Recorded] = attrs.field(factory=dict)
+    answers: Mapping[str, Sequence[Any]] = attrs.field(factory=dict)
+
+
+Remember = Callable[[], Awaitable[Recall]]
 
 
 @attrs.frozen
@@ -101,17 +103,40 @@ class Submission:
     Attributes:
         on_accepted: Called once with the execution's id, before any of its events is delivered; not where the same request was accepted
             before.
-        recorded: What nodes gave that need not run again, by their ids (those in groups as `GROUP/INNER`).
-        answers: What people answered to nodes that did not complete, by their ids, in the order of the questions.
-        continues: The execution that this one goes on with; a new one when `None`.
+        recall: Reads what need not run again, when the run begins; nothing where it is `None`.
     """
 
     payload: WorkflowPayload
     user: UserContext
     on_accepted: Callable[[str], None] = lambda _: None
-    recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
-    answers: Mapping[str, Sequence[Any]] = attrs.field(factory=dict)
-    continues: Continuation | None = None
+    recall: Remember | None = None
+
+
+@attrs.frozen
+class Unfinished:
+    """An execution that a process left open, taken up to go on under its own id.
+
+    Attributes:
+        epoch: Of its life in this process; whatever is written of it names that, and changes nothing where it is not the last.
+        user: Whoever submitted it, as they were then.
+        submitted_at: Milliseconds since 1970, UTC.
+        started_at: The same; `None` where it had not begun.
+        last_seq: The number of its last event.
+        attempts: How often a process has ended while nodes of it were at work, without having been told to.
+        at_work: The nodes that were, the last time.
+        recall: See `Submission`.
+    """
+
+    execution_id: str
+    epoch: int
+    payload: WorkflowPayload
+    user: UserContext
+    submitted_at: int
+    started_at: int | None
+    last_seq: int
+    attempts: int
+    at_work: Sequence[str]
+    recall: Remember
 
 
 class RefusalReason(enum.Enum):
@@ -242,10 +267,12 @@ class Opening:
     """An execution that is to be accepted, for its journal.
 
     Attributes:
+        unfinished: What it goes on with; `None` where it is a new one.
         times: It as it stands now.
         accepted: Called once when it is kept, before any of its events is delivered.
         refused: Called instead of that when it cannot be kept: it is stopped, and nobody learns of it.
         broken: Called when what happens to it cannot be kept although everything else can, with the reason: it ends in `error`.
+        overtaken: Called when another process has taken it up, or it was forgotten: it is stopped, and nothing more is told of it here.
     """
 
     execution_id: str
@@ -256,6 +283,8 @@ class Opening:
     accepted: Callable[[], None]
     refused: Callable[[Refused], None]
     broken: Callable[[str], None]
+    overtaken: Callable[[], None]
+    unfinished: Unfinished | None = None
 
 
 @attrs.frozen
@@ -288,6 +317,22 @@ class ExecutionJournal(Protocol):
 
     def open(self, opening: Opening) -> None:
         """Keep an execution, and what is published of it from now on. One that goes on is kept already."""
+
+    def unfinished(self) -> AsyncIterator[Unfinished]:
+        """Take up what processes before this one left open, in the order in which it was accepted; what they still write is void.
+
+        What cannot be read any more is given up.
+
+        Raises:
+            tavernkeep.contracts.storage.Unavailable: That is not possible at present.
+        """
+
+    async def give_up(self, unfinished: Unfinished, error_info: Mapping[str, Any]) -> None:
+        """Record that an execution that was taken up has ended in `error`, instead of opening it.
+
+        Raises:
+            tavernkeep.contracts.storage.Unavailable: That is not possible at present.
+        """
 
     async def earlier(self, user: UserContext, request_id: str) -> tuple[str, WorkflowPayload] | None:
         """The execution, and its workflow, that a user's request was accepted as within the last day."""

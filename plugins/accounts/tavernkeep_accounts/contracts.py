@@ -139,6 +139,9 @@ class Accounts(Protocol):
             AuthError: It is a wrong one.
         """
 
+    async def renew(self, user: UserContext) -> UserContext | None:
+        """See `tavernkeep.contracts.auth.AuthProvider`."""
+
 
 class Sessions(Protocol):
     """Logins of users, by a random token that only their browser has."""

@@ -228,6 +228,17 @@ class UserAccounts:
             await ServiceKey.filter(id=found.id).update(last_used_at=moment)
         return context_of(found.user, f"key:{found.id}", found.expires_at, frozenset(found.scopes))
 
+    async def renew(self, user: UserContext) -> UserContext | None:
+        """See `Accounts`."""
+        kind, _, id_ = user.credential.partition(":")
+        if kind == "key":
+            key = await ServiceKey.get_or_none(id=id_, user_id=user.uid).select_related("user")
+            if key is None or key.user.disabled or (key.expires_at is not None and key.expires_at <= self._clock()):
+                return None
+            return context_of(key.user, user.credential, key.expires_at, frozenset(key.scopes))
+        row = await User.get_or_none(uid=user.uid)
+        return None if row is None or row.disabled else context_of(row, user.credential, None, user.scopes)
+
     # Credentials for services elsewhere
 
     async def credentials(self, uid: str) -> list[dict[str, Any]]:

@@ -62,6 +62,10 @@ class LocalAuth:
         account = await self.account()
         return UserContext(account.uid, account.username, account.is_admin)
 
+    async def renew(self, user: UserContext) -> UserContext | None:
+        """See `AuthProvider`."""
+        return await self._accounts.renew(user)
+
     async def describe(self, user: UserContext | None) -> dict[str, Any]:
         """See `AuthProvider`."""
         account = await self._accounts.get(user.uid) if user else None

@@ -22,6 +22,10 @@ class MultiuserAuth:
         """See `AuthProvider`."""
         return await self._accounts.shown(credentials) or await self._sessions.shown(credentials)
 
+    async def renew(self, user: UserContext) -> UserContext | None:
+        """See `AuthProvider`."""
+        return await self._accounts.renew(user)
+
     async def describe(self, user: UserContext | None) -> dict[str, Any]:
         """See `AuthProvider`."""
         account = await self._accounts.get(user.uid) if user else None

@@ -1,10 +1,14 @@
 """The plugin: the embedded scheduler, the routes and messages of executions, and `tavernkeep run`."""
 
+import asyncio
+
 import click
+import structlog
 
 from tavernkeep import ConfigSection, Route, WebSocketMessage, hookimpl
-from tavernkeep.contracts.app import App
+from tavernkeep.contracts.app import App, Role
 from tavernkeep.contracts.execution import Scheduler
+from tavernkeep.contracts.storage import Unavailable
 from tavernkeep_engine.command import run
 from tavernkeep_engine.config import EngineConfig, WorkflowsConfig
 from tavernkeep_engine.following import Following
@@ -13,12 +17,15 @@ from tavernkeep_engine.routes import ExecutionRoutes
 from tavernkeep_engine.schedule.garbage import settle_garbage_collector
 from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
 
+_log = structlog.get_logger(__name__)
+
 
 class EnginePlugin:
     """Runs workflows: compiles, schedules and executes them in the server's process."""
 
     def __init__(self) -> None:
         self._scheduler: EmbeddedScheduler | None = None
+        self._taking_up: asyncio.Task[None] | None = None
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
@@ -31,8 +38,14 @@ class EnginePlugin:
         return self._scheduler
 
     @hookimpl(trylast=True)
-    async def startup(self) -> None:
+    async def startup(self, app: App) -> None:
         settle_garbage_collector()
+        if self._scheduler is app.services.get(Scheduler) and Role.WORKER in app.roles:
+            try:
+                await self._scheduler.take_up()
+            except Unavailable as error:  # no reason not to serve what can be served
+                _log.error("what was left open cannot be taken up at present", error=str(error))
+                self._taking_up = asyncio.create_task(self._scheduler.take_up_later(), name="engine takes up")
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
@@ -55,5 +68,8 @@ class EnginePlugin:
 
     @hookimpl
     async def shutdown(self) -> None:
+        if self._taking_up is not None:
+            self._taking_up.cancel()
+            await asyncio.wait([self._taking_up])
         if self._scheduler is not None:
             await self._scheduler.close()

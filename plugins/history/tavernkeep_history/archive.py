@@ -1,43 +1,38 @@
 """What is recorded, read: pages of executions, one with its results, its events, and what of it need not run again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import attrs
-import msgspec
 import structlog
 from tortoise.expressions import Q
 
-from tavernkeep import ApiError, UserContext
+from tavernkeep import UserContext
 from tavernkeep.contracts.events import (
     INTERFACE_OUTPUTS,
     Event,
-    NodeAnswered,
     NodeBypassed,
     NodeComplete,
     NodeError,
     NodeExecuting,
-    NodeRetrying,
     NodeSkipped,
-    NodeYield,
     told_before,
 )
 from tavernkeep.contracts.execution import (
-    Continuation,
     EventsLost,
     ExecutionDetail,
     ExecutionInfo,
     ExecutionStatus,
     NodeStatus,
-    Recorded,
-    Refused,
+    Recall,
     Scheduler,
     Submission,
 )
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_history.packing import messages_of
+from tavernkeep_history.recall import Pieces, recalled
 from tavernkeep_history.writing import payload_of
 from tavernkeep_secrets.contracts import Secrets
 
@@ -143,37 +138,15 @@ class Archive:
         """
         return await asyncio.to_thread(payload_of, row, self.secrets)
 
-    async def recorded(self, row: ExecutionRow) -> tuple[dict[str, Recorded], dict[str, list[Any]]]:
-        """What the nodes gave that completed, where it is all there and as it was; and what people answered to those that did not."""
-        found: dict[str, Recorded] = {}
-        answers: dict[str, list[Any]] = {}
-        chunks: dict[str, list[Mapping[str, Any]] | None] = {}
-        async for block in self.blocks(row.id):
-            inexact = set(block.inexact)
-            for event in await asyncio.to_thread(_events_of, block):
-                exact = event.seq not in inexact
-                match event:
-                    case NodeExecuting():
-                        chunks[event.node_id] = [] if row.complete else None
-                        found.pop(event.node_id, None)
-                    case NodeAnswered():
-                        answers.setdefault(event.node_id, []).append(event.value)
-                    case NodeError():
-                        answers.pop(event.node_id, None)
-                    case NodeRetrying():
-                        answers.pop(event.node_id, None)
-                        chunks[event.node_id] = [] if row.complete else None
-                    case NodeYield() if (kept := chunks.get(event.source_node_id)) is not None:
-                        if exact:
-                            kept.append(event.yielded_content)
-                        else:
-                            chunks[event.source_node_id] = None
-                    case NodeComplete():
-                        answers.pop(event.node_id, None)
-                        kept = chunks.pop(event.node_id, None)
-                        if exact and kept is not None:
-                            found[event.node_id] = Recorded(dict(event.output), kept, event.not_taken or ())
-        return found, answers
+    async def pieces(self, execution_id: str) -> Pieces:
+        """All events, a block at a time."""
+        async for block in self.blocks(execution_id):
+            yield await asyncio.to_thread(_events_of, block), frozenset(block.inexact)
+
+    async def recall(self, row: ExecutionRow) -> Recall:
+        """What need not run again."""
+        cut = None if row.cut is None and not row.complete else frozenset(row.cut or ())
+        return await recalled(self.pieces(row.id), cut)
 
     # Running again
 
@@ -186,48 +159,18 @@ class Archive:
         Raises:
             Refused: It cannot be run, or there is no room.
         """
-        recorded = (await self.recorded(row))[0] if resume else {}
+
+        async def recall() -> Recall:
+            return Recall((await self.recall(row)).nodes)
+
         payload = attrs.evolve(await self.payload_of(row), request_id=None)  # of the other execution
-        return await self.scheduler().submit(Submission(payload, user, recorded=recorded))
-
-    async def interrupted(self) -> list[str]:
-        """The executions that the end of the server interrupted, the oldest first; asked before anything new is taken."""
-        found = ExecutionRow.filter(status__in=["queued", "running"]).order_by("submitted_at", "id")
-        return [str(id_) for id_ in await found.values_list("id", flat=True)]
-
-    async def go_on(self, execution_ids: Sequence[str], *, resume: bool) -> None:
-        """Go on with what the end of the server interrupted; or (without `resume`) note that nobody will."""
-        for execution_id in execution_ids:
-            row = await ExecutionRow.get_or_none(id=execution_id)
-            if row is None:
-                continue
-            try:
-                if not resume:
-                    await self._give_up(row, "The server was stopped in the middle of it.")
-                    continue
-                await self._go_on_with(row)
-            except (Refused, ApiError, msgspec.ValidationError) as error:
-                await self._give_up(row, f"The server was stopped, and the execution cannot go on: {error}")
-
-    async def _go_on_with(self, row: ExecutionRow) -> None:
-        if row.starts >= _MOST_STARTS:
-            await self._give_up(row, f"The server ended {row.starts} times in the middle of it.")
-            return
-        payload, (recorded, answers) = await self.payload_of(row), await self.recorded(row)
-        await ExecutionRow.filter(id=row.id).update(starts=row.starts + 1)
-        # One more than was reserved: a client that saw the last of these before the end sees that there is a hole behind it.
-        last_seq = max(row.last_seq, row.reserved_seq + 1) if row.reserved_seq else row.last_seq
-        continues = Continuation(row.id, last_seq, row.submitted_at)
-        await self.scheduler().submit(Submission(payload, _user_of(row), recorded=recorded, answers=answers, continues=continues))
-        _log.info("goes on with an execution", execution=row.id, nodes_done=len(recorded))
-
-    async def _give_up(self, row: ExecutionRow, why: str) -> None:
-        _log.warning("an execution is given up", execution=row.id, reason=why)
-        await ExecutionRow.filter(id=row.id).update(status=ExecutionStatus.ERROR.value, error_info={"message": why})
+        return await self.scheduler().submit(Submission(payload, user, recall=recall if resume else None))
 
 
-def _user_of(row: ExecutionRow) -> UserContext:
-    return UserContext(row.user_id, row.user["username"], row.user["isAdmin"], frozenset(row.user["scopes"]))
+def user_of(row: ExecutionRow) -> UserContext:
+    """Whoever submitted it, as they were then."""
+    user = row.user
+    return UserContext(row.user_id, user["username"], user["isAdmin"], frozenset(user["scopes"]), credential=user.get("credential", ""))
 
 
 def _info_of(row: ExecutionRow) -> ExecutionInfo:

@@ -5,26 +5,26 @@ a small workflow costs one commit for its acceptance and its end. Nothing here w
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 import structlog
 
 from tavernkeep import UserContext
-from tavernkeep.clock import now
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Event, InterfaceYield, NodeProgress, NodeYield, Notice, StatusUpdate
-from tavernkeep.contracts.execution import SHUTDOWN, ExecutionStatus, JournalStats, Opening, RefusalReason, Refused
+from tavernkeep.contracts.execution import SHUTDOWN, ExecutionStatus, JournalStats, Opening, RefusalReason, Refused, Unfinished
 from tavernkeep.contracts.storage import Storage, Unavailable
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_history.durability import Durability
 from tavernkeep_history.forgetting import Forgetting
 from tavernkeep_history.models import ExecutionRow
-from tavernkeep_history.record import Record
-from tavernkeep_history.writing import Entry, Writer, payload_of
+from tavernkeep_history.record import Record, now_ms
+from tavernkeep_history.taking_up import TakingUp
+from tavernkeep_history.writing import Entry, Overtaken, Writer, payload_of
 from tavernkeep_secrets.contracts import Secrets
 
 _log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ class RecordingUpdate(Notice):
 class Journal:
     """See `tavernkeep.contracts.execution.ExecutionJournal`."""
 
-    def __init__(self, storage: Storage, secrets: Secrets, events: EventBus, config: HistoryConfig) -> None:
+    def __init__(self, storage: Storage, secrets: Secrets, events: EventBus, config: HistoryConfig, taking_up: TakingUp) -> None:
         self.problem: str | None = None
         self._storage = storage
         self._secrets = secrets
@@ -62,6 +62,8 @@ class Journal:
         self._events = events
         self._config = config
         self._strict = config.durability is Durability.STRICT
+        self._taking_up = taking_up
+        self._number = 0  # of the last that was accepted
         self._open: dict[str, Record] = {}
         self._changed: dict[str, Record] = {}
         self._refused: set[str] = set()
@@ -85,11 +87,13 @@ class Journal:
 
     def open(self, opening: Opening) -> None:
         """See `ExecutionJournal`."""
-        submission, earlier = opening.submission, opening.submission.continues
+        submission, unfinished = opening.submission, opening.unfinished
         payload, user = submission.payload, submission.user
-        row = {
+        self._number += unfinished is None
+        row: dict[str, Any] = {
+            "number": self._number,
             "user_id": user.uid,
-            "user": {"username": user.username, "isAdmin": user.is_admin, "scopes": sorted(user.scopes)},
+            "user": {"username": user.username, "isAdmin": user.is_admin, "scopes": sorted(user.scopes), "credential": user.credential},
             "status": ExecutionStatus.QUEUED.value,
             "workflow_name": payload.name and payload.name[:_NAME],
             "project_id": payload.project_id and payload.project_id[:_NAME],
@@ -97,8 +101,11 @@ class Journal:
             "warnings": opening.warnings,
             "request_id": payload.request_id,
         }
-        last = earlier.last_seq if earlier else 0
-        record = Record(opening, {} if earlier else row, earlier is not None, last, last, last, last)
+        if unfinished is None:
+            record = Record(opening, 1, row, False, 0, 0, 0, 0)
+        else:
+            last = unfinished.last_seq
+            record = Record(opening, unfinished.epoch, {}, True, last, last, last, last)
         if not self._strict:
             self._reserve(record)
         self._open[record.id] = record
@@ -121,8 +128,7 @@ class Journal:
             return
         record.last_seq = event.seq
         if isinstance(event, _MINOR) and self._is_too_much(record, event):
-            record.complete = False
-            record.row["complete"] = False
+            self._leave_out(record, [event])
             record.left_out.add(event.seq)
         else:
             record.last_kept = event.seq
@@ -148,9 +154,14 @@ class Journal:
         status, info = event.status, event.error_info
         record.last = status.is_final
         if info and info.get("type") == SHUTDOWN and self._config.resume:
-            return  # it stays where it stood, to be gone on with
+            record.row["paused"] = True  # it stays where it stood, to be gone on with
+            return
         times = record.opening.times()
         record.row |= {"status": status.value, "error_info": info, "started_at": times.started_at, "completed_at": times.completed_at}
+
+    def _leave_out(self, record: Record, events: Iterable[Event]) -> None:
+        record.cut.update(event.source_node_id for event in events if isinstance(event, NodeYield))
+        record.row |= {"complete": False, "cut": sorted(record.cut)}
 
     def _reserve(self, record: Record) -> None:
         record.wanted = max(record.wanted, record.last_seq) + _RESERVED
@@ -163,9 +174,17 @@ class Journal:
             if urgent:
                 self._urgent.set()
 
+    def unfinished(self) -> AsyncIterator[Unfinished]:
+        """See `ExecutionJournal`."""
+        return self._taking_up.unfinished()
+
+    async def give_up(self, unfinished: Unfinished, error_info: Mapping[str, Any]) -> None:
+        """See `ExecutionJournal`."""
+        await self._taking_up.give_up(unfinished, error_info)
+
     async def earlier(self, user: UserContext, request_id: str) -> tuple[str, WorkflowPayload] | None:
         """See `ExecutionJournal`."""
-        row = await ExecutionRow.get_or_none(user_id=user.uid, request_id=request_id, submitted_at__gt=_now_ms() - _DAY_MS)
+        row = await ExecutionRow.get_or_none(user_id=user.uid, request_id=request_id, submitted_at__gt=now_ms() - _DAY_MS)
         if row is None:
             return None
         return row.id, await asyncio.to_thread(payload_of, row, self._secrets)
@@ -196,8 +215,10 @@ class Journal:
 
     # Its tasks
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to write."""
+        last = await ExecutionRow.all().first().only("number")
+        self._number = last.number if last else 0
         self._thread.submit(lambda: None)  # there is a thread from now on, also when there are none left for anybody
         self._tasks = [
             asyncio.create_task(self._write_always(), name="history writes"),
@@ -325,7 +346,7 @@ class Journal:
         told = record.events
         events = [event for event in told if event.seq not in record.left_out] if record.left_out else told
         row = record.row | ({"last_seq": told[-1].seq} if told else {})
-        entry = Entry(record.id, row, None if record.known else record.opening.submission, events, told, sealed=record.sealed)
+        entry = Entry(record.id, record.epoch, row, None if record.known else record.opening.submission, events, told, sealed=record.sealed)
         record.row, record.events = {}, []
         return entry
 
@@ -373,6 +394,9 @@ class Journal:
         if entry.error is None:
             self._changed[record.id] = record
             return
+        if isinstance(entry.error, Overtaken):
+            self._drop(record)
+            return
         record.tries += 1
         self._failed += 1
         _log.error("an execution cannot be recorded", execution=record.id, attempt=record.tries, exc_info=entry.error)
@@ -382,6 +406,14 @@ class Journal:
         record.resting = True
         self._changed.pop(record.id, None)
         asyncio.get_running_loop().call_later(0 if self._closing else _RETRY_S * record.tries / _TRIES, self._wake, record)
+
+    def _drop(self, record: Record) -> None:
+        """It is not this process's any more."""
+        del self._open[record.id]
+        self._changed.pop(record.id, None)
+        self._written += len(record.events)
+        record.hear(Unavailable("gone", "The execution was taken over, or forgotten."))
+        record.opening.overtaken()
 
     def _wake(self, record: Record) -> None:
         record.resting = False
@@ -402,7 +434,6 @@ class Journal:
             self._changed.pop(record.id, None)
             return
         record.broken = why
-        record.complete = False
         record.events, record.left_out, record.bytes_waiting, record.row = [], set(), 0, {"complete": False}
         if record.last:  # it has ended, and that could not be told
             record.last = False
@@ -453,8 +484,8 @@ class Journal:
             if len(major) < len(record.events):
                 self._written += len(record.events) - len(major)
                 record.bytes_waiting = record.bytes_waiting * len(major) // len(record.events)
-                record.events, record.complete = major, False
-                record.row["complete"] = False
+                self._leave_out(record, record.events)
+                record.events = major
                 waiting += record.bytes_waiting
         for record in sorted(self._open.values(), key=lambda record: -record.bytes_waiting):
             if waiting <= most:
@@ -462,10 +493,6 @@ class Journal:
             waiting -= record.bytes_waiting
             if record.broken is None:
                 self._give_up(record, "Too much of the execution waits to be recorded.")
-
-
-def _now_ms() -> int:
-    return int(now().timestamp() * 1000)
 
 
 def _is_final(event: Event) -> bool:

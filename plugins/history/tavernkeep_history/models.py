@@ -10,6 +10,12 @@ class ExecutionRow(Model):
     """An execution, from its submission on. Times are milliseconds since 1970, UTC."""
 
     id = fields.CharField(max_length=64, primary_key=True)
+    number = fields.BigIntField(default=0)  # the order in which they were accepted, whatever the clock said
+    epoch = fields.IntField(
+        default=1
+    )  # raised when a process takes it up; whoever writes about it names it, and changes nothing of another's
+    attempts = fields.IntField(default=0)  # how often a process ended, without having been told to, while nodes of it were at work
+    paused = fields.BooleanField(default=False)  # the process that it ran in was told to end
     user_id = fields.CharField(max_length=64)
     user: fields.Field[dict[str, Any]] = fields.JSONField()  # who ran it, with the scopes that they had
     status = fields.CharField(max_length=16, db_index=True)
@@ -18,6 +24,7 @@ class ExecutionRow(Model):
     submitted_at = fields.BigIntField()
     started_at = fields.BigIntField(null=True)
     completed_at = fields.BigIntField(null=True)
+    duration_ms = fields.BigIntField(null=True)
     error_info: fields.Field[dict[str, Any] | None] = fields.JSONField(null=True)
     warnings: fields.Field[list[str]] = fields.JSONField()
     payload = fields.TextField()  # sealed: what is typed into a node may be a key
@@ -25,12 +32,12 @@ class ExecutionRow(Model):
     reserved_seq = fields.BigIntField(default=0)  # events up to this number may have been told, also those that are not recorded
     request_id = fields.CharField(max_length=300, null=True)  # for a day; another attempt at the same request finds this
     complete = fields.BooleanField(default=True)  # no event was left out
-    starts = fields.IntField(default=1)  # how often a server began or went on with it
+    cut: fields.Field[list[str] | None] = fields.JSONField(null=True)  # the nodes of which chunks were left out, where that is known
 
     class Meta:
         table = "executions"
-        ordering: ClassVar = ["-submitted_at", "-id"]
-        indexes: ClassVar = [("user_id", "submitted_at")]
+        ordering: ClassVar = ["-number"]
+        indexes: ClassVar = [("user_id", "number"), ("number",)]
         unique_together: ClassVar = [("user_id", "request_id")]
 
 

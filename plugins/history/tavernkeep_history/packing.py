@@ -32,6 +32,10 @@ class Block:
     inexact: list[int]
     size: int
 
+    def columns(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {"first_seq": self.first_seq, "last_seq": self.last_seq, "lines": self.lines, "inexact": self.inexact}
+
 
 def packed(events: list[Event], most: int) -> list[Block]:
     """Events, ready to be written.

@@ -1,6 +1,5 @@
 """The plugin: executions, recorded."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from tavernkeep_secrets.contracts import Resealing, Secrets
 if TYPE_CHECKING:
     from tavernkeep_history.archive import Archive
     from tavernkeep_history.journal import Journal
+    from tavernkeep_history.taking_up import TakingUp
 
 
 class HistoryPlugin:
@@ -25,7 +25,7 @@ class HistoryPlugin:
     def __init__(self) -> None:
         self._journal: Journal | None = None
         self._archive: Archive | None = None
-        self._going_on: asyncio.Task[None] | None = None
+        self._taking_up: TakingUp | None = None
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
@@ -39,6 +39,7 @@ class HistoryPlugin:
     def register_services(self, app: App, services: Services, owner: str) -> None:
         from tavernkeep_history.archive import Archive
         from tavernkeep_history.journal import Journal
+        from tavernkeep_history.taking_up import TakingUp
 
         def scheduler() -> Scheduler:
             """Which it is, is known when all services are there."""
@@ -47,20 +48,20 @@ class HistoryPlugin:
         secrets, config = services.get(Secrets), app.config.section(HistoryConfig)
         self._archive = Archive(secrets, scheduler)
         services.add(ExecutionArchive, self._archive, owner=owner)
+        self._taking_up = TakingUp(self._archive, services.get(Storage), config.max_output_bytes)
         if Role.WORKER in app.roles and config.durability is not Durability.OFF:
-            self._journal = Journal(services.get(Storage), secrets, app.events, config)
+            self._journal = Journal(services.get(Storage), secrets, app.events, config, self._taking_up)
             services.add(ExecutionJournal, self._journal, owner=owner)
 
     @hookimpl
     async def startup(self, app: App) -> None:
-        if self._archive is None or Role.WORKER not in app.roles:
+        if self._taking_up is None or Role.WORKER not in app.roles:
             return  # a command beside a server must not take over what that one runs
-        resume = app.config.section(HistoryConfig).resume and self._journal is not None
-        interrupted = await self._archive.interrupted()
         if self._journal is not None:
-            self._journal.start()
+            await self._journal.start()
             app.events.keep(self._journal.note)
-        self._going_on = asyncio.create_task(self._archive.go_on(interrupted, resume=resume), name="history goes on")
+        if self._journal is None or not app.config.section(HistoryConfig).resume:
+            await self._taking_up.give_all_up("The server was stopped in the middle of it.")
 
     @hookimpl(optionalhook=True)
     async def hand_over(self, source: str, target: str) -> list[str]:
@@ -89,9 +90,6 @@ class HistoryPlugin:
 
     @hookimpl
     async def shutdown(self, app: App) -> None:
-        if self._going_on is not None:
-            self._going_on.cancel()
-            await asyncio.wait([self._going_on])
         if self._journal is not None:
             await self._journal.close()
             app.events.keep(None)

@@ -5,9 +5,15 @@ from typing import Any
 
 import attrs
 
+from tavernkeep.clock import now
 from tavernkeep.contracts.events import Event
 from tavernkeep.contracts.execution import Opening
 from tavernkeep.contracts.storage import Unavailable
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970, UTC."""
+    return int(now().timestamp() * 1000)
 
 
 @attrs.define(eq=False)
@@ -15,10 +21,12 @@ class Record:
     """An execution that is open.
 
     Attributes:
+        epoch: Of its life in this process.
         row: Columns that are to be written.
         known: Its row is in the database.
         events: That are to be written and told; those of `left_out` are only told.
         last_seq: The number of the last event; `last_kept` of the last that is to be written, `last_written` of the last that is.
+        cut: The nodes of which chunks were left out.
         last_told: The number of the last event that was delivered.
         reserved: Numbers up to this are known to the database to be given out; `wanted` is what it is to know next.
         holding: Events wait to be told until they are written.
@@ -31,6 +39,7 @@ class Record:
     """
 
     opening: Opening
+    epoch: int
     row: dict[str, Any]
     known: bool
     last_seq: int
@@ -43,7 +52,7 @@ class Record:
     bytes_waiting: int = 0
     size: int = 0
     chunks: int = 0
-    complete: bool = True
+    cut: set[str] = attrs.field(factory=set)
     reserved: int = 0
     wanted: int = 0
     holding: bool = True

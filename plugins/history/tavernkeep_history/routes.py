@@ -12,7 +12,7 @@ from tavernkeep_history.archive import Archive
 from tavernkeep_history.bodies import SIXTY_FOUR_BITS, Again, EventsQuery, HistoryDetail, HistoryEntry, HistoryPage, HistoryQuery
 from tavernkeep_history.models import ExecutionRow
 
-_CURSOR: Final = re.compile(r"([0-9]{1,19})-(.{1,64})", re.DOTALL)  # a moment and the id of an execution
+_CURSOR: Final = re.compile(r"[0-9]{1,19}")  # the number of an execution
 
 
 @attrs.frozen
@@ -47,12 +47,11 @@ class HistoryRoutes:
         if query.after is not None:
             wanted &= Q(submitted_at__gte=query.after)
         if query.cursor is not None:
-            found = _CURSOR.fullmatch(query.cursor)
-            if found is None or (moment := int(found[1])) > SIXTY_FOUR_BITS:
+            if not _CURSOR.fullmatch(query.cursor) or (number := int(query.cursor)) > SIXTY_FOUR_BITS:
                 raise ApiError(400, "The cursor is not one that a page ended with.")
-            wanted &= Q(submitted_at__lt=moment) | Q(submitted_at=moment, id__lt=found[2])
+            wanted &= Q(number__lt=number)
         rows = await self.archive.page(wanted, query.limit + 1)
-        more = f"{rows[query.limit - 1].submitted_at}-{rows[query.limit - 1].id}" if len(rows) > query.limit else None
+        more = str(rows[query.limit - 1].number) if len(rows) > query.limit else None
         return HistoryPage([_entry(row) for row in rows[: query.limit]], more)
 
     async def one(self, prompt_id: str, query: EventsQuery, user: UserContext) -> HistoryDetail:
@@ -70,7 +69,8 @@ class HistoryRoutes:
         """Forget an execution that has ended."""
         row = await self._find(prompt_id, user)
         _check_ended(row)
-        await row.delete()
+        if not await ExecutionRow.filter(id=row.id, epoch=row.epoch, status=row.status).delete():
+            raise ApiError(409, f"Execution {row.id} has just been taken up again.")
 
     async def rerun(self, prompt_id: str, user: UserContext) -> Again:
         """Run the same workflow with the same inputs once more."""

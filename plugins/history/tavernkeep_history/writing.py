@@ -23,6 +23,7 @@ class Entry:
     """What is to be written of one execution.
 
     Attributes:
+        epoch: Of the life in which it happened.
         row: Columns with their new values; of a new execution all of them but `payload`.
         submission: Of a new execution.
         events: That follow each other; where there is none only the row is written.
@@ -32,6 +33,7 @@ class Entry:
     """
 
     execution_id: str
+    epoch: int
     row: dict[str, Any]
     submission: Submission | None
     events: list[Event]
@@ -44,6 +46,10 @@ class Entry:
     def size(self) -> int:
         """That of its messages before they were compressed, in bytes."""
         return sum(block.size for block in self.blocks)
+
+
+class Overtaken(Exception):
+    """An execution has been taken up by another process, or is forgotten: nothing is written of it."""
 
 
 @attrs.frozen
@@ -76,13 +82,17 @@ class Writer:
             await ExecutionRow.filter(id__in=list(execution_ids)).delete()
 
     async def write(self, entries: Sequence[Entry]) -> None:
-        """Write all of them, or none."""
+        """Write all of them, or none.
+
+        Raises:
+            Overtaken: One of them is not this process's any more.
+        """
         async with self.storage.transaction():
             for entry in entries:
                 row = storable(entry.row)
                 if entry.submission is None:
-                    if row:
-                        await ExecutionRow.filter(id=entry.execution_id).update(**row)
+                    if row and not await ExecutionRow.filter(id=entry.execution_id, epoch=entry.epoch).update(**row):
+                        raise Overtaken(entry.execution_id)
                     continue
                 if row.get("request_id") is not None:  # of more than a day ago, else this execution would not be
                     await ExecutionRow.filter(user_id=row["user_id"], request_id=row["request_id"]).update(request_id=None)
@@ -95,9 +105,7 @@ class Writer:
 
 
 def _row_of(execution_id: str, block: Block) -> EventBlock:
-    return EventBlock(
-        execution_id=execution_id, first_seq=block.first_seq, last_seq=block.last_seq, lines=block.lines, inexact=block.inexact
-    )
+    return EventBlock(execution_id=execution_id, **block.columns())
 
 
 def payload_of(row: ExecutionRow, secrets: Secrets) -> WorkflowPayload:

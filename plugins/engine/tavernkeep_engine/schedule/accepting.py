@@ -4,19 +4,23 @@ from collections.abc import Callable
 
 import structlog
 
-from tavernkeep.contracts.events import Event
-from tavernkeep.contracts.execution import Opening, Refused, Submission
+from tavernkeep.contracts.execution import Opening, RefusalReason, Refused, Submission, Unfinished
 from tavernkeep_engine.schedule.execution import Execution
 
 _log = structlog.get_logger(__name__)
 
 
 def opening_of(
-    execution: Execution, submission: Submission, stop: Callable[[Execution], None], forget: Callable[[Execution], None]
+    execution: Execution,
+    submission: Submission,
+    stop: Callable[[Execution], None],
+    forget: Callable[[Execution], None],
+    unfinished: Unfinished | None = None,
 ) -> Opening:
     """An execution, for its journal.
 
     Args:
+        unfinished: What it goes on with.
         stop: Ends its run; one that was not accepted is forgotten then.
         forget: Forgets one that has ended already.
     """
@@ -30,23 +34,21 @@ def opening_of(
         except Exception:
             _log.exception("who submitted an execution could not be told that it is accepted", execution=execution.id)
 
-    def refused(refusal: Refused) -> None:
-        execution.taken.set_exception(refusal)
-        execution.taken.exception()  # whoever submitted it may have hung up
-        execution.publish = _unheard
+    def end_unheard(why: Exception) -> None:
+        execution.disown(why)
         if execution.status.is_final:
             forget(execution)
         else:
             stop(execution)
+
+    def overtaken() -> None:
+        _log.warning("an execution is another process's now, or forgotten, and ends here", execution=execution.id)
+        end_unheard(Refused("The execution was taken over, or forgotten.", RefusalReason.UNRECORDED))
 
     def broken(reason: str) -> None:
         if not execution.status.is_final:
             execution.broken = reason
             stop(execution)
 
-    warnings = [str(warning) for warning in execution.plan.warnings]
-    return Opening(execution.id, submission, execution.submitted_at, warnings, execution.now, accepted, refused, broken)
-
-
-def _unheard(event: Event) -> None:
-    """Nobody learns of what happens to an execution that was not accepted."""
+    warnings, submitted_at = [str(warning) for warning in execution.plan.warnings], execution.submitted_at
+    return Opening(execution.id, submission, submitted_at, warnings, execution.now, accepted, end_unheard, broken, overtaken, unfinished)

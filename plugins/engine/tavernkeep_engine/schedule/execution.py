@@ -6,7 +6,7 @@ less: nobody sees what is not kept yet.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
@@ -25,7 +25,7 @@ from tavernkeep.contracts.events import (
     NodeYield,
     StatusUpdate,
 )
-from tavernkeep.contracts.execution import ExecutionDetail, ExecutionInfo, ExecutionStatus, NodeStatus, Recorded
+from tavernkeep.contracts.execution import ExecutionDetail, ExecutionInfo, ExecutionStatus, NodeStatus, Remember
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_engine.plan.prepare import Preparer
 from tavernkeep_engine.plan.types import Plan
@@ -44,6 +44,9 @@ class Execution:
         publish: Takes each event as it happens; it comes back to `told` before anybody else is told.
         on_told: Called when its end has been told.
         taken: Done when it is accepted; it fails with `Refused` when it is not.
+        recall: Reads what need not run again, when the run begins.
+        attempts: How often a process ended in the middle of it.
+        disowned: It is not this process's, or nobody's: it ends, and nobody is told.
         broken: Why it is stopped although nobody asked for it and it did nothing wrong.
         ended: Set when it has ended, whether or not that has been told.
     """
@@ -63,12 +66,13 @@ class Execution:
     started_at: int | None = None
     completed_at: int | None = None
     error_info: dict[str, Any] | None = None
-    recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
-    answers: Mapping[str, Sequence[Any]] = attrs.field(factory=dict)
+    recall: Remember | None = None
+    attempts: int = 0
     run: Run | None = None
     stopping: bool = False
     timed_out: bool = False
     broken: str | None = None
+    disowned: bool = False
     last_seq: int = 0
     last_told: int = 0
     ended: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -82,7 +86,7 @@ class Execution:
     @property
     def is_accepted(self) -> bool:
         """Whether anybody may know of it."""
-        return self.taken.done() and self.taken.exception() is None
+        return self.taken.done() and self.taken.exception() is None and not self.disowned
 
     def emit(self, event: Event, size: int = 0) -> None:
         """Number an event, and publish it.
@@ -109,6 +113,13 @@ class Execution:
             if event.status.is_final:
                 self.on_told(self)
 
+    def disown(self, why: Exception) -> None:
+        """Let nobody learn of what happens to it from now on, nor of itself."""
+        self.disowned, self.publish = True, _unheard
+        if not self.taken.done():
+            self.taken.set_exception(why)
+            self.taken.exception()  # whoever submitted it may have hung up
+
     def begin(self, run: Run) -> None:
         """It is executed by this run; where it was stopped already, the run starts nothing."""
         self.run = run
@@ -125,7 +136,7 @@ class Execution:
         """Change the status and tell of it."""
         self.status = status
         if status is ExecutionStatus.RUNNING:
-            self.started_at = now
+            self.started_at = self.started_at or now
         elif status.is_final:
             self.completed_at = now
         self.emit(StatusUpdate(status, self.error_info))
@@ -172,3 +183,7 @@ class Execution:
     def may_be_seen_by(self, user: UserContext) -> bool:
         """Whether it is the user's own, or the user an administrator."""
         return user.is_admin or user.uid == self.user.uid
+
+
+def _unheard(event: Event) -> None:
+    """Nobody learns of it."""

@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class _Line(Generic[T]):
-    """One user's: what waits, by priority and then by number, how much of it runs, and when something last began."""
+    """One user's: what waits, by rank, priority and number, how much of it runs, and when something last began."""
 
-    waiting: list[tuple[int, int, T]] = attrs.field(factory=list)
+    waiting: list[tuple[bool, int, int, T]] = attrs.field(factory=list)
     running: int = 0
     last_turn: int = 0
 
@@ -30,19 +30,23 @@ class FairQueue(Generic[T]):
     _lines: dict[str, _Line[T]] = attrs.field(factory=dict)
     _numbers: "itertools.count[int]" = attrs.field(factory=itertools.count)
 
-    def add(self, uid: str, priority: int, item: T) -> None:
-        """Let something wait; a higher priority goes before what else the same user has waiting."""
-        heapq.heappush(self._lines.setdefault(uid, _Line()).waiting, (-priority, next(self._numbers), item))
+    def add(self, uid: str, priority: int, item: T, *, first: bool = False) -> None:
+        """Let something wait; a higher priority goes before what else the same user has waiting, and what is `first` before all of it."""
+        heapq.heappush(self._lines.setdefault(uid, _Line()).waiting, (not first, -priority, next(self._numbers), item))
+
+    def begin(self, uid: str) -> None:
+        """Something of a user's runs that has not waited here."""
+        self._lines.setdefault(uid, _Line()).running += 1
 
     def take(self) -> T | None:
         """What is to run next, which counts as running from now on; `None` when nothing may."""
         able = [line for line in self._lines.values() if line.waiting and line.running < self.most_each]
         if not able:
             return None
-        line = min(able, key=lambda line: (line.running, line.last_turn, line.waiting[0][1]))
+        line = min(able, key=lambda line: (line.running, line.last_turn, line.waiting[0][2]))
         line.running += 1
         line.last_turn = next(self._numbers)
-        return heapq.heappop(line.waiting)[2]
+        return heapq.heappop(line.waiting)[3]
 
     def done(self, uid: str) -> None:
         """Something of a user's runs no more."""
@@ -52,7 +56,7 @@ class FairQueue(Generic[T]):
     def remove(self, uid: str, item: T) -> None:
         """Something is not to wait any more."""
         line = self._lines[uid]
-        line.waiting = [entry for entry in line.waiting if entry[2] is not item]
+        line.waiting = [entry for entry in line.waiting if entry[3] is not item]
         heapq.heapify(line.waiting)
         self._tidy(uid)
 

@@ -10,12 +10,11 @@ from typing import Any, Final
 import anyio
 import structlog
 
-from tavernkeep.contracts.auth import UserContext
+from tavernkeep.contracts.auth import AuthProvider, UserContext
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Event, QueueUpdate
 from tavernkeep.contracts.execution import (
     SHUTDOWN,
-    Continuation,
     ExecutionArchive,
     ExecutionDetail,
     ExecutionInfo,
@@ -23,41 +22,44 @@ from tavernkeep.contracts.execution import (
     ExecutionStatus,
     Interrupted,
     PayloadReport,
+    Recall,
     RefusalReason,
     Refused,
     Submission,
     SystemStats,
+    Unfinished,
 )
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.services import Services
+from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.ids import nanoid
 from tavernkeep.wire import Problem
 from tavernkeep_engine.config import EngineConfig
 from tavernkeep_engine.plan.prepare import Preparer
+from tavernkeep_engine.plan.types import Plan
 from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.cache import OutputCache
 from tavernkeep_engine.run.loop import Run
 from tavernkeep_engine.run.setting import Limits, Setting
 from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.schedule.accepting import opening_of
+from tavernkeep_engine.schedule.admission import Admission
 from tavernkeep_engine.schedule.execution import Execution
-from tavernkeep_engine.schedule.fair import FairQueue
 from tavernkeep_engine.schedule.knowledge import Knowledge
 from tavernkeep_engine.schedule.log import EventLog
 from tavernkeep_engine.schedule.memory import Memory
 from tavernkeep_engine.schedule.requests import Requests
+from tavernkeep_engine.schedule.resuming import renewed, why_given_up
 
 _log = structlog.get_logger(__name__)
 
+_RETRY_S: Final = 1.0
 _FAILED: Final = "One or more nodes failed during execution."
 
 
 class EmbeddedScheduler:
-    """Runs up to `max_concurrent` executions at once; the others wait.
-
-    When one may start it is of the user who has the fewest running, and of these of who has waited longest since their last: whoever
-    submits much waits behind themselves. Of one user's, the higher priority is first and then the earlier.
+    """Runs up to `max_concurrent` executions at once; the others wait, see `Admission`.
 
     Args:
         clock: Seconds, monotonic.
@@ -80,7 +82,6 @@ class EmbeddedScheduler:
         self._nodes = nodes
         self._services = services
         self._config = config
-        self._max_concurrent = max_concurrent
         self._clock = clock
         self._wall_clock = wall_clock
         self._executions: dict[str, Execution] = {}
@@ -88,11 +89,11 @@ class EmbeddedScheduler:
         self._memory = Memory(config.remembered_executions, self._retained)
         self._retained.make_room = self._memory.make_room
         self._knowledge = Knowledge(self._executions, self._memory, lambda: services.find(ExecutionArchive))
-        self._queue: FairQueue[Execution] = FairQueue(config.max_running_per_user or max_concurrent)
+        self._admission = Admission(
+            max_concurrent, config.max_running_per_user or max_concurrent, config.max_queued, config.max_queued_per_user
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._trims: set[asyncio.Task[None]] = set()
-        self._running = 0
-        self._pending = 0
         self._by_type: dict[tuple[str, int], asyncio.Semaphore] = {}
         self._cache = OutputCache(config.cache_bytes)
         self._cached = nodes.snapshot()
@@ -104,7 +105,7 @@ class EmbeddedScheduler:
 
     async def submit(self, submission: Submission) -> str:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        if submission.payload.request_id is None or submission.continues is not None:
+        if submission.payload.request_id is None:
             return await self._take(submission)
         return await self._requests.once(submission, self._journal)
 
@@ -112,44 +113,62 @@ class EmbeddedScheduler:
     def _journal(self) -> ExecutionJournal | None:
         return self._services.find(ExecutionJournal)
 
+    async def take_up(self) -> None:
+        """Go on with what processes before this one left open, in its order and whatever the limits say; call it before anything is served.
+
+        Raises:
+            tavernkeep.contracts.storage.Unavailable: That is not possible at present; call it again for the rest.
+        """
+        if (journal := self._journal) is not None:
+            async for unfinished in journal.unfinished():
+                await self._go_on(unfinished, journal)
+            self._start_waiting()
+
+    async def take_up_later(self) -> None:
+        """Take up what is left open once that is possible again."""
+        while True:
+            await asyncio.sleep(_RETRY_S)
+            try:
+                return await self.take_up()
+            except Unavailable as error:
+                _log.debug("what was left open still cannot be taken up", error=str(error))
+
+    async def _go_on(self, unfinished: Unfinished, journal: ExecutionJournal) -> None:
+        try:
+            user = await renewed(unfinished, self._services.get(AuthProvider))
+            preparer = self._preparer(unfinished.payload, user)
+            plan = await preparer.prepare()
+        except Unavailable:
+            raise
+        except Exception as error:
+            await journal.give_up(unfinished, why_given_up(unfinished, error))
+            return
+        submission = Submission(unfinished.payload, user, recall=unfinished.recall)
+        execution = self._execution(submission, preparer, plan, unfinished)
+        execution.taken.set_result(None)
+        self._enter(execution, submission, journal, unfinished)
+        self._admission.add(execution, first=unfinished.started_at is not None)
+        execution.set_status(ExecutionStatus.QUEUED, self._now())
+
     async def _take(self, submission: Submission) -> str:
-        journal, earlier, uid = self._journal, submission.continues, submission.user.uid
-        self._check_journal(journal, earlier)
-        preparer = self._preparer(submission.payload, submission.user)
+        journal, uid = self._journal, submission.user.uid
+        self._check_journal(journal)
         self._check_size(submission.payload)
+        preparer = self._preparer(submission.payload, submission.user)
         plan = await preparer.prepare()
-        self._check_journal(journal, earlier)
-        self._check_room(uid)
+        self._check_journal(journal)
+        if self._closing:
+            raise Refused("The server is shutting down.", RefusalReason.CLOSING)
+        self._admission.check_room(uid)
         for warning in plan.warnings:
             _log.warning("workflow", problem=str(warning), workflow=submission.payload.name)
-        bound = "bytes of values that an execution may hold (engine.maxExecutionBytes)"
-        allowance = Allowance(self._config.max_execution_bytes, bound, self._retained)
-        execution = Execution(
-            id=earlier.execution_id if earlier else nanoid(),
-            plan=plan,
-            preparer=preparer,
-            payload=submission.payload,
-            user=submission.user,
-            submitted_at=earlier.submitted_at if earlier else self._now(),
-            log=EventLog(self._config.remembered_events, allowance),
-            publish=self._events.publish,
-            allowance=allowance,
-            on_told=self._remember,
-            taken=asyncio.get_running_loop().create_future(),
-            last_seq=earlier.last_seq if earlier else 0,
-            recorded=submission.recorded,
-            answers=submission.answers,
-        )
-        if journal is None or earlier is not None:
+        execution = self._execution(submission, preparer, plan)
+        if journal is None:
             submission.on_accepted(execution.id)  # may raise: nothing is taken yet
             execution.taken.set_result(None)
-        self._events.watch(execution.id, execution.told)  # the first that is told
-        self._executions[execution.id] = execution
-        if journal is not None:
-            journal.open(opening_of(execution, submission, self._stop, self._forget))
-        self._pending += 1
-        at_once = self._starts_at_once(uid)
-        self._queue.add(uid, submission.payload.priority, execution)
+        self._enter(execution, submission, journal)
+        at_once = self._admission.starts_at_once(uid)
+        self._admission.add(execution)
         if not at_once:
             execution.set_status(ExecutionStatus.QUEUED, self._now())
             self._tell_queue()
@@ -158,17 +177,38 @@ class EmbeddedScheduler:
         await asyncio.shield(execution.taken)
         return execution.id
 
-    def _check_journal(self, journal: ExecutionJournal | None, earlier: Continuation | None) -> None:
-        if journal is not None and earlier is None and journal.problem is not None:
-            raise Refused(journal.problem, RefusalReason.UNRECORDED)
+    def _execution(self, submission: Submission, preparer: Preparer, plan: Plan, unfinished: Unfinished | None = None) -> Execution:
+        bound = "bytes of values that an execution may hold (engine.maxExecutionBytes)"
+        allowance = Allowance(self._config.max_execution_bytes, bound, self._retained)
+        return Execution(
+            id=unfinished.execution_id if unfinished else nanoid(),
+            plan=plan,
+            preparer=preparer,
+            payload=submission.payload,
+            user=submission.user,
+            submitted_at=unfinished.submitted_at if unfinished else self._now(),
+            log=EventLog(self._config.remembered_events, allowance),
+            publish=self._events.publish,
+            allowance=allowance,
+            on_told=self._remember,
+            taken=asyncio.get_running_loop().create_future(),
+            started_at=unfinished.started_at if unfinished else None,
+            last_seq=unfinished.last_seq if unfinished else 0,
+            recall=submission.recall,
+            attempts=unfinished.attempts if unfinished else 0,
+        )
 
-    def _check_room(self, uid: str) -> None:
-        if self._closing:
-            raise Refused("The server is shutting down.", RefusalReason.CLOSING)
-        if self._running >= self._max_concurrent and self._pending >= self._config.max_queued:
-            raise Refused(f"{self._pending} executions are waiting already; try again later.", RefusalReason.FULL)
-        if not self._starts_at_once(uid) and self._queue.waiting(uid) >= self._config.max_queued_per_user:
-            raise Refused(f"{self._queue.waiting(uid)} executions of yours are waiting already; try again later.", RefusalReason.USER_LIMIT)
+    def _enter(
+        self, execution: Execution, submission: Submission, journal: ExecutionJournal | None, unfinished: Unfinished | None = None
+    ) -> None:
+        self._events.watch(execution.id, execution.told)  # the first that is told
+        self._executions[execution.id] = execution
+        if journal is not None:
+            journal.open(opening_of(execution, submission, self._stop, self._forget, unfinished))
+
+    def _check_journal(self, journal: ExecutionJournal | None) -> None:
+        if journal is not None and journal.problem is not None:
+            raise Refused(journal.problem, RefusalReason.UNRECORDED)
 
     async def check(self, payload: WorkflowPayload, user: UserContext) -> PayloadReport:
         """See `tavernkeep.contracts.execution.Scheduler`."""
@@ -224,7 +264,7 @@ class EmbeddedScheduler:
 
     async def stats(self) -> SystemStats:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        return SystemStats(self._max_concurrent, self._running, self._pending)
+        return SystemStats(self._admission.most, self._admission.running, self._admission.pending)
 
     # The life of an execution
 
@@ -266,16 +306,11 @@ class EmbeddedScheduler:
     def _now(self) -> int:
         return int(self._wall_clock() * 1000)
 
-    def _starts_at_once(self, uid: str) -> bool:
-        return self._running < self._max_concurrent and self._queue.has_room(uid)
-
     def _tell_queue(self) -> None:
-        self._events.publish(QueueUpdate(self._running, self._pending))
+        self._events.publish(QueueUpdate(self._admission.running, self._admission.pending))
 
     def _start_waiting(self) -> None:
-        while self._running < self._max_concurrent and (execution := self._queue.take()) is not None:
-            self._pending -= 1
-            self._running += 1
+        while (execution := self._admission.next()) is not None:
             execution.set_status(ExecutionStatus.RUNNING, self._now())
             task = asyncio.get_running_loop().create_task(self._execute(execution), name=f"execution {execution.id}")
             self._tasks.add(task)
@@ -292,14 +327,29 @@ class EmbeddedScheduler:
         except Exception as error:
             _log.exception("the engine failed on an execution", execution=execution.id)
             execution.error_info = {"message": f"The engine failed: {type(error).__name__}"}
-        self._running -= 1
-        self._queue.done(execution.user.uid)
+        self._admission.leave(execution)
         try:
             self._end(execution, status)
         finally:
             self._start_waiting()  # whatever became of this one, others wait for its place
 
+    async def _recall(self, execution: Execution) -> Recall:
+        while execution.recall is not None and not execution.stopping:
+            try:
+                recall, execution.recall = await execution.recall(), None
+                return recall
+            except Unavailable as error:
+                _log.error("an execution waits for what is recorded of it", execution=execution.id, error=str(error))
+                await asyncio.sleep(_RETRY_S)
+        return Recall()
+
     async def _run(self, execution: Execution) -> ExecutionStatus:
+        try:
+            recall = await self._recall(execution)
+        except Exception as error:
+            _log.exception("what is recorded of an execution cannot be read", execution=execution.id)
+            execution.error_info = {"message": f"What is recorded of the execution cannot be read: {type(error).__name__}."}
+            return ExecutionStatus.ERROR
         limits = Limits(
             self._config.max_concurrent_nodes, self._config.stream_buffer, self._type_limits(execution.preparer.nodes), self._processes
         )
@@ -315,8 +365,8 @@ class EmbeddedScheduler:
             allowance=execution.allowance,
             most=self._config.max_value_bytes,
             preview=execution.payload.preview,
-            recorded=execution.recorded,
-            answers={node_id: deque(answers) for node_id, answers in execution.answers.items()},
+            recorded=recall.nodes,
+            answers={node_id: deque(answers) for node_id, answers in recall.answers.items()},
         )
         teller = Teller(execution.emit, setting.secrets)
         run = Run(execution.plan, execution.plan.interface_inputs, setting, teller, execution.preparer.chain)
@@ -353,8 +403,7 @@ class EmbeddedScheduler:
 
     def _stop(self, execution: Execution) -> None:
         if execution.status is ExecutionStatus.QUEUED:
-            self._pending -= 1
-            self._queue.remove(execution.user.uid, execution)
+            self._admission.remove(execution)
             if execution.broken is not None:
                 execution.error_info = {"message": execution.broken}
             self._end(execution, ExecutionStatus.INTERRUPTED if execution.broken is None else ExecutionStatus.ERROR)

@@ -1,0 +1,103 @@
+"""Taking up what processes left open: each execution gets its next epoch, so that what they still write about it is void."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import attrs
+import structlog
+
+from tavernkeep.contracts.events import StatusUpdate
+from tavernkeep.contracts.execution import ExecutionStatus, Unfinished
+from tavernkeep.contracts.storage import Storage, Unavailable
+from tavernkeep_history.archive import Archive, user_of
+from tavernkeep_history.models import EventBlock, ExecutionRow
+from tavernkeep_history.packing import packed
+from tavernkeep_history.recall import at_work
+from tavernkeep_history.record import now_ms
+
+_log = structlog.get_logger(__name__)
+
+_OPEN = tuple(status.value for status in ExecutionStatus if not status.is_final)
+
+
+@attrs.frozen
+class TakingUp:
+    """Takes up, and gives up.
+
+    Attributes:
+        most: How many bytes of one message are kept.
+    """
+
+    archive: Archive
+    storage: Storage
+    most: int
+
+    async def unfinished(self) -> AsyncIterator[Unfinished]:
+        """See `tavernkeep.contracts.execution.ExecutionJournal`."""
+        for execution_id in await ExecutionRow.filter(status__in=_OPEN).order_by("number").values_list("id", flat=True):
+            row = await ExecutionRow.get_or_none(id=execution_id, status__in=_OPEN)
+            if row is None:
+                continue
+            try:
+                taken = await self._take(row)
+            except Unavailable:
+                raise
+            except Exception as error:  # its row, its payload or a block of its events is damaged: that is nobody else's trouble
+                _log.exception("what is recorded of an execution cannot be read", execution=row.id)
+                said = f"What is recorded of the execution cannot be read, so it cannot go on: {error or type(error).__name__}"
+                await self._end(row.id, row.epoch, row.epoch, {"message": said})
+                continue
+            if taken is not None:
+                yield taken
+
+    async def _take(self, row: ExecutionRow) -> Unfinished | None:
+        payload, user = await self.archive.payload_of(row), user_of(row)
+        working = await at_work(self.archive.pieces(row.id)) if row.started_at is not None else []
+        attempts = row.attempts + (1 if working and not row.paused else 0)
+        # Taken up by somebody else meanwhile, it is theirs.
+        mine = ExecutionRow.filter(id=row.id, epoch=row.epoch, status__in=_OPEN)
+        if not await mine.update(epoch=row.epoch + 1, attempts=attempts, paused=False):
+            return None
+        _log.info("takes up an execution", execution=row.id, epoch=row.epoch + 1, nodes_at_work=len(working))
+        return Unfinished(
+            row.id,
+            row.epoch + 1,
+            payload,
+            user,
+            row.submitted_at,
+            row.started_at,
+            last_seq_of(row),
+            attempts,
+            working,
+            lambda: self.archive.recall(row),
+        )
+
+    async def give_up(self, unfinished: Unfinished, error_info: Mapping[str, Any]) -> None:
+        """See `tavernkeep.contracts.execution.ExecutionJournal`."""
+        await self._end(unfinished.execution_id, unfinished.epoch, unfinished.epoch, error_info)
+
+    async def give_all_up(self, why: str) -> None:
+        """Nobody goes on with anything."""
+        for row in await ExecutionRow.filter(status__in=_OPEN).order_by("number").only("id", "epoch"):
+            await self._end(row.id, row.epoch, row.epoch + 1, {"message": why})
+
+    async def _end(self, execution_id: str, epoch: int, raised: int, error_info: Mapping[str, Any]) -> None:
+        async with self.storage.transaction():
+            row = await ExecutionRow.get_or_none(id=execution_id, epoch=epoch).only("id", "last_seq", "reserved_seq")
+            if row is None:
+                return
+            seq = last_seq_of(row) + 1
+            end = StatusUpdate(ExecutionStatus.ERROR, error_info).of(execution_id, seq)
+            columns = {"status": ExecutionStatus.ERROR.value, "error_info": error_info, "completed_at": now_ms(), "last_seq": seq}
+            await ExecutionRow.filter(id=execution_id, epoch=epoch).update(epoch=raised, **columns)
+            for block in packed([end], self.most):
+                await EventBlock.create(execution_id=execution_id, **block.columns())
+
+
+def last_seq_of(row: ExecutionRow) -> int:
+    """The number of the last event that may have been told.
+
+    One more than was reserved: a client that saw the last of these before the end sees that there is a hole behind it.
+    """
+    last: int = row.last_seq
+    return max(last, row.reserved_seq + 1) if row.reserved_seq else last
