@@ -14,6 +14,7 @@ import structlog
 from tavernkeep.config.sections import (
     ConfigSection,
     ExecutionConfig,
+    FolderTaken,
     PluginsConfig,
     StartError,
     StorageConfig,
@@ -161,7 +162,7 @@ class Application:
             other = (
                 "another server, or another worker of this one (it can have one: hypercorn --workers 1)," if is_worker else "another server"
             )
-            raise StartError(
+            raise FolderTaken(
                 f"{other} is running on the data folder {data}; stop it, or give this one a folder of its own (paths.data)"
             ) from None
         except OSError as error:

@@ -20,6 +20,8 @@ from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.http import ApiError
 from tavernkeep.wire import Invalid
 
+Work = Callable[[Application], Awaitable[None]]
+
 
 class _Program(click.Group):
     """The program: loads the app when a command that needs it, or that a plugin provides, is asked for."""
@@ -55,16 +57,17 @@ def rehearsed_app(context: click.Context) -> Application:
     return app
 
 
-def run_with_app(context: click.Context, work: Callable[[Application], Awaitable[None]], *, alone: bool = False) -> None:
+def run_with_app(context: click.Context, work: Work, *, alone: bool = False, roles: Role = Role.NONE) -> None:
     """Do what a command does with the app started, which is stopped again; an `ApiError` or `Invalid` ends it with its message.
 
     Args:
         alone: No server may run on the same data folder meanwhile.
+        roles: See `Application.start`.
     """
 
     async def run() -> None:
         app = loaded_app(context)
-        await app.start(Role.NONE, alone=alone)
+        await app.start(roles, alone=alone)
         try:
             await work(app)
         except Invalid as invalid:

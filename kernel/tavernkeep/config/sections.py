@@ -17,6 +17,10 @@ class StartError(Exception):
     """Something stands in the way of starting; the message is for the operator and says what to do."""
 
 
+class FolderTaken(StartError):
+    """Another process has the data folder for itself."""
+
+
 class ConfigError(StartError):
     """The configuration is wrong; `problems` lists everything, `source` is the file."""
 

@@ -1,9 +1,6 @@
 """`tavernkeep run FILE`: one workflow, without a server."""
 
 import asyncio
-import json
-import os
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,28 +12,14 @@ import click
 from tavernkeep.app import Application
 from tavernkeep.cli import loaded_app
 from tavernkeep.contracts.app import Role
-from tavernkeep.contracts.auth import AuthProvider, Credentials, UserContext
-from tavernkeep.contracts.events import (
-    INTERFACE_OUTPUTS,
-    Event,
-    InterfaceYield,
-    NodeBypassed,
-    NodeComplete,
-    NodeError,
-    NodeExecuting,
-    NodeProgress,
-    NodeRetrying,
-    NodeSkipped,
-    NodeWaiting,
-    NodeYield,
-    StatusUpdate,
-)
-from tavernkeep.contracts.execution import ExecutionDetail, ExecutionStatus, Refused, Scheduler, Submission
+from tavernkeep.contracts.auth import AuthProvider, Credentials
+from tavernkeep.contracts.execution import Refused, Submission
 from tavernkeep.contracts.workflow import StoredWorkflow, WorkflowPayload, payload_from
-from tavernkeep.wire import Invalid, dumps, loads, structure
+from tavernkeep.wire import Invalid, loads, structure
+from tavernkeep_engine.contracts import Foreground
+from tavernkeep_engine.foreground import value_of
 
 _LONGEST_REFERENCE: Final = 200  # characters
-_EXIT_CODES: Final = {ExecutionStatus.COMPLETE: 0, ExecutionStatus.ERROR: 1, ExecutionStatus.INTERRUPTED: 130}
 
 
 @click.command()
@@ -55,7 +38,7 @@ def run(context: click.Context, file: str, inputs: tuple[str, ...], answers: tup
     node failed; 2: the file or an input is no good; 130: interrupted.
     """
     payload = _with_inputs(_read(file), _pairs(inputs, "--input KEY=VALUE"))
-    context.exit(asyncio.run(_run(loaded_app(context), payload, _Viewer(quiet), _pairs(answers, "--answer NODE=VALUE"))))
+    context.exit(asyncio.run(_run(loaded_app(context), payload, _pairs(answers, "--answer NODE=VALUE"), quiet)))
 
 
 def _read(file: str) -> WorkflowPayload:
@@ -118,7 +101,7 @@ def _pairs(texts: tuple[str, ...], form: str) -> dict[str, Any]:
         if not equals:
             option, _, what = form.partition(" ")
             raise click.UsageError(f"{option} takes {what}, not {text!r}")
-        pairs[key] = _value(value)
+        pairs[key] = value_of(value)
     return pairs
 
 
@@ -130,131 +113,17 @@ def _with_inputs(payload: WorkflowPayload, values: dict[str, Any]) -> WorkflowPa
         raise click.UsageError(f"the workflow has no input {error.args[0]!r}; it has: {known}") from None
 
 
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-class _Viewer:
-    """Shows events on standard error: a line for what a node did, and streamed text as it comes."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._in_text = False
-        self.ended = asyncio.Event()
-        self.streams: dict[str, list[str]] = {}
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, StatusUpdate) and event.status.is_final:
-            self.ended.set()
-        try:
-            self._show(event)
-        except BrokenPipeError:  # nobody reads it any more, which is no reason to stop, nor to fail when the rest is flushed at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-
-    def _show(self, event: Event) -> None:
-        match event:
-            case StatusUpdate():
-                self._line(event.status, (event.error_info or {}).get("message", ""))
-            case NodeYield():
-                chunk = event.yielded_content
-                if chunk["type"] == "text_chunk" and not self._quiet:
-                    self._in_text = True
-                    print(chunk["content"], end="", file=sys.stderr, flush=True)
-            case InterfaceYield():
-                chunk, pieces = event.yielded_content, self.streams.setdefault(event.interface_output_key, [])
-                if chunk["type"] == "text_chunk":
-                    pieces.append(str(chunk["content"]))
-            case NodeError():
-                self._line(event.node_id, event.error_details["message"])
-            case NodeSkipped():
-                self._line(event.node_id, event.reason)
-            case NodeWaiting():
-                self._line(event.node_id, str(event.question.get("question", "waits for an answer")))
-            case NodeExecuting() | NodeProgress() | NodeComplete() | NodeRetrying() | NodeBypassed() if event.node_id != INTERFACE_OUTPUTS:
-                self._line(event.node_id, event.type.removeprefix("NODE_").lower())
-
-    def _line(self, what: str, text: str) -> None:
-        if not self._quiet:
-            if self._in_text:
-                print(file=sys.stderr)
-            print(f"[{what}] {text}".rstrip(), file=sys.stderr, flush=True)
-            self._in_text = False
-
-
-class _Answers:
-    """Answers what nodes ask: from the command line, else from the terminal; where there is neither, the run is ended."""
-
-    def __init__(self, app: Application, user: UserContext, given: dict[str, Any]) -> None:
-        self._app = app
-        self._user = user
-        self._given = given
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, NodeWaiting):
-            task = asyncio.get_running_loop().create_task(self._answer(event))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, event: NodeWaiting) -> None:
-        node_id, choices = event.node_id, event.question.get("choices")
-        if node_id in self._given:
-            value = self._given.pop(node_id)  # once: an answer that is refused would be given for ever
-        else:
-            prompt = f"{node_id} ({' / '.join(map(str, choices))}): " if choices else f"{node_id}: "
-            try:
-                if not sys.stdin.isatty():
-                    raise EOFError
-                value = _value(await asyncio.to_thread(input, prompt))
-            except EOFError:
-                print(f"tavernkeep: node {node_id} waits for an answer; give it with --answer {node_id}=VALUE", file=sys.stderr, flush=True)
-                await self._app.services.get(Scheduler).interrupt(event.execution_id, self._user)
-                return
-        await self._app.services.get(Scheduler).answer(event.execution_id, node_id, value, self._user)
-
-
-async def _run(app: Application, payload: WorkflowPayload, viewer: _Viewer, given: dict[str, Any]) -> int:
-    loop = asyncio.get_running_loop()
+async def _run(app: Application, payload: WorkflowPayload, answers: dict[str, Any], quiet: bool) -> int:
     await app.start(Role.NONE)
     try:
         # The person at the terminal is the person who runs the server.
         user = await app.services.get(AuthProvider).authenticate(Credentials({}))
         if user is None:
             raise click.UsageError("the auth provider knows no user for commands")
-        answers = _Answers(app, user, given)
-
-        def accepted(execution_id: str) -> None:
-            app.events.watch(execution_id, viewer)
-            app.events.watch(execution_id, answers)
-
-        submission = Submission(payload, user, accepted)
         try:
-            execution_id = await app.services.get(Scheduler).submit(submission)
+            return await app.services.get(Foreground).run(Submission(payload, user), quiet=quiet, answers=answers)
         except Refused as refused:
             problems = "\n".join(f"  {problem}" for problem in refused.problems)
             raise click.UsageError(f"{refused}\n{problems}") from None
-        interrupts: set[asyncio.Task[Any]] = set()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(
-                number, lambda: interrupts.add(loop.create_task(app.services.get(Scheduler).interrupt(execution_id, user)))
-            )
-        await viewer.ended.wait()
-        await asyncio.gather(*interrupts)
-        detail = await app.services.get(Scheduler).detail(execution_id, user)
-        assert detail is not None, "an execution that has just ended is remembered"
-        sys.stdout.buffer.write(json.dumps(loads(dumps(_outputs(detail, payload, viewer))), indent=2, ensure_ascii=False).encode() + b"\n")
-        sys.stdout.buffer.flush()
-        return _EXIT_CODES[detail.status]
     finally:
         await app.stop()
-
-
-def _outputs(detail: ExecutionDetail, payload: WorkflowPayload, viewer: _Viewer) -> dict[str, Any]:
-    """The workflow's own outputs, streams as their text; of one that names none, the outputs of the nodes that feed no other."""
-    if payload.output_interface_mappings:
-        return detail.outputs | {key: "".join(pieces) for key, pieces in viewer.streams.items()}
-    feeding = {edge.source_node_id for edge in payload.edges}
-    return {key: status.output for key, status in detail.node_status.items() if key not in feeding and status.output is not None}

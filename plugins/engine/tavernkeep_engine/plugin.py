@@ -5,13 +5,15 @@ import asyncio
 import click
 import structlog
 
-from tavernkeep import ConfigSection, Route, WebSocketMessage, hookimpl
+from tavernkeep import ConfigSection, Route, Services, WebSocketMessage, hookimpl
 from tavernkeep.contracts.app import App, Role
 from tavernkeep.contracts.execution import Scheduler
 from tavernkeep.contracts.storage import Unavailable
 from tavernkeep_engine.command import run
 from tavernkeep_engine.config import EngineConfig, WorkflowsConfig
+from tavernkeep_engine.contracts import Foreground
 from tavernkeep_engine.following import Following
+from tavernkeep_engine.foreground import AtTerminal
 from tavernkeep_engine.messages import ExecutionMessages
 from tavernkeep_engine.routes import ExecutionRoutes
 from tavernkeep_engine.schedule.garbage import settle_garbage_collector
@@ -30,6 +32,10 @@ class EnginePlugin:
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
         return [ConfigSection("engine", EngineConfig), ConfigSection("execution", WorkflowsConfig)]
+
+    @hookimpl
+    def register_services(self, app: App, services: Services, owner: str) -> None:
+        services.add(Foreground, AtTerminal(app), owner=owner)
 
     @hookimpl
     def scheduler(self, app: App) -> EmbeddedScheduler:
