@@ -102,6 +102,7 @@ async def merged(streams: Mapping[str, Stream]) -> AsyncGenerator[tuple[str, Chu
         except Exception as error:
             end = error
         await pieces.put(end)
+        del end  # its trace leads here
 
     tasks = [asyncio.get_running_loop().create_task(pump(key, stream)) for key, stream in streams.items()]
     try:
@@ -109,7 +110,10 @@ async def merged(streams: Mapping[str, Stream]) -> AsyncGenerator[tuple[str, Chu
         while left:
             piece = await pieces.get()
             if isinstance(piece, Exception):
-                raise piece
+                try:
+                    raise piece
+                finally:
+                    del piece  # its trace leads here
             if piece is None:
                 left -= 1
             else:

@@ -12,7 +12,7 @@ from tavernkeep.contracts.execution import Interrupted, Submission
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import structure
-from tavernkeep_engine.run.loop import Run
+from tavernkeep_engine.run.results import Results
 
 NESTED = {
     "nodes": [{"id": "in", "fullType": "s:Hold"}],
@@ -122,13 +122,13 @@ async def test_a_nested_run_counts_from_when_it_begins(engine: Engine) -> None:
 async def test_an_execution_whose_end_fails_holds_up_nobody(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that wait for its place get it, and it is known as ended."""
 
-    def broken(_: Run) -> None:
+    def broken(_: Results) -> None:
         raise RuntimeError("cannot let go")
 
     ids = [await engine.scheduler.submit(submission("s:Hold")) for _ in range(6)]
     assert (await engine.scheduler.stats()).pending_executions == 1
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "let_go", broken)
+        patch.setattr(Results, "forget_live", broken)
         assert await engine.scheduler.interrupt(ids[0], USER) is Interrupted.DONE
         async with asyncio.timeout(30):
             while (await engine.scheduler.stats()).pending_executions:

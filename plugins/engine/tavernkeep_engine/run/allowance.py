@@ -85,6 +85,7 @@ class Allowance:
         if self._released:
             return
         self.used = self.most = 0
+        self.make_room = None  # it leads to what is held
         self._released = True
         if self.larger is not None:
             self.larger.give_back(self._reserved)

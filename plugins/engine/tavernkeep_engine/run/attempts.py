@@ -13,7 +13,7 @@ import attrs
 from tavernkeep.contracts.nodes import Kind, Policy
 from tavernkeep.contracts.running import ExecutionContext, NodeContext, NodeFailure
 from tavernkeep_engine.plan.types import PlanNode
-from tavernkeep_engine.run.failures import details_of
+from tavernkeep_engine.run.failures import details_of, forget_trace
 from tavernkeep_engine.run.places import Places
 from tavernkeep_engine.run.plain import TooLarge
 from tavernkeep_engine.run.processes import run_process
@@ -105,6 +105,7 @@ class Attempts:
                 wait_s = wait_before(policy, number, random.random)
                 number += 1
                 self.teller.retrying(node, self.teller.hidden(details_of(node, error)), number, policy.attempts, wait_s)
+                forget_trace(error)
                 await self.places.of(node.id).idle(asyncio.sleep(wait_s))
 
 

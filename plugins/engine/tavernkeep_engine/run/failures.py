@@ -10,6 +10,11 @@ from tavernkeep_engine.plan.types import PlanNode
 from tavernkeep_engine.run.plain import mended, text_of
 
 _LONGEST_SLOT: Final = 200  # characters
+# Asked of Python itself: what an error says of these may be the node's code.
+_TRACE: Final = vars(BaseException)["__traceback__"]
+_CAUSE: Final = vars(BaseException)["__cause__"]
+_CONTEXT: Final = vars(BaseException)["__context__"]
+_PARTS: Final = vars(BaseExceptionGroup)["exceptions"]
 
 
 class ErrorChunk(Exception):
@@ -40,6 +45,22 @@ def details_of(node: PlanNode, error: BaseException) -> dict[str, Any]:
             if issubclass(type(slot), str):
                 details["slot"] = mended(str.__str__(slot)[:_LONGEST_SLOT])
     return details
+
+
+def forget_trace(error: BaseException) -> None:
+    """Let go of what an error leads to: the errors before it, and the frames that it went through, with all that they hold.
+
+    Often that is the error itself, and a circle which only the garbage collector would find.
+    """
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        if (found := waiting.pop()) is None:
+            continue
+        waiting += _CAUSE.__get__(found), _CONTEXT.__get__(found)
+        for part in (_TRACE, _CAUSE, _CONTEXT):
+            part.__set__(found, None)
+        if issubclass(type(found), BaseExceptionGroup):
+            waiting += _PARTS.__get__(found)
 
 
 def message_of(error: BaseException) -> str:

@@ -106,10 +106,6 @@ class Gatherer:
         pieces = self._texts.get((index, slot))
         return None if pieces is None else "".join(pieces)
 
-    def forget_texts(self) -> None:
-        """Nobody needs them any more."""
-        self._texts.clear()
-
     # Ways that are not taken
 
     def turn_off(self, index: int, slots: Collection[str] | None) -> None:

@@ -4,31 +4,33 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
-from tavernkeep.contracts.execution import ExecutionStatus, NodeStatus, Recorded
+from tavernkeep.contracts.execution import ExecutionStatus, Recorded
 from tavernkeep.contracts.nodes import Kind
 from tavernkeep.contracts.running import NodeContext, NodeFailure, Routed, Subflow
 from tavernkeep_engine.plan.prepare import Chain
 from tavernkeep_engine.plan.types import Plan, PlanNode, missing_input
 from tavernkeep_engine.run.attempts import AT_ONCE, Attempts, Performer
 from tavernkeep_engine.run.bypass import pseudo_outputs
-from tavernkeep_engine.run.failures import details_of
+from tavernkeep_engine.run.failures import details_of, forget_trace
 from tavernkeep_engine.run.gather import Gatherer
 from tavernkeep_engine.run.host import NodeHost
-from tavernkeep_engine.run.keeping import trimmed
 from tavernkeep_engine.run.outlets import Outlets
-from tavernkeep_engine.run.places import UNLIMITED, Place, Places
+from tavernkeep_engine.run.places import Places
 from tavernkeep_engine.run.plain import TooLarge
+from tavernkeep_engine.run.results import Results
 from tavernkeep_engine.run.setting import Setting
 from tavernkeep_engine.run.state import NodeState, State
 from tavernkeep_engine.run.streaming import SLICE_S, Streaming
 from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
 from tavernkeep_engine.run.tasks import Tasks
 from tavernkeep_engine.run.telling import Teller, shown
-from tavernkeep_engine.run.values import Described, Given, description, own, size_of
+from tavernkeep_engine.run.values import Given, own
+from tavernkeep_engine.run.waiting import Waiting
 
 _log = structlog.get_logger(__name__)
 
@@ -47,27 +49,28 @@ class Run:
 
     def __init__(self, plan: Plan, interface_inputs: Mapping[str, Any], setting: Setting, teller: Teller, chain: Chain = ()) -> None:
         self.plan = plan
-        self.outcome: dict[str, Any] = {}
         self._state = State.of(len(plan.nodes))
         self.failures = self._state.failures
         self._setting = setting
         self._clock = setting.clock
         self._limits = setting.limits
         self._teller = teller
-        self._chain = chain
         self._waits = [len(node.sources) for node in plan.nodes]
         self._ready: deque[int] = deque()
         self._held: deque[int] = deque()
-        self._tasks = Tasks(self._task_ended)
+        self._tasks = Tasks()
         self._wake = asyncio.Event()
         self._at_once = min(AT_ONCE, setting.most)
         self._allowance = setting.allowance.part()
         self._places = Places(setting.limits.by_type)
         self._limited = bool(setting.limits.by_type)
-        self._host = NodeHost(teller, setting.preparer, chain, self._places, self._nest, setting.most, setting.answers)
+        nest = partial(_nested, setting, teller, chain)
+        self._host = NodeHost(teller, setting.preparer, chain, self._places, nest, setting.most, setting.answers)
         self._context = setting.context(interface_inputs, self._host)
-        self._network = StreamNetwork(self._waits_for, self._allowance, setting.limits.room, self._place_of)
+        waiting = Waiting(plan, self._state, self._places, self._tasks, self._held)
+        self._network = StreamNetwork(waiting.waits_for, self._allowance, setting.limits.room, waiting.place_of)
         self._gatherer = Gatherer(plan, self._network, setting.secrets)
+        self.results = Results(plan, self._state, self._gatherer.outputs, setting.secrets, self._allowance)
         self.outlets = Outlets(plan, self._network, self._gatherer, teller, nested=bool(teller.prefix))
         self._performer = Performer(self._context, setting.limits.processes, setting.most)
         self._attempts = Attempts(self._state, teller, self._places)
@@ -83,9 +86,6 @@ class Run:
             setting.most,
         )
 
-    def _nest(self, subflow: Subflow, inputs: Mapping[str, Any], prefix: str) -> "Run":
-        return Run(subflow.plan, inputs, self._setting, self._teller.inside(prefix), (*self._chain, subflow.reference))
-
     def answer(self, node_id: str, value: Any) -> bool:
         """Give a node the answer that it waits for; tells whether any such node waits."""
         return self._host.answer(node_id, value)
@@ -93,7 +93,7 @@ class Run:
     # The whole of it
 
     async def execute(self) -> ExecutionStatus:
-        """Run to the end; gives the final status. `outcome` then holds the workflow's own outputs, `failures` what went wrong."""
+        """Run to the end; gives the final status. `results` then has the workflow's own outputs, `failures` what went wrong."""
         self._ready.extend(node.index for node in self.plan.nodes if not node.sources)
         slice_end = self._clock() + SLICE_S
         try:
@@ -117,14 +117,16 @@ class Run:
                 node_id = self.plan.nodes[index].id
                 _log.error("a node ignores that it is cancelled and is left behind", execution=self._setting.execution_id, node=node_id)
             self.outlets.close()
+            self._network.close()
         if self._state.stopping:
             self._teller.close()
             return ExecutionStatus.INTERRUPTED
         if self.plan.has_outputs:
-            self.outcome = self.outlets.outcome(lambda index: self._state.nodes[index] is NodeState.ERROR)
+            outcome = self.outlets.outcome(lambda index: self._state.nodes[index] is NodeState.ERROR)
             if not self.outlets.nested:
-                self.outcome = self._teller.hidden(self.outcome)
-                self._teller.outcome(self.outcome)
+                outcome = self._teller.hidden(outcome)
+                self._teller.outcome(outcome)
+            self.results.outcome = outcome
         self._teller.close()
         return ExecutionStatus.ERROR if self._state.failures else ExecutionStatus.COMPLETE
 
@@ -139,35 +141,10 @@ class Run:
         self._setting.cancelled.set()
         self._wake.set()
 
-    def status_of(self, index: int) -> NodeStatus:
-        """What became of a node so far."""
-        state = self._state.nodes[index]
-        output = None
-        if state in (NodeState.COMPLETE, NodeState.BYPASSED):
-            output = shown(self.plan.nodes[index], self._gatherer.outputs[index], streams=state is NodeState.BYPASSED)
-        return NodeStatus(state.value, self._teller.hidden(output), self._state.errors.get(index))
-
-    def let_go(self) -> None:
-        """Hold nothing but outputs any more, and of these no live value; for a run that has ended."""
-        self._network.close()
-        self._gatherer.forget_texts()
-        for node in self.plan.nodes:
-            if node.shape.live_outputs:
-                outputs = self._gatherer.outputs[node.index]
-                live = {slot: Described(description(outputs[slot])) for slot in node.shape.live_outputs & outputs.keys()}
-                self._gatherer.outputs[node.index] = outputs | live
-
-    def trim(self, most: int) -> int:
-        """Keep no more of each output than so many bytes; for a run that has ended, from any thread. Gives how many bytes are left."""
-        for index, output in enumerate(self._gatherer.outputs):
-            if output:
-                self._gatherer.outputs[index] = trimmed(output, most)
-        self.outcome = trimmed(self.outcome, most)
-        return size_of(self._gatherer.outputs)
-
-    def count(self, size: int) -> None:
-        """Count no more than so many bytes as held."""
-        self._allowance.give_back(max(0, self._allowance.used - size))
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """The workflow's own outputs, once it has ended."""
+        return self.results.outcome
 
     def release(self) -> None:
         """Count nothing of it as held any more."""
@@ -228,12 +205,12 @@ class Run:
             self._finish(node, given, key, cached=cached)
 
     def _finish_later(self, node: PlanNode, result: Any, key: bytes | None) -> None:
-        self._tasks.add(asyncio.ensure_future(self._finish_with(node, result, key)), node.index, takes_place=True)
+        self._tasks.add(asyncio.ensure_future(self._finish_with(node, result, key)), node.index, self._task_ended, takes_place=True)
 
     def _spawn(self, node: PlanNode, *, takes_place: bool) -> None:
         # What waits for its start may start once the task exists: whatever it sends before they read is kept for them.
         task = asyncio.get_running_loop().create_task(self._work(node), name=f"node {node.id}")
-        self._tasks.add(task, node.index, takes_place=takes_place)
+        self._tasks.add(task, node.index, self._task_ended, takes_place=takes_place)
 
     def _task_ended(self, index: int, error: BaseException | None) -> None:
         if error is not None and not self._state.stopping and self._state.nodes[index] in _UNENDED:
@@ -272,6 +249,7 @@ class Run:
             self._allowance.take(given.size)
         except BaseException as error:
             if self._state.stopping:
+                forget_trace(error)
                 raise
             self._fail(node, error)
         else:
@@ -283,6 +261,7 @@ class Run:
             self._allowance.take(given.size)
         except BaseException as error:
             if self._state.stopping:
+                forget_trace(error)
                 raise
             self._fail(node, error)
         else:
@@ -306,22 +285,6 @@ class Run:
         if (recorded := self._recorded(node)) is not None:
             return await self._streaming.replay(node, recorded)
         return await self._streaming.run(node, inputs)
-
-    def _place_of(self, index: int) -> Place:
-        return self._places.of(self.plan.nodes[index].id) if index >= 0 else UNLIMITED
-
-    def _waits_for(self, index: int) -> Iterable[int]:
-        """For the deadlock rule: whom a node that is not at work waits for."""
-        if index < 0 or self._state.nodes[index] is not NodeState.PENDING:
-            return ()
-        if index in self._held:
-            return self._tasks.nodes
-        node, states = self.plan.nodes[index], self._state.nodes
-        return [
-            source
-            for source in node.sources
-            if states[source] is NodeState.PENDING or (states[source] is NodeState.EXECUTING and source not in node.streamed_by)
-        ]
 
     # Bypassing
 
@@ -401,6 +364,7 @@ class Run:
         if not issubclass(type(error), NodeFailure):
             self._teller.log_failure(self._setting.execution_id, node, error)
         details = self._teller.hidden(details_of(node, error))
+        forget_trace(error)
         began = self._state.nodes[node.index] is NodeState.EXECUTING
         self._state.errors[node.index] = details
         self._gatherer.outputs[node.index] = {}  # a bypassed node has had some before its stream broke
@@ -425,6 +389,10 @@ class Run:
                 self._teller.skipped(node, reason)
                 self._network.leave(node.index)
                 waiting += [*node.after_start, *node.after_finish]
+
+
+def _nested(setting: Setting, teller: Teller, chain: Chain, subflow: Subflow, inputs: Mapping[str, Any], prefix: str) -> Run:
+    return Run(subflow.plan, inputs, setting, teller.inside(prefix), (*chain, subflow.reference))
 
 
 def _check_inputs(node: PlanNode, inputs: Mapping[str, Any]) -> None:

@@ -16,8 +16,12 @@ class Inner(Protocol):
     """What there is to a run, seen from here."""
 
     outlets: Outlets
-    outcome: dict[str, Any]
     failures: list[dict[str, Any]]
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """The workflow's own outputs, once it has ended."""
+        ...
 
     async def execute(self) -> ExecutionStatus:
         """Run to the end."""

@@ -1,15 +1,13 @@
 """The workflow's own outputs: what viewers of a run, or the run that it is part of, get of them."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from tavernkeep.contracts.running import Chunk
 from tavernkeep_engine.plan.types import InterfaceOutput, Plan, PlanNode
 from tavernkeep_engine.run.gather import Gatherer
-from tavernkeep_engine.run.streams import StreamNetwork, StreamReader
+from tavernkeep_engine.run.streams import OUTSIDE, StreamNetwork, StreamReader
 from tavernkeep_engine.run.telling import STREAM_ENDED, Teller, told
-
-OUTSIDE: Final = -1  # the consumer of a nested run's streamed outputs: no node of its own
 
 
 class Outlets:

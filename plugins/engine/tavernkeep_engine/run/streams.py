@@ -18,6 +18,7 @@ from tavernkeep_engine.run.places import UNLIMITED, Place
 from tavernkeep_engine.run.values import CONTAINERS, copied
 
 DEFAULT_ROOM: Final = 64
+OUTSIDE: Final = -1  # the consumer of a nested run's streamed outputs: no node of its own
 _ROOM_BYTES: Final = 1024 * 1024  # of chunks that a stream holds unread before its producer waits, at first
 _SHARE: Final = 8  # of what there is room for in all, no stream takes more than one part at first
 
@@ -186,9 +187,12 @@ class StreamNetwork:
             reader.leave()
 
     def close(self) -> None:
-        """Nobody reads any more."""
+        """The run has ended: its nodes read nothing any more; who reads from outside reads what there is."""
         for consumer in self._by_consumer:
-            self.leave(consumer)
+            if consumer != OUTSIDE:
+                self.leave(consumer)
+        self._by_producer.clear()  # readers lead here: a circle
+        self._by_consumer.clear()
 
     def wake_producer(self, producer: int) -> None:
         """Let a producer that waits look again whether there is room."""

@@ -11,16 +11,12 @@ _CANCEL_WAIT_S: Final = 2.0
 class Tasks:
     """Keeps the tasks of one run, each with the number of its node.
 
-    Args:
-        on_end: Called when one has ended, with the number of its node and what it raised.
-
     Attributes:
         busy: How many of them take one of the places of the run.
     """
 
-    def __init__(self, on_end: Callable[[int, BaseException | None], None]) -> None:
+    def __init__(self) -> None:
         self.busy = 0
-        self._on_end = on_end
         self._tasks: dict[asyncio.Task[None], int] = {}
 
     def __bool__(self) -> bool:
@@ -31,15 +27,21 @@ class Tasks:
         """The numbers of the nodes at work."""
         return self._tasks.values()
 
-    def add(self, task: "asyncio.Task[None]", index: int, *, takes_place: bool) -> None:
-        """Keep a task until it has ended."""
+    def add(
+        self, task: "asyncio.Task[None]", index: int, on_end: Callable[[int, BaseException | None], None], *, takes_place: bool
+    ) -> None:
+        """Keep a task until it has ended.
+
+        Args:
+            on_end: Called then, with the number of its node and what it raised. The task alone holds it: it leads to who holds this.
+        """
         self._tasks[task] = index
         self.busy += takes_place
 
         def ended(task: "asyncio.Task[None]") -> None:
             del self._tasks[task]
             self.busy -= takes_place
-            self._on_end(index, None if task.cancelled() else task.exception())
+            on_end(index, None if task.cancelled() else task.exception())
 
         task.add_done_callback(ended)
 

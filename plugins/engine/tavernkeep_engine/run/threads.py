@@ -33,18 +33,7 @@ async def run_blocking(function: Callable[[], Any], name: str, stop: threading.E
             wrap = isinstance(error, StopIteration) or not isinstance(error, Exception)
             future.set_exception(RuntimeError(f"{type(error).__name__}: {error}") if wrap else error)
 
-    def work() -> None:
-        result, error = None, None
-        try:
-            result = function()
-        except BaseException as raised:
-            error = raised
-        try:
-            loop.call_soon_threadsafe(deliver, result, error)
-        except RuntimeError:
-            _log.debug("a node's thread outlived the server's event loop", thread=name)
-
-    threading.Thread(target=contextvars.copy_context().run, args=(work,), name=name, daemon=True).start()
+    threading.Thread(target=contextvars.copy_context().run, args=(_work, function, loop, deliver, name), name=name, daemon=True).start()
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
@@ -55,3 +44,17 @@ async def run_blocking(function: Callable[[], Any], name: str, stop: threading.E
         elif not future.cancelled():
             future.exception()  # looked at, so that asyncio does not report it as forgotten
         raise
+
+
+def _work(function: Callable[[], Any], loop: asyncio.AbstractEventLoop, deliver: Callable[..., None], name: str) -> None:
+    result, error = None, None
+    try:
+        result = function()
+    except BaseException as raised:
+        error = raised
+    try:
+        loop.call_soon_threadsafe(deliver, result, error)
+    except RuntimeError:
+        _log.debug("a node's thread outlived the server's event loop", thread=name)
+    finally:
+        del deliver, error  # the error's trace leads here, and from here to who waits for it

@@ -31,6 +31,7 @@ from tavernkeep_engine.plan.prepare import Preparer
 from tavernkeep_engine.plan.types import Plan
 from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.loop import Run
+from tavernkeep_engine.run.results import Results
 from tavernkeep_engine.schedule.log import EventLog
 
 _PASSING: Final = (NodeYield, InterfaceYield, NodeProgress)  # they change nothing that is shown, so the journal alone holds them
@@ -47,6 +48,8 @@ class Execution:
         recall: Reads what need not run again, when the run begins.
         attempts: How often a process ended in the middle of it.
         disowned: It is not this process's, or nobody's: it ends, and nobody is told.
+        run: What executes it, for as long as it does.
+        results: What has come of its nodes, from its start on.
         broken: Why it is stopped although nobody asked for it and it did nothing wrong.
         ended: Set when it has ended, whether or not that has been told.
     """
@@ -69,6 +72,7 @@ class Execution:
     recall: Remember | None = None
     attempts: int = 0
     run: Run | None = None
+    results: Results | None = None
     stopping: bool = False
     timed_out: bool = False
     broken: str | None = None
@@ -122,7 +126,7 @@ class Execution:
 
     def begin(self, run: Run) -> None:
         """It is executed by this run; where it was stopped already, the run starts nothing."""
-        self.run = run
+        self.run, self.results = run, run.results
         if self.stopping:
             run.stop()
 
@@ -131,6 +135,12 @@ class Execution:
         self.stopping = True
         if self.run is not None:
             self.run.stop()
+
+    def let_go(self) -> None:
+        """It has ended: of its run there is nothing left but the results, and in these no live value."""
+        self.run = None
+        if self.results is not None:
+            self.results.forget_live()
 
     def set_status(self, status: ExecutionStatus, now: int) -> None:
         """Change the status and tell of it."""
@@ -153,13 +163,13 @@ class Execution:
 
     def detail(self) -> ExecutionDetail:
         """The execution with its results so far."""
-        info, run, before = self.info(), self.run, self._before_untold()
+        info, results, before = self.info(), self.results, self._before_untold()
         return ExecutionDetail(
             prompt_id=self.id,
             status=info.status,
             submitted_at=self.submitted_at,
-            node_status={node.id: before.get(node.id) or run.status_of(node.index) for node in self.plan.nodes} if run else {},
-            outputs=run.outcome if run and INTERFACE_OUTPUTS not in before else {},
+            node_status={node.id: before.get(node.id) or results.status_of(node.index) for node in self.plan.nodes} if results else {},
+            outputs=results.outcome if results and INTERFACE_OUTPUTS not in before else {},
             warnings=[str(warning) for warning in self.plan.warnings],
             metadata=self.payload.metadata,
             workflow_name=self.payload.name,

@@ -41,6 +41,7 @@ from tavernkeep_engine.plan.types import Plan
 from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.cache import OutputCache
 from tavernkeep_engine.run.loop import Run
+from tavernkeep_engine.run.results import Results
 from tavernkeep_engine.run.setting import Limits, Setting
 from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.schedule.accepting import opening_of
@@ -417,8 +418,7 @@ class EmbeddedScheduler:
         if execution.taken.done() and not execution.is_accepted:
             self._forget(execution)
             return
-        if execution.run is not None:
-            execution.run.let_go()
+        execution.let_go()
 
     def _remember(self, execution: Execution) -> None:
         """Everybody has been told of its end."""
@@ -426,8 +426,8 @@ class EmbeddedScheduler:
         del self._executions[execution.id]
         self._memory.add(execution)
         # Of one that takes less there is nothing that is too large to be kept.
-        if execution.run is not None and execution.allowance.used > self._config.kept_output_bytes // 2:
-            self._trims.add(task := asyncio.get_running_loop().create_task(self._trim(execution, execution.run)))
+        if execution.results is not None and execution.allowance.used > self._config.kept_output_bytes // 2:
+            self._trims.add(task := asyncio.get_running_loop().create_task(self._trim(execution, execution.results)))
             task.add_done_callback(self._trims.discard)
 
     def _forget(self, execution: Execution) -> None:
@@ -436,9 +436,9 @@ class EmbeddedScheduler:
         del self._executions[execution.id]
         execution.allowance.release()
 
-    async def _trim(self, execution: Execution, run: Run) -> None:
+    async def _trim(self, execution: Execution, results: Results) -> None:
         most = self._config.kept_output_bytes
-        left = await asyncio.to_thread(run.trim, most)
+        left = await asyncio.to_thread(results.trim, most)
         large = await asyncio.to_thread(execution.log.last_larger, most)
-        run.count(left)
+        results.count(left)
         execution.log.forget_until(large)
