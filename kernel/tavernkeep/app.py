@@ -2,7 +2,7 @@
 
 import asyncio
 import multiprocessing
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from tavernkeep.config.sections import (
     FolderTaken,
     PluginsConfig,
     StartError,
+    StopConfig,
     StorageConfig,
 )
 from tavernkeep.config.shown import Configuration
@@ -30,6 +31,8 @@ from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.plugins import Plugin, Reloaded
 from tavernkeep.contracts.services import Services, called
 from tavernkeep.contracts.storage import ModelSet, Storage, StorageProvider
+from tavernkeep.ending import Ending
+from tavernkeep.finish import finish
 from tavernkeep.logs import AuditInLog
 from tavernkeep.plugins.folders import find_folders
 from tavernkeep.plugins.installed import Plugins, installed_since
@@ -56,6 +59,7 @@ class Application:
         restart: Begins the server anew, where whoever runs it can.
         roles: What this process does.
         storage: The chosen storage provider; `None` when no plugin has tables.
+        ending: How the process, or this app's part of it, comes to its end.
         asgi: The ASGI application; `None` before `start`, and where this process is no front.
     """
 
@@ -71,6 +75,7 @@ class Application:
     routes: list[tuple[str, Route]] = attrs.field(init=False)
     messages: dict[str, WebSocketMessage] = attrs.field(init=False)
     commands: Mapping[str, click.Command] = attrs.field(init=False)
+    ending: Ending = attrs.field(init=False)
     restart: Callable[[], None] | None = None
     roles: Role = Role.NONE
     storage: StorageProvider | None = None
@@ -79,6 +84,7 @@ class Application:
     _chosen: dict[str, Plugin] = attrs.field(factory=dict)
     _begun: list[Plugin] = attrs.field(factory=list)
     _lock_of_plugins: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    _lock_of_ending: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     def __attrs_post_init__(self) -> None:
         ledger = self.plugins.registrations
@@ -89,6 +95,7 @@ class Application:
         for contract in (Revocations, NodeRegistry, AuthProvider, Scheduler):
             ledger.take(KERNEL, called(contract))
         self.commands = self.tables.commands()
+        self.ending = Ending(self.config.section(StopConfig).stop_wait_s, self.plugins.awaited)
 
     @classmethod
     def load(cls, source: ConfigSource) -> "Application":
@@ -131,7 +138,7 @@ class Application:
                 self._build_surface()
             self._check_needed()
         except BaseException:
-            await self.stop()
+            await finish(self.stop())  # also when the start was cancelled
             raise
 
     def rehearse(self) -> None:
@@ -291,22 +298,38 @@ class Application:
 
     async def drain(self) -> None:
         """Bring running work to an end while viewers are still connected; called once, when the server is told to stop."""
-        async for plugin, error, _ in self.plugins.agather("drain", app=self):
-            if error is not None:
-                _log.error("plugin failed to drain", plugin=plugin.name, error=str(error))
+        self.ending.begin()
+        await self._end("drain")
 
     async def stop(self) -> None:
         """Take everything down, the last first. What fails on the way is logged; the rest is taken down all the same."""
+        self.ending.begin()
         begun, self._begun = self._begun, []
-        async for plugin, error, _ in self.plugins.agather("shutdown", begun, backwards=True, app=self):
-            if error is not None:
-                _log.error("plugin failed to stop", plugin=plugin.name, error=str(error))
+        await self._end("shutdown", begun, backwards=True)
         if self.storage is not None:
-            await self.storage.close()
+            try:
+                async with self.ending.share():
+                    await self.storage.close()
+            except Exception as error:
+                self._failed_to_end("the storage failed to close", error)
             self.storage = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    async def _end(self, hook: str, plugins: Iterable[Plugin] | None = None, *, backwards: bool = False) -> None:
+        async with self._lock_of_ending:  # not every server that runs an ASGI application waits for the one before it asks for the other
+            async for plugin, error, _ in self.plugins.agather(hook, plugins, backwards=backwards, within=self.ending.share, app=self):
+                if error is not None:
+                    self._failed_to_end("plugin failed to stop", error, plugin=plugin.name, hook=hook)
+
+    def _failed_to_end(self, what: str, error: BaseException, **names: str) -> None:
+        self.ending.clean = False
+        _log.error(what, **names, error=str(error) or type(error).__name__)
+
+    async def grace(self, work: Collection["asyncio.Task[Any]"], seconds: float) -> float:
+        """See `App`."""
+        return await self.ending.grace(work, seconds)
 
 
 def config_source(path: str | None, environment: Mapping[str, str]) -> ConfigSource:

@@ -12,6 +12,7 @@ from typing import Any
 from tavernkeep.app import Application, config_source
 from tavernkeep.config.sections import LoggingConfig, StartError
 from tavernkeep.contracts.app import Role
+from tavernkeep.ending import leave
 from tavernkeep.logs import configure_logging
 from tavernkeep.plugins.installed import place_of
 
@@ -34,6 +35,8 @@ class Lifespan:
         try:
             if self._app is None:
                 self._app = load()
+                self._app.ending.watch()
+                self._app.ending.listen()
             await self._app.start(Role.ALL)
         except (KeyboardInterrupt, asyncio.CancelledError):
             raise
@@ -43,11 +46,12 @@ class Lifespan:
             said = str(error) if isinstance(error, StartError) else f"the server cannot start: {type(error).__name__}: {error}"
             place = "" if isinstance(error, StartError) else "".join(f" ({place})" for place in place_of(error).values())
             print(f"tavernkeep: {' '.join(said.split())}{place}", file=sys.stderr, flush=True)
-            os._exit(1)
+            leave(1)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._app.stop()
         await send({"type": "lifespan.shutdown.complete"})
+        self._app.ending.be_brief(0 if self._app.ending.clean else 1)
 
 
 def load(path: str | None = None) -> Application:

@@ -114,7 +114,10 @@ def asgi_app(app: "App") -> Any:
 
 @hookspec
 async def drain(app: "App") -> None:
-    """The server has been told to stop: take nothing new, and bring to an end what runs. Clients are still connected, and see it."""
+    """The server has been told to stop: take nothing new, and bring to an end what runs. Clients are still connected, and see it.
+
+    Like `shutdown` it is cancelled after a part of `server.stopWaitS`; for what was promised time of its own there is `app.grace`.
+    """
 
 
 @hookspec

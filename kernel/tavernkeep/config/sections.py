@@ -200,8 +200,22 @@ class LoggingConfig:
     format: Literal["auto", "console", "json"] = "auto"
 
 
+@attrs.frozen
+class StopConfig:
+    """How the server ends.
+
+    Attributes:
+        stop_wait_s: How long a stop may take, beside `engine.shutdownGraceS`, in seconds; then the process ends, whatever is left.
+    """
+
+    stop_wait_s: float = attrs.field(
+        default=20.0, validator=[attrs.validators.ge(0), attrs.validators.le(86_400)], metadata={"wire_name": "stopWaitS"}
+    )
+
+
 CORE_SECTIONS: Final = (
     ConfigSection("execution", ExecutionConfig),
+    ConfigSection("server", StopConfig),
     ConfigSection("userManagement", UserManagementConfig),
     ConfigSection("auth", AuthConfig),
     ConfigSection("storage", StorageConfig),

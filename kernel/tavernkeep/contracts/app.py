@@ -1,8 +1,9 @@
 """What the application is to a plugin: every hook that needs it is given one as `app`."""
 
+import asyncio
 import enum
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Protocol
 
 from tavernkeep.config.sections import ConfigSection
 from tavernkeep.config.shown import Configuration
@@ -66,6 +67,13 @@ class App(Protocol):
 
     async def switch(self, plugin: Plugin, *, enabled: bool) -> bool:
         """Let a plugin run, or not, from now on; `False` where that needs a restart. The configuration file says so already."""
+
+    async def grace(self, work: "Collection[asyncio.Task[Any]]", seconds: float) -> float:
+        """Let work go on that was promised so much time at a stop, beside what that may take; less where it is told to stop again.
+
+        Returns:
+            How many seconds the hook that asks may take from then on; after that it is cancelled.
+        """
 
     async def drain(self) -> None:
         """Bring running work to an end while viewers are still connected; called once, by what serves, when it is told to stop."""

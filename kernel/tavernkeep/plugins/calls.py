@@ -7,6 +7,7 @@ import asyncio
 import difflib
 import inspect
 from collections.abc import AsyncIterator, Callable, Container, Generator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import attrs
@@ -26,9 +27,11 @@ class Calls:
 
     Attributes:
         fail: What is done about a plugin that raised.
+        awaited: The hooks that are being awaited at present.
     """
 
     fail: Fail
+    awaited: list[str] = attrs.field(factory=list)
     _hooks: pluggy.PluginManager = attrs.field(factory=lambda: pluggy.PluginManager(hookspecs.PROJECT), repr=False)
     _plugins: list[Plugin] = attrs.field(factory=list)
 
@@ -150,13 +153,20 @@ class Calls:
         return [(plugin, result) for plugin, result in results if plugin.is_active]
 
     async def agather(
-        self, hook: str, plugins: Iterable[Plugin] | None = None, *, backwards: bool = False, **arguments: Any
+        self,
+        hook: str,
+        plugins: Iterable[Plugin] | None = None,
+        *,
+        backwards: bool = False,
+        within: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+        **arguments: Any,
     ) -> AsyncIterator[tuple[Plugin, BaseException | None, Any]]:
         """Await an asynchronous hook plugin by plugin; gives each with the exception that it raised, if any, and with what it gave.
 
         Args:
             plugins: Those to ask, active or not; the active ones when not given.
             backwards: The last first.
+            within: In what each is awaited; what that raises counts as the plugin's.
         """
         found = self._implementations(hook, arguments)
         asked = None if plugins is None else list(plugins)
@@ -164,9 +174,8 @@ class Calls:
             if not (plugin.is_active if asked is None else plugin in asked):
                 continue
             try:
-                result = function()
-                if inspect.isawaitable(result):
-                    result = await result
+                async with within():
+                    result = await self._awaited(f"plugin {plugin.name}, hook {hook}", function)
             except KeyboardInterrupt:
                 raise
             except asyncio.CancelledError as error:
@@ -177,6 +186,14 @@ class Calls:
                 yield plugin, error, None
             else:
                 yield plugin, None, result
+
+    async def _awaited(self, name: str, function: Callable[[], Any]) -> Any:
+        self.awaited.append(name)
+        try:
+            result = function()
+            return await result if inspect.isawaitable(result) else result
+        finally:
+            self.awaited.remove(name)
 
     def _implementations(self, hook: str, arguments: Mapping[str, Any]) -> list[tuple[Plugin, pluggy.HookImpl, Callable[[], Any]]]:
         """Who implements a hook, as pluggy orders them: those that try to be first, the others, those that try to be last."""

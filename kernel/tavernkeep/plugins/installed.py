@@ -1,7 +1,7 @@
 """All plugins together: loaded, in order, called, and put out of service with all that they registered."""
 
 import traceback
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -181,6 +181,11 @@ class Plugins:
     ) -> AsyncIterator[tuple[Plugin, BaseException | None, Any]]:
         """See `Calls.agather`."""
         return self._calls.agather(hook, plugins, backwards=backwards, **arguments)
+
+    @property
+    def awaited(self) -> Collection[str]:
+        """The hooks that are being awaited at present."""
+        return self._calls.awaited
 
     def check_required(self, config: PluginsConfig) -> None:
         """Refuse to go on without a plugin that the configuration requires.

@@ -68,14 +68,14 @@ class EnginePlugin:
         return [run]
 
     @hookimpl
-    async def drain(self) -> None:
+    async def drain(self, app: App) -> None:
         if self._scheduler is not None:
-            await self._scheduler.close()
+            await self._scheduler.close(app.grace)
 
     @hookimpl
-    async def shutdown(self) -> None:
+    async def shutdown(self, app: App) -> None:
         if self._taking_up is not None:
             self._taking_up.cancel()
             await asyncio.wait([self._taking_up])
         if self._scheduler is not None:
-            await self._scheduler.close()
+            await self._scheduler.close(app.grace)

@@ -1,6 +1,7 @@
 """What the scheduler owes whoever submits, interrupts, and stops the server."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -83,8 +84,13 @@ async def test_an_acceptance_that_fails_takes_nothing(engine: Engine) -> None:
     assert [info.prompt_id for info in await engine.scheduler.executions(USER)] == [running]
     assert await engine.scheduler.interrupt(ids[0], USER) is Interrupted.UNKNOWN
     engine.scheduler._config = engine.config.__class__(shutdown_grace_s=0)
+
+    async def grace(work: Collection[asyncio.Task[Any]], seconds: float) -> float:
+        await asyncio.wait(work, timeout=seconds)
+        return 60
+
     async with asyncio.timeout(30):
-        await engine.scheduler.close()
+        await engine.scheduler.close(grace)
     assert [info.status for info in await engine.scheduler.recent(USER)] == ["interrupted"]
 
 

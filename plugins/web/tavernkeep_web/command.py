@@ -13,4 +13,4 @@ def serve(context: click.Context, host: str | None, port: int | None) -> None:
     """Run the server, until Ctrl-C or SIGTERM."""
     from tavernkeep_web.server import run
 
-    run(loaded_app(context), host, port)
+    context.exit(run(loaded_app(context), host, port))

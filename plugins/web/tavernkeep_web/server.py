@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import structlog
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config as HypercornConfig
 
@@ -20,12 +21,14 @@ from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep_web.config import ServerConfig, WebConfig
 from tavernkeep_web.drain import Drain
 
+_log = structlog.get_logger(__name__)
+
 _EXAMPLE: Final = "examples/chat.json"
 _DRAIN_S: Final = 3.0  # for requests that are being answered when the server is told to stop
 
 
-async def run_server(app: Application, host: str | None, port: int | None) -> bool:
-    """Serve until SIGINT or SIGTERM; tells whether the server is to begin anew.
+async def run_server(app: Application, host: str | None, port: int | None) -> int:
+    """Serve until SIGINT or SIGTERM; gives the exit code, which is 0 when all that was to end did.
 
     Args:
         host: Instead of `server.backend.host`.
@@ -42,21 +45,11 @@ async def run_server(app: Application, host: str | None, port: int | None) -> bo
         listener.close()
 
 
-async def _serve(app: Application, listener: socket.socket) -> bool:
+async def _serve(app: Application, listener: socket.socket) -> int:
     host, port = listener.getsockname()[:2]
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    again = False
-
-    def restart() -> None:
-        nonlocal again
-        again = True
-        stop.set()
-
-    app.restart = restart
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await app.start(Role.ALL)
+    stop = _stop_of(app)
+    if not await _has_started(app, stop):
+        return 0 if app.ending.clean else 1
     try:
         app.services.get(AuthProvider).check_listening(host)
         click.echo(_banner(host, port), err=True)
@@ -68,15 +61,75 @@ async def _serve(app: Application, listener: socket.socket) -> bool:
         # Above the application's own limit, whose error says more than a closed connection.
         config.websocket_max_message_size = 2 * app.config.section(WebConfig).max_body_bytes
         config.h11_max_incomplete_size = 64 * 1024
-        await hypercorn_serve(_started(app), config, shutdown_trigger=lambda: _told_to_stop(app, stop))
+        drained = asyncio.Event()
+        serving = asyncio.create_task(hypercorn_serve(_started(app), config, shutdown_trigger=lambda: _drained(app, stop, drained)))
+        await _served(app, serving, drained)
     finally:
         await app.stop()
-    return again
+    return 0 if app.ending.clean else 1
 
 
-async def _told_to_stop(app: Application, stop: asyncio.Event) -> None:
+def _stop_of(app: Application) -> asyncio.Event:
+    """Set when the server is to stop, whether or not it is to begin anew then."""
+    stop = asyncio.Event()
+
+    def restart() -> None:
+        app.ending.then = _begin_anew
+        stop.set()
+
+    def end() -> None:
+        app.ending.then = None
+        stop.set()
+
+    app.restart = restart
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    app.ending.listen()
+    return stop
+
+
+async def _has_started(app: Application, stop: asyncio.Event) -> bool:
+    """Start the app; `False` where it was told to stop before it was up, and is down again."""
+    task, up = asyncio.current_task(), False
+    assert task is not None, "this is a coroutine"
+
+    def told(_: object) -> None:
+        if stop.is_set() and not up:
+            task.cancel()
+
+    waiting = asyncio.create_task(stop.wait())
+    waiting.add_done_callback(told)
+    try:
+        await app.start(Role.ALL)
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        task.uncancel()
+    else:
+        up = True
+    waiting.cancel()
+    return up
+
+
+async def _drained(app: Application, stop: asyncio.Event, drained: asyncio.Event) -> None:
     await stop.wait()
     await app.services.get(Drain).run()
+    drained.set()
+
+
+async def _served(app: Application, serving: "asyncio.Task[None]", drained: asyncio.Event) -> None:
+    """Wait for Hypercorn's end, which waits for its connections; of one that takes nothing it would wait for ever."""
+    waiting = asyncio.create_task(drained.wait())
+    await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    try:
+        async with app.ending.share():
+            await asyncio.wait([serving])
+    except TimeoutError:
+        _log.warning("connections are cut off that do not take what is sent, or do not end")
+        serving.cancel()
+        return
+    serving.result()
 
 
 def _started(app: Application) -> Any:
@@ -114,13 +167,14 @@ def _banner(host: str, port: int) -> str:
     return f"tavernkeep is ready at {url}\n  the API: {url}/docs\n  try:     {tries}\n  stop:    Ctrl-C"
 
 
-def run(app: Application, host: str | None, port: int | None) -> None:
-    """Run the server on the fastest event loop that is installed."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        again = runner.run(run_server(app, host, port))
-    if again:
-        # A new process image, and not a new loop: what was imported, and what plugins have put into modules, is then as new as the rest.
-        os.execv(sys.executable, [sys.executable, "-m", "tavernkeep", *sys.argv[1:]])  # noqa: S606 - its own arguments  # nosec B606
+def run(app: Application, host: str | None, port: int | None) -> int:
+    """Run the server on the fastest event loop that is installed; gives the exit code."""
+    return app.ending.run(run_server(app, host, port), _loop_factory())
+
+
+def _begin_anew() -> None:
+    # A new process image, and not a new loop: what was imported, and what plugins have put into modules, is then as new as the rest.
+    os.execv(sys.executable, [sys.executable, "-m", "tavernkeep", *sys.argv[1:]])  # noqa: S606 - its own arguments  # nosec B606
 
 
 def _loop_factory() -> Any:

@@ -113,11 +113,12 @@ class Run:
             self._state.stopping = True
             raise
         finally:
-            for index in await self._tasks.end():
-                node_id = self.plan.nodes[index].id
-                _log.error("a node ignores that it is cancelled and is left behind", execution=self._setting.execution_id, node=node_id)
-            self.outlets.close()
-            self._network.close()
+            try:
+                await self._tasks.end()
+            finally:  # also where who waits for it has no more patience
+                self._name_left()
+                self.outlets.close()
+                self._network.close()
         if self._state.stopping:
             self._teller.close()
             return ExecutionStatus.INTERRUPTED
@@ -129,6 +130,11 @@ class Run:
             self.results.outcome = outcome
         self._teller.close()
         return ExecutionStatus.ERROR if self._state.failures else ExecutionStatus.COMPLETE
+
+    def _name_left(self) -> None:
+        for index in self._tasks.nodes:
+            node_id = self._teller.prefix + self.plan.nodes[index].id
+            _log.error("a node ignores that it is cancelled and is left behind", execution=self._setting.execution_id, node=node_id)
 
     def _next(self) -> int | None:
         if self._held and self._tasks.busy < self._limits.nodes:
@@ -205,11 +211,15 @@ class Run:
             self._finish(node, given, key, cached=cached)
 
     def _finish_later(self, node: PlanNode, result: Any, key: bytes | None) -> None:
-        self._tasks.add(asyncio.ensure_future(self._finish_with(node, result, key)), node.index, self._task_ended, takes_place=True)
+        task = asyncio.get_running_loop().create_task(self._finish_with(node, result, key), name=self._name_of(node))
+        self._tasks.add(task, node.index, self._task_ended, takes_place=True)
+
+    def _name_of(self, node: PlanNode) -> str:
+        return f"execution {self._setting.execution_id}, node {self._teller.prefix}{node.id}"
 
     def _spawn(self, node: PlanNode, *, takes_place: bool) -> None:
         # What waits for its start may start once the task exists: whatever it sends before they read is kept for them.
-        task = asyncio.get_running_loop().create_task(self._work(node), name=f"node {node.id}")
+        task = asyncio.get_running_loop().create_task(self._work(node), name=self._name_of(node))
         self._tasks.add(task, node.index, self._task_ended, takes_place=takes_place)
 
     def _task_ended(self, index: int, error: BaseException | None) -> None:

@@ -45,12 +45,11 @@ class Tasks:
 
         task.add_done_callback(ended)
 
-    async def end(self) -> Collection[int]:
-        """Cancel all; gives the nodes that go on all the same, and are left behind."""
+    async def end(self) -> None:
+        """Cancel all. Those of `nodes` that are still there go on all the same, and are left behind."""
         for _ in range(_CANCEL_ROUNDS):
             if not self._tasks:
                 break
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(self._tasks, timeout=_CANCEL_WAIT_S)
-        return self.nodes

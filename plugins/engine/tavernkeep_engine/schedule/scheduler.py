@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
 import anyio
@@ -54,6 +54,8 @@ from tavernkeep_engine.schedule.requests import Requests
 from tavernkeep_engine.schedule.resuming import renewed, why_given_up
 
 _log = structlog.get_logger(__name__)
+
+Grace = Callable[[Collection["asyncio.Task[Any]"], float], Awaitable[float]]
 
 _RETRY_S: Final = 1.0
 _FAILED: Final = "One or more nodes failed during execution."
@@ -269,23 +271,33 @@ class EmbeddedScheduler:
 
     # The life of an execution
 
-    async def close(self) -> None:
-        """Take nothing more, let what runs go on for the configured time, then stop it."""
+    async def close(self, grace: Grace) -> None:
+        """Take nothing more, let what runs go on for the configured time, then stop it.
+
+        Args:
+            grace: Lets work go on for so many seconds; see `tavernkeep.contracts.app.App`.
+        """
         self._closing = True
         for execution in list(self._executions.values()):
             if execution.status is ExecutionStatus.QUEUED:
                 self._shut_down(execution)
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self._config.shutdown_grace_s)
-        for execution in list(self._executions.values()):
-            if not execution.status.is_final:
-                self._shut_down(execution)
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+            await self._end_running(await grace(self._tasks, self._config.shutdown_grace_s) / 2)
         if self._trims:
             await asyncio.wait(self._trims)
         if (journal := self._journal) is not None:
             await journal.flush()
+
+    async def _end_running(self, patience_s: float) -> None:
+        for execution in list(self._executions.values()):
+            if not execution.status.is_final:
+                self._shut_down(execution)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=patience_s)
+        if self._tasks:
+            for task in self._tasks:
+                task.cancel()  # which leaves what does not end
+            await asyncio.wait(self._tasks)
 
     def _cache_of(self, nodes: NodeRegistry) -> OutputCache:
         """What is remembered of the outputs of these node types: of others of the same names nothing is."""
@@ -325,6 +337,8 @@ class EmbeddedScheduler:
                 execution.error_info = {"message": execution.plan.fatal}
             else:
                 status = await self._run(execution)
+        except asyncio.CancelledError:  # the server ends, and has no more patience with its nodes
+            status = ExecutionStatus.INTERRUPTED
         except Exception as error:
             _log.exception("the engine failed on an execution", execution=execution.id)
             execution.error_info = {"message": f"The engine failed: {type(error).__name__}"}

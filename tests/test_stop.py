@@ -1,0 +1,274 @@
+"""The end of the server comes in any case: whatever ignores that it is told to end is named, and left."""
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import pytest
+
+from support.client import Viewer, is_final, statuses, viewer
+from support.plugins import install, on_path
+from support.server import BIN, PATIENCE_S, Server, environment, serve
+
+HYPERCORN: Final = (str(BIN / "hypercorn"), "tavernkeep.asgi:app", "--bind", "127.0.0.1:0", "--workers", "0")
+WAYS: Final[Mapping[str, dict[str, Any]]] = {"tavernkeep serve": {}, "hypercorn": {"command": HYPERCORN}}
+
+STUBBORN = '''
+    """What does not end, wherever it stands: `STUBBORN` names the hook that does not return, and how."""
+
+    import asyncio
+    import os
+    import threading
+    import time
+    from pathlib import Path
+
+    from tavernkeep import NodeDefinition, hookimpl, node
+
+
+    async def for_ever():
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                pass
+
+
+    def note(what):
+        with open("marks", "a") as marks:
+            marks.write(what + "\\n")
+
+
+    @node("stubborn:Async")
+    async def swallows() -> str:
+        """Swallow every cancellation."""
+        await for_ever()
+
+
+    @node("stubborn:Thread")
+    def never_returns() -> str:
+        """Never return, in a thread."""
+        while True:
+            time.sleep(0.01)
+
+
+    @node("stubborn:Inline", inline=True)
+    def holds_the_loop() -> str:
+        """Never return, on the event loop."""
+        note("inline")
+        while True:
+            time.sleep(0.01)
+
+
+    @node("stubborn:Process", process=True)
+    def compute() -> str:
+        """Never return, in a process of its own."""
+        note(f"process {os.getpid()}")
+        while True:
+            time.sleep(0.01)
+
+
+    @node("stubborn:Once")
+    async def once(gate: str = "gate") -> str:
+        """Wait until a file is there."""
+        note("once")
+        while not Path(gate).exists():
+            await asyncio.sleep(0.01)
+        return "done"
+
+
+    @hookimpl
+    def register_nodes():
+        return [swallows, never_returns, holds_the_loop, compute, once]
+
+
+    async def hook(name):
+        how = os.environ.get("STUBBORN", "").partition(":")
+        if how[0] != name:
+            return
+        note(name)
+        if how[2] == "blocks":
+            while True:
+                time.sleep(0.01)
+        elif how[2] == "swallows":
+            await for_ever()
+        elif how[2] == "thread":
+            threading.Thread(target=time.sleep, args=(600,), name="stubborn thread").start()
+        elif how[2] == "task":
+            asyncio.create_task(for_ever(), name="stubborn task")
+        else:
+            await asyncio.Event().wait()
+
+
+    @hookimpl
+    async def startup():
+        await hook("startup")
+
+
+    @hookimpl
+    async def drain():
+        await hook("drain")
+
+
+    @hookimpl
+    async def shutdown():
+        await hook("shutdown")
+'''
+
+
+def node_of(type_: str) -> dict[str, Any]:
+    return {"nodes": [{"id": "stays", "fullType": f"stubborn:{type_}"}], "edges": []}
+
+
+@asynccontextmanager
+async def stubborn(
+    folder: Path,
+    config: Mapping[str, Any] | None = None,
+    *,
+    hook: str = "",
+    way: str = "tavernkeep serve",
+    grace_s: float = 0,
+    wait_s: float = 6,
+) -> AsyncIterator[Server]:
+    """A server with what does not end."""
+    whole = {"engine": {"shutdownGraceS": grace_s}, "server": {"stopWaitS": wait_s}, **(config or {})}
+    async with serve(folder, whole, **WAYS[way], **on_path(install(folder / "packs", "stubborn", STUBBORN)), STUBBORN=hook) as server:
+        yield server
+
+
+async def begin(client: Viewer, payload: Mapping[str, Any]) -> str:
+    """Run a workflow until its node is at work; gives the id of the execution."""
+    await client.send("PROMPT_REQUEST", payload)
+    messages = await client.until(lambda m: m["type"] == "NODE_EXECUTING")
+    id_: str = messages[-1]["payload"]["promptId"]
+    return id_
+
+
+async def marked(folder: Path, what: str) -> None:
+    """Return when a node or a hook has noted something."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (folder / "marks").exists() or what not in (folder / "marks").read_text():
+            await asyncio.sleep(0.01)
+
+
+def line_of(server: Server, *mentions: str) -> str:
+    """The one line of the log that has all of these."""
+    (line,) = [line for line in server.stderr if all(mention in line for mention in mentions)]
+    return line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("type_", ["Async", "Thread"])
+async def test_a_node_that_never_ends_is_named_and_left(tmp_path: Path, type_: str, way: str) -> None:
+    """Its execution ends as one that the stop interrupted, its viewer is told, and the process ends by itself."""
+    async with stubborn(tmp_path, way=way) as server, viewer(server.ws_url) as client:
+        id_ = await begin(client, node_of(type_))
+        server.process.send_signal(signal.SIGTERM)
+        messages = await client.until(is_final)
+        assert statuses(messages)[-1] == "interrupted"
+        assert await server.stop() == 0
+        assert line_of(server, id_, "stays", "left behind")
+        assert "Traceback" not in server.output()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signals", [1, 3])
+async def test_a_node_that_holds_the_event_loop_is_cut_off(tmp_path: Path, signals: int) -> None:
+    """Where nothing of the server can run any more the process ends after the wait, or at the third signal, and says where it stood."""
+    async with stubborn(tmp_path, wait_s=2 if signals == 1 else 600) as server, viewer(server.ws_url) as client:
+        await client.send("PROMPT_REQUEST", node_of("Inline"))
+        await marked(tmp_path, "inline")
+        for _ in range(signals):
+            server.process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.1)  # two of one kind that wait are one
+        async with asyncio.timeout(PATIENCE_S):
+            assert await server.process.wait() == (1 if signals == 1 else 128 + signal.SIGTERM)
+        await server.stop()
+        assert "stubborn.py:" in line_of(server, "what has not come to an end is left", "execution ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_node_in_a_process_ends_with_the_server(tmp_path: Path, number: int) -> None:
+    """A process that computes for ever is killed at the stop, and also where the server itself is killed."""
+    async with stubborn(tmp_path) as server, viewer(server.ws_url) as client:
+        await client.send("PROMPT_REQUEST", node_of("Process"))
+        await marked(tmp_path, "process ")
+        (pid,) = re.findall(r"process (\d+)", (tmp_path / "marks").read_text())
+        await server.stop(number)
+        async with asyncio.timeout(PATIENCE_S):
+            while psutil.pid_exists(int(pid)) and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE:
+                await asyncio.sleep(0.01)
+
+
+CUT_OFF: Final = "what has not come to an end is left"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("hook", "codes", "mentions"),
+    [
+        ("drain:waits", (1, 0), ("plugin failed to stop", "stubborn", "drain")),
+        ("shutdown:waits", (1, 0), ("plugin failed to stop", "stubborn", "shutdown")),
+        ("drain:swallows", (1, 1), (CUT_OFF, "plugin stubborn, hook drain")),
+        ("shutdown:swallows", (1, 1), (CUT_OFF, "plugin stubborn, hook shutdown")),
+        ("drain:blocks", (1, 1), (CUT_OFF, "plugin stubborn, hook drain", "stubborn.py:")),
+        ("drain:thread", (0, 0), (CUT_OFF, "thread stubborn thread")),
+        ("drain:task", (0, 0), (CUT_OFF, "stubborn task")),
+    ],
+)
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_hook_that_does_not_return_is_named_and_left(
+    tmp_path: Path, hook: str, codes: tuple[int, int], mentions: tuple[str, ...], way: str
+) -> None:
+    """The stop goes on without it where it can be cancelled, and else ends the process. The exit code says whether a hook was cut off;
+    that of Hypercorn says so only where it was the process that was."""
+    async with stubborn(tmp_path, hook=hook, way=way, wait_s=3) as server:
+        assert (await server.http.get("/healthz")).status_code == 200
+        assert await server.stop() == codes[way == "hypercorn"]
+        assert line_of(server, *mentions)
+        assert "Traceback" not in server.output()
+
+
+async def test_the_second_signal_ends_the_grace_and_the_third_the_process(tmp_path: Path) -> None:
+    """Told once, it gives what runs its time; told again, it interrupts that; told a third time, it waits for nothing."""
+    async with stubborn(tmp_path, grace_s=600) as server, viewer(server.ws_url) as client:
+        await begin(client, node_of("Once"))
+        server.process.send_signal(signal.SIGTERM)
+        await client.send("GET_EXECUTIONS", {})
+        server.process.send_signal(signal.SIGINT)
+        assert statuses(await client.until(is_final))[-1] == "interrupted"
+        assert await server.stop(signal.SIGTERM) in (0, 128 + signal.SIGTERM)
+    async with stubborn(tmp_path, grace_s=600, wait_s=600, hook="drain:swallows") as server:
+        for _ in range(3):
+            server.process.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.1)
+        assert await server.stop(signal.SIGINT) == 128 + signal.SIGINT
+        assert line_of(server, "told three times", "plugin stubborn, hook drain")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hook", ["startup:waits", "startup:swallows", "startup:blocks"])
+async def test_a_server_that_is_told_to_stop_while_it_starts_does_so(tmp_path: Path, hook: str) -> None:
+    """Whatever a plugin does there: what is up is taken down again, and a hook that does not return is named."""
+    path = on_path(install(tmp_path / "packs", "stubborn", STUBBORN))
+    (tmp_path / "config.json").write_text('{"server": {"stopWaitS": 2}}')
+    process = await asyncio.create_subprocess_exec(
+        str(BIN / "tavernkeep"),
+        *("serve", "--port", "0"),
+        cwd=tmp_path,
+        env=environment(**path, STUBBORN=hook),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await marked(tmp_path, "startup")
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(PATIENCE_S):
+        _, stderr = await process.communicate()
+    waits = hook == "startup:waits"
+    assert process.returncode == (0 if waits else 1), stderr
+    assert b"Traceback" not in stderr
+    assert waits or b"plugin stubborn, hook startup" in stderr
