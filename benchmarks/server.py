@@ -8,13 +8,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from support.client import Viewer, viewer
-from support.llm import channel, llm_server
+from support.llm import LlmServer, channel, llm_server
 from support.server import Server, serve
 
 ECHO = """
@@ -106,13 +108,34 @@ async def chain_against_echo(server: Server) -> None:
     print(f"{'that echo':44} {echo:6.3f} s")
 
 
-async def small(server: Server) -> None:
-    """What an acceptance and an end cost that are told when they are kept."""
-    async with viewer(server.ws_url) as client:
-        payload = chain(3)
-        await frames_of(client, payload)
-        one = await median(lambda: _seconds(client, payload), 101)
-    print(f"{'a workflow of 3 nodes over /ws':44} {one * 1000:6.2f} ms")
+async def durability(service: LlmServer, folder: Path) -> None:
+    """What it costs that nothing is told before it is kept: the same on three servers, in turns."""
+    kinds = ("off", "relaxed", "strict")
+    async with AsyncExitStack() as stack:
+        clients: dict[str, list[Viewer]] = {}
+        for kind in kinds:
+            (folder / kind).mkdir()
+            config = {"llm": channel(service), "history": {"durability": kind}}
+            server = await stack.enter_async_context(serve(folder / kind, config, TAVERNKEEP_LOGGING__LEVEL="warning"))
+            clients[kind] = [await stack.enter_async_context(viewer(server.ws_url)) for _ in range(20)]
+        print(f"{'history.durability':44} {'off':>9} {'relaxed':>9} {'strict':>9}   relaxed, strict × off")
+        for name, payload, at_once, rounds in (
+            ("a workflow of 3 nodes", chain(3), 1, 301),
+            ("20 of these at the same time", chain(3), 20, 51),
+            ("a chain of 2,000 nodes", chain(2_000), 1, 7),
+            ("an LLM stream of 5,000 chunks", calls(1, "echo-5000-0", stream=True), 1, 7),
+        ):
+            took: dict[str, list[float]] = {kind: [] for kind in kinds}
+            for number in range(rounds + rounds // 5):
+                for kind in kinds:
+                    began = time.perf_counter()
+                    await asyncio.gather(*(frames_of(client, payload) for client in clients[kind][:at_once]))
+                    if number >= rounds // 5:  # the first ones warm it up
+                        took[kind].append(time.perf_counter() - began)
+            medians = {kind: statistics.median(times) for kind, times in took.items()}
+            shown = " ".join(f"{medians[kind] * 1000:6.2f} ms" for kind in kinds)
+            ratios = ", ".join(f"{statistics.median(map(truediv, took[kind], took['off'])):.2f}" for kind in kinds[1:])
+            print(f"{name:44} {shown}   {ratios}")
 
 
 async def llm(server: Server) -> None:
@@ -154,9 +177,11 @@ async def main() -> None:
             llm_server() as service,
             serve(Path(folder), {"llm": channel(service)}, TAVERNKEEP_LOGGING__LEVEL="warning") as server,
         ):
-            await small(server)
             await chain_against_echo(server)
             await llm(server)
+    with tempfile.TemporaryDirectory() as folder:
+        async with llm_server() as service:
+            await durability(service, Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         await start(Path(folder))
 
