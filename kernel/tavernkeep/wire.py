@@ -315,6 +315,7 @@ def _problems(error: BaseException, path: str, type_: Any) -> Iterator[Problem]:
                     inner_type = note.type
                     inner_path = f"{path}[{note.index}]" if isinstance(note.index, int) else f"{path}.{note.index}".lstrip(".")
             yield from _problems(inner, inner_path, inner_type)
+            inner.__traceback__ = None  # it leads to the whole value, and to itself
     elif isinstance(error, KeyError) and _is_of_cattrs(error):
         yield Problem(path, "is required and missing")
     elif isinstance(error, (ValueError, RecursionError)) or _is_of_a_validator(error):

@@ -12,11 +12,11 @@ import pytest
 from support.engine import REGISTRY, USER, Engine
 from tavernkeep import NodeContext, Slot, node
 from tavernkeep.contracts.events import Event, NodeWaiting, StatusUpdate
-from tavernkeep.contracts.execution import Submission
+from tavernkeep.contracts.execution import ExecutionJournal, Opening, RefusalReason, Refused, Submission
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.testing import PATIENCE_S
-from tavernkeep.wire import structure
+from tavernkeep.wire import Invalid, structure
 from tavernkeep_engine.config import EngineConfig
 from tavernkeep_nodes_flow.repeat import MAP
 
@@ -245,4 +245,34 @@ async def test_what_was_answered_is_freed(engine: Engine, circles: Callable[[], 
     engine.bus.unwatch(execution_id, watch)
     del submission
     await forget(engine)
+    assert circles() == []
+
+
+async def test_what_is_not_accepted_is_freed(engine: Engine, circles: Callable[[], list[str]]) -> None:
+    """A submission that cannot be recorded leaves nothing of the run that it had begun."""
+
+    class Full:
+        """A journal that has no room."""
+
+        problem = None
+
+        def open(self, opening: Opening) -> None:
+            """Refuse it when it runs."""
+            asyncio.get_running_loop().call_soon(opening.refused, Refused("no room", RefusalReason.UNRECORDED))
+
+    journal: Any = Full()
+    services = engine.scheduler._services
+    services.add(ExecutionJournal, journal, owner="test")
+    with pytest.raises(Refused, match="no room"):
+        await engine.scheduler.submit(Submission(structure(alone("g:Hold"), WorkflowPayload), USER))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert alive() == []
+    assert circles() == []
+
+
+def test_a_value_that_does_not_fit_is_freed(circles: Callable[[], list[str]]) -> None:
+    """The errors that say what is wrong with a body do not hold it."""
+    with pytest.raises(Invalid):
+        structure({"nodes": [{"id": 1}, "no node"], "edges": {"no": "list"}}, WorkflowPayload)
     assert circles() == []

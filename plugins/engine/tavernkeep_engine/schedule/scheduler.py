@@ -177,8 +177,11 @@ class EmbeddedScheduler:
             self._tell_queue()
         else:
             self._start_waiting()
-        await asyncio.shield(execution.taken)
-        return execution.id
+        try:
+            await asyncio.shield(execution.taken)
+            return execution.id
+        finally:
+            del execution  # a refusal, which it holds, leads here
 
     def _execution(self, submission: Submission, preparer: Preparer, plan: Plan, unfinished: Unfinished | None = None) -> Execution:
         bound = "bytes of values that an execution may hold (engine.maxExecutionBytes)"
@@ -429,10 +432,9 @@ class EmbeddedScheduler:
     def _end(self, execution: Execution, status: ExecutionStatus) -> None:
         execution.set_status(status, self._now())
         execution.ended.set()
+        execution.let_go()
         if execution.taken.done() and not execution.is_accepted:
             self._forget(execution)
-            return
-        execution.let_go()
 
     def _remember(self, execution: Execution) -> None:
         """Everybody has been told of its end."""
