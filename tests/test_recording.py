@@ -62,9 +62,7 @@ async def test_what_could_not_be_written_is_written_the_next_time(app: Applicati
     told, get = await told_of_one(app), app.services.get
     info = await get(Scheduler).info(told[0].execution_id, USER)
     assert info is not None
-    journal = Journal(
-        get(Storage), get(Secrets), EventBus(), HistoryConfig(), TakingUp(Archive(get(Secrets), lambda: get(Scheduler)), get(Storage), 1024)
-    )
+    journal = Journal(get(Storage), get(Secrets), EventBus(), HistoryConfig(), TakingUp(Archive(get(Secrets)), get(Storage), 1024))
 
     async def record() -> None:
         for event in told[1:]:

@@ -1,44 +1,25 @@
 """What is recorded, read: pages of executions, one with its results, its events, and what of it need not run again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import attrs
-import structlog
 from tortoise.expressions import Q
 
-from tavernkeep import UserContext
-from tavernkeep.contracts.events import (
-    INTERFACE_OUTPUTS,
-    Event,
-    NodeBypassed,
-    NodeComplete,
-    NodeError,
-    NodeExecuting,
-    NodeSkipped,
-    told_before,
-)
-from tavernkeep.contracts.execution import (
-    EventsLost,
-    ExecutionDetail,
-    ExecutionInfo,
-    ExecutionStatus,
-    NodeStatus,
-    Recall,
-    Scheduler,
-    Submission,
-)
+from tavernkeep import ApiError, UserContext
+from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.execution import EventsLost, ExecutionDetail, ExecutionInfo, ExecutionStatus, Recall
 from tavernkeep.contracts.workflow import WorkflowPayload
+from tavernkeep_history.damage import Damaged, read
 from tavernkeep_history.models import EventBlock, ExecutionRow
-from tavernkeep_history.packing import messages_of
+from tavernkeep_history.packing import events_of, messages_of
 from tavernkeep_history.recall import Pieces, recalled
+from tavernkeep_history.told import Told
 from tavernkeep_history.writing import payload_of
 from tavernkeep_secrets.contracts import Secrets
 
-_log = structlog.get_logger(__name__)
-
-_MOST_STARTS: Final = 3
 _AT_ONCE: Final = 50  # blocks; each is of one commit, so most are small
 
 
@@ -47,7 +28,6 @@ class Archive:
     """See `tavernkeep.contracts.execution.ExecutionArchive`."""
 
     secrets: Secrets
-    scheduler: Callable[[], Scheduler]
 
     async def find(self, execution_id: str, user: UserContext) -> ExecutionRow | None:
         """The row of an execution that the user may see."""
@@ -76,30 +56,24 @@ class Archive:
 
     async def detail_of(self, row: ExecutionRow) -> ExecutionDetail:
         """An execution with its results, as its events tell them."""
-        payload = await self.payload_of(row)
-        nodes = {node.id: NodeStatus("pending") for node in payload.nodes}
-        outputs: dict[str, Any] = {}
+        return (await self.told_of(row)).detail(row)
+
+    async def told_of(self, row: ExecutionRow) -> Told:
+        """What came of an execution, as far as it can be read."""
+        told = Told()
+        try:
+            told.begin(await self.payload_of(row))
+        except ApiError:  # damaged, or sealed with a key that is gone
+            told.damage.append("its workflow")
         async for block in self.blocks(row.id):
-            for event in await asyncio.to_thread(_events_of, block):
-                match event:
-                    case NodeComplete(node_id=node_id) if node_id == INTERFACE_OUTPUTS:
-                        outputs = dict(event.output)
-                    case NodeExecuting() | NodeComplete() | NodeError() | NodeSkipped() | NodeBypassed() if event.node_id in nodes:
-                        nodes[event.node_id] = _status_after(event)
-        return ExecutionDetail(
-            prompt_id=row.id,
-            status=ExecutionStatus(row.status),
-            submitted_at=row.submitted_at,
-            node_status=nodes if row.started_at is not None else {},
-            outputs=outputs,
-            warnings=row.warnings,
-            metadata=payload.metadata,
-            workflow_name=row.workflow_name,
-            started_at=row.started_at,
-            completed_at=row.completed_at,
-            duration_ms=None if row.started_at is None or row.completed_at is None else row.completed_at - row.started_at,
-            error_info=row.error_info,
-        )
+            try:
+                events = await asyncio.to_thread(read, block, events_of)
+            except Damaged as damaged:
+                told.damage.append(damaged.what)
+                continue
+            for event in events:
+                told.take(event)
+        return told
 
     async def events_after(self, execution_id: str, user: UserContext, seq: int) -> list[Event] | None:
         """See `ExecutionArchive`."""
@@ -109,16 +83,20 @@ class Archive:
         if not row.complete:
             raise EventsLost(f"not all events of execution {execution_id} were recorded: there were too many")
         found: list[Event] = []
-        async for block in self.blocks(row.id, seq):
-            found += [event for event in await asyncio.to_thread(_events_of, block) if event.seq > seq]
+        try:
+            async for block in self.blocks(row.id, seq):
+                found += [event for event in await asyncio.to_thread(read, block, events_of) if event.seq > seq]
+        except Damaged as damaged:
+            raise EventsLost(str(damaged)) from damaged
         if found and 0 < seq < found[0].seq - 1 and not await EventBlock.exists(execution_id=row.id, first_seq__lte=seq, last_seq__gte=seq):
             raise EventsLost(f"event {seq} of execution {execution_id} was not recorded before the server ended; start over")
         return found
 
     async def messages(self, execution_id: str, after: int = 0) -> AsyncIterator[list[dict[str, Any]]]:
-        """The messages with a higher number, in order, some at a time."""
+        """The messages with a higher number, in order, some at a time; without those that cannot be read."""
         async for block in self.blocks(execution_id, after):
-            yield [message for message in await asyncio.to_thread(messages_of, block.lines) if message["payload"]["seq"] > after]
+            with contextlib.suppress(Damaged):
+                yield await asyncio.to_thread(read, block, lambda lines: [m for m in messages_of(lines) if m["payload"]["seq"] > after])
 
     async def blocks(self, execution_id: str, after: int = 0) -> AsyncIterator[EventBlock]:
         """The blocks that hold the events with a higher number, one at a time."""
@@ -135,36 +113,32 @@ class Archive:
 
         Raises:
             ApiError: 503, it was sealed with another key.
+            Damaged: It cannot be read.
         """
         return await asyncio.to_thread(payload_of, row, self.secrets)
 
     async def pieces(self, execution_id: str) -> Pieces:
-        """All events, a block at a time."""
+        """All events, a block at a time.
+
+        Raises:
+            Damaged: Some of them cannot be read.
+        """
         async for block in self.blocks(execution_id):
-            yield await asyncio.to_thread(_events_of, block), frozenset(block.inexact)
+            yield await asyncio.to_thread(read, block, events_of), frozenset(block.inexact)
 
     async def recall(self, row: ExecutionRow) -> Recall:
         """What need not run again."""
         cut = None if row.cut is None and not row.complete else frozenset(row.cut or ())
         return await recalled(self.pieces(row.id), cut)
 
-    # Running again
-
-    async def submit_again(self, row: ExecutionRow, user: UserContext, *, resume: bool) -> str:
-        """Run what an execution ran, as another one; gives its id.
-
-        Args:
-            resume: Without the nodes that completed.
+    async def check(self, row: ExecutionRow) -> None:
+        """Look whether all of its events can be read.
 
         Raises:
-            Refused: It cannot be run, or there is no room.
+            Damaged: They cannot.
         """
-
-        async def recall() -> Recall:
-            return Recall((await self.recall(row)).nodes)
-
-        payload = attrs.evolve(await self.payload_of(row), request_id=None)  # of the other execution
-        return await self.scheduler().submit(Submission(payload, user, recall=recall if resume else None))
+        async for _ in self.pieces(row.id):
+            pass
 
 
 def user_of(row: ExecutionRow) -> UserContext:
@@ -175,21 +149,3 @@ def user_of(row: ExecutionRow) -> UserContext:
 
 def _info_of(row: ExecutionRow) -> ExecutionInfo:
     return ExecutionInfo(row.id, ExecutionStatus(row.status), row.submitted_at, row.workflow_name, row.started_at, row.completed_at)
-
-
-def _events_of(block: EventBlock) -> list[Event]:
-    return [told_before(message["type"], message["payload"]) for message in messages_of(block.lines)]
-
-
-def _status_after(event: NodeExecuting | NodeComplete | NodeError | NodeSkipped | NodeBypassed) -> NodeStatus:
-    match event:
-        case NodeExecuting():
-            return NodeStatus("executing")
-        case NodeComplete():
-            return NodeStatus("complete", dict(event.output))
-        case NodeError():
-            return NodeStatus("error", error=dict(event.error_details))
-        case NodeSkipped():
-            return NodeStatus("skipped")
-        case NodeBypassed():
-            return NodeStatus("bypassed", dict(event.pseudo_outputs))

@@ -48,6 +48,7 @@ class EventBlock(Model):
     execution: fields.ForeignKeyRelation[ExecutionRow] = fields.ForeignKeyField(
         "history.ExecutionRow", related_name="blocks", on_delete=fields.CASCADE
     )
+    execution_id: str
     first_seq = fields.BigIntField()
     last_seq = fields.BigIntField()
     lines = fields.BinaryField()

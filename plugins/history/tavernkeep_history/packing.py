@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from tavernkeep.contracts.events import Event, NodeComplete, NodeYield
+from tavernkeep.contracts.events import Event, NodeComplete, NodeYield, told_before
 from tavernkeep.logs import HIDDEN
 
 _BLOCK: Final = 2000  # events
@@ -53,6 +53,11 @@ def messages_of(lines: bytes) -> list[dict[str, Any]]:
         return [json.loads(line) for line in data.split(b"\n")]
     messages: list[dict[str, Any]] = _decode(data)
     return messages
+
+
+def events_of(lines: bytes) -> list[Event]:
+    """The events of a block."""
+    return [told_before(message["type"], message["payload"]) for message in messages_of(lines)]
 
 
 def _pack(events: list[Event], most: int) -> Block:

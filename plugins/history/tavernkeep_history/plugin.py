@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App, Role
+from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep.contracts.execution import ExecutionArchive, ExecutionJournal, Scheduler
 from tavernkeep.contracts.storage import Storage
+from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_history.durability import Durability
 from tavernkeep_secrets.contracts import Resealing, Secrets
@@ -41,12 +43,8 @@ class HistoryPlugin:
         from tavernkeep_history.journal import Journal
         from tavernkeep_history.taking_up import TakingUp
 
-        def scheduler() -> Scheduler:
-            """Which it is, is known when all services are there."""
-            return services.get(Scheduler)
-
         secrets, config = services.get(Secrets), app.config.section(HistoryConfig)
-        self._archive = Archive(secrets, scheduler)
+        self._archive = Archive(secrets)
         services.add(ExecutionArchive, self._archive, owner=owner)
         self._taking_up = TakingUp(self._archive, services.get(Storage), config.max_output_bytes)
         if Role.WORKER in app.roles and config.durability is not Durability.OFF:
@@ -77,11 +75,13 @@ class HistoryPlugin:
         return await again.rows(ExecutionRow.all(), "payload")
 
     @hookimpl
-    def register_routes(self) -> list[Route]:
+    def register_routes(self, app: App) -> list[Route]:
+        from tavernkeep_history.again import RunningAgain
         from tavernkeep_history.routes import HistoryRoutes
 
         assert self._archive is not None, "routes are for servers"
-        return HistoryRoutes(self._archive).routes()
+        again = RunningAgain(self._archive, app.services.get(AuthProvider))
+        return HistoryRoutes(self._archive, again, app.services.get(Scheduler), app.services.find(Accounts)).routes()
 
     @hookimpl
     async def health(self) -> None:

@@ -7,9 +7,20 @@ import attrs
 from tortoise.expressions import Q
 
 from tavernkeep import ApiError, Route, UserContext
-from tavernkeep.contracts.execution import EXECUTE, ExecutionStatus
+from tavernkeep.contracts.execution import EXECUTE, ExecutionStatus, Scheduler
+from tavernkeep_accounts.contracts import Accounts
+from tavernkeep_history.again import RunningAgain
 from tavernkeep_history.archive import Archive
-from tavernkeep_history.bodies import SIXTY_FOUR_BITS, Again, EventsQuery, HistoryDetail, HistoryEntry, HistoryPage, HistoryQuery
+from tavernkeep_history.bodies import (
+    SIXTY_FOUR_BITS,
+    Again,
+    Beginning,
+    EventsQuery,
+    HistoryDetail,
+    HistoryEntry,
+    HistoryPage,
+    HistoryQuery,
+)
 from tavernkeep_history.models import ExecutionRow
 
 _CURSOR: Final = re.compile(r"[0-9]{1,19}")  # the number of an execution
@@ -20,11 +31,18 @@ class HistoryRoutes:
     """The handlers; each does what its route says."""
 
     archive: Archive
+    running_again: RunningAgain
+    scheduler: Scheduler
+    accounts: Accounts | None
 
     def routes(self) -> list[Route]:
         """The routes."""
         gone = {404: "There is no such execution, or it is somebody else's."}
-        again = gone | {409: "It has not ended, or nothing of it is left to do.", 503: "There is no room."}
+        again = gone | {
+            409: "It has not ended, nothing of it is left to do, its user may not run it any more, or what is recorded of it is damaged.",
+            422: "`from` is no node of it, or the workflow cannot be run any more.",
+            503: "There is no room, or it cannot be recorded.",
+        }
         return [
             Route("GET", "/api/history", self.page, EXECUTE, errors={400: "The cursor is none of this server's."}),
             Route("GET", "/api/history/{prompt_id}", self.one, EXECUTE, errors=gone),
@@ -46,6 +64,11 @@ class HistoryRoutes:
             wanted &= Q(submitted_at__lt=query.before)
         if query.after is not None:
             wanted &= Q(submitted_at__gte=query.after)
+        if query.user is not None:
+            account = await self.accounts.find(query.user) if self.accounts is not None else None
+            wanted &= Q(user_id__in=[query.user] if account is None else [query.user, account.uid])
+        if query.id is not None:  # the range is what an index knows; text that begins alike is found whatever its case
+            wanted &= Q(id__gte=query.id, id__lt=f"{query.id}\x7f", id__startswith=query.id)
         if query.cursor is not None:
             if not _CURSOR.fullmatch(query.cursor) or (number := int(query.cursor)) > SIXTY_FOUR_BITS:
                 raise ApiError(400, "The cursor is not one that a page ended with.")
@@ -57,13 +80,23 @@ class HistoryRoutes:
     async def one(self, prompt_id: str, query: EventsQuery, user: UserContext) -> HistoryDetail:
         """An execution with its results and its events."""
         row = await self._find(prompt_id, user)
-        detail = await self.archive.detail_of(row)
+        told = await self.archive.told_of(row)
         events: list[dict[str, Any]] = []
         async for messages in self.archive.messages(row.id, query.after):
             events += messages
             if len(events) > query.limit:
                 break
-        return HistoryDetail(detail, events[: query.limit], len(events) > query.limit, row.complete)
+        return HistoryDetail(
+            told.detail(row),
+            events[: query.limit],
+            more_events=len(events) > query.limit,
+            complete=row.complete and not told.damage,
+            damaged=bool(told.damage),
+            user_id=row.user_id,
+            username=row.user["username"],
+            attempts=row.attempts,
+            retries=told.retries,
+        )
 
     async def forget(self, prompt_id: str, user: UserContext) -> None:
         """Forget an execution that has ended."""
@@ -72,18 +105,23 @@ class HistoryRoutes:
         if not await ExecutionRow.filter(id=row.id, epoch=row.epoch, status=row.status).delete():
             raise ApiError(409, f"Execution {row.id} has just been taken up again.")
 
-    async def rerun(self, prompt_id: str, user: UserContext) -> Again:
-        """Run the same workflow with the same inputs once more."""
-        row = await self._find(prompt_id, user)
-        return Again(await self.archive.submit_again(row, user, resume=False))
+    async def rerun(self, prompt_id: str, body: Beginning | None, user: UserContext) -> Again:
+        """Run the same workflow with the same inputs once more, whole or from a node on; as whose execution it is, whoever asks.
 
-    async def resume(self, prompt_id: str, user: UserContext) -> Again:
-        """Run what failed or was interrupted as a new execution, in which nodes that had completed give what they gave."""
+        With `from`, that node and all that depends on it run anew, and the others give what they gave, where they completed.
+        """
         row = await self._find(prompt_id, user)
-        _check_ended(row)
-        if row.status == ExecutionStatus.COMPLETE.value:
-            raise ApiError(409, f"Execution {prompt_id} is complete: there is nothing left to do.")
-        return Again(await self.archive.submit_again(row, user, resume=True))
+        submission = await self.running_again.rerun(row, user, body.node if body else None)
+        return Again(await self.scheduler.submit(submission))
+
+    async def resume(self, prompt_id: str, body: Beginning | None, user: UserContext) -> Again:
+        """Run what failed or was interrupted as a new execution, in which nodes that had completed give what they gave.
+
+        With `from`, that node and all that depends on it run anew all the same, also of an execution that is complete.
+        """
+        row = await self._find(prompt_id, user)
+        submission = await self.running_again.resume(row, user, body.node if body else None)
+        return Again(await self.scheduler.submit(submission))
 
     async def _find(self, prompt_id: str, user: UserContext) -> ExecutionRow:
         row = await self.archive.find(prompt_id, user)
@@ -109,4 +147,5 @@ def _entry(row: ExecutionRow) -> HistoryEntry:
         row.completed_at,
         None if row.started_at is None or row.completed_at is None else row.completed_at - row.started_at,
         row.error_info,
+        row.user["username"],
     )

@@ -10,6 +10,7 @@ from tavernkeep.contracts.events import Event
 from tavernkeep.contracts.execution import Submission
 from tavernkeep.contracts.storage import Storage, storable
 from tavernkeep.contracts.workflow import WorkflowPayload
+from tavernkeep_history.damage import UNREADABLE, Damaged
 from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_history.packing import Block, packed
 from tavernkeep_secrets.contracts import Secrets
@@ -113,5 +114,10 @@ def payload_of(row: ExecutionRow, secrets: Secrets) -> WorkflowPayload:
 
     Raises:
         ApiError: 503, it was sealed with another key.
+        Damaged: It cannot be read.
     """
-    return _decode(secrets.open(row.payload))
+    text = secrets.open(row.payload)
+    try:
+        return _decode(text)
+    except UNREADABLE as error:
+        raise Damaged(row.id, "its workflow") from error

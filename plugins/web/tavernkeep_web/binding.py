@@ -74,7 +74,14 @@ class RouteBinding:
             arguments["request"] = request
         return arguments
 
+    @property
+    def needs_body(self) -> bool:
+        """Whether the body may not be left out."""
+        return self.body is not None and type(None) not in typing.get_args(self.body)
+
     async def _body(self, request: Request) -> Any:
+        if not self.needs_body and not await request.body():
+            return None
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type != "application/json" and not content_type.endswith("+json"):
             # A form of any page may be posted here without asking first; JSON may not.

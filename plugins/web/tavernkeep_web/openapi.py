@@ -84,7 +84,7 @@ def _operation(plugin: str, route: Route, binding: RouteBinding, builder: Schema
         operation["parameters"] = parameters
     if binding.body is not None:
         schema = builder.of(binding.body)
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        operation["requestBody"] = {"required": binding.needs_body, "content": {"application/json": {"schema": schema}}}
     elif route.content:
         schema = {"type": "object"} if route.content.startswith("multipart/") else {}
         operation["requestBody"] = {"required": True, "content": {route.content: {"schema": schema}}}

@@ -1,0 +1,36 @@
+"""What is recorded of an execution and cannot be read any more."""
+
+import zlib
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from tavernkeep import ApiError
+from tavernkeep_history.models import EventBlock
+
+T = TypeVar("T")
+
+UNREADABLE: Final = (zlib.error, ValueError, KeyError, TypeError, AttributeError)  # what reading raises where something else was written
+
+
+class Damaged(ApiError):
+    """Something of an execution cannot be read any more, which concerns it alone.
+
+    Args:
+        what: What of it, as `its workflow`.
+    """
+
+    def __init__(self, execution_id: str, what: str) -> None:
+        super().__init__(409, f"What is recorded of execution {execution_id} is damaged: {what} cannot be read.")
+        self.what = what
+
+
+def read(block: EventBlock, reader: Callable[[bytes], T]) -> T:
+    """What a block holds; from any thread.
+
+    Raises:
+        Damaged: It cannot be read.
+    """
+    try:
+        return reader(block.lines)
+    except UNREADABLE as error:
+        raise Damaged(block.execution_id, f"what was told from event {block.first_seq} to {block.last_seq}") from error
