@@ -218,10 +218,11 @@ class Engine:
     config: EngineConfig = attrs.field(factory=lambda: EngineConfig(stream_buffer=2, max_concurrent_nodes=3))
     nodes: NodeRegistry = attrs.field(default=REGISTRY)
     bus: EventBus = attrs.field(factory=EventBus)
+    max_concurrent: int = 5
     scheduler: EmbeddedScheduler = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.scheduler = EmbeddedScheduler(self.bus, self.nodes, Services(), self.config, 5)
+        self.scheduler = EmbeddedScheduler(self.bus, self.nodes, Services(), self.config, self.max_concurrent)
 
     async def run(
         self, payload: Mapping[str, Any], interrupt_after: int | None = None, recorded: Mapping[str, Recorded] | None = None

@@ -13,6 +13,7 @@ from tavernkeep_engine.plan.prepare import Chain, Preparer
 from tavernkeep_engine.run.nested import Inner, NestedRun
 from tavernkeep_engine.run.places import Places
 from tavernkeep_engine.run.plain import ValueRefused
+from tavernkeep_engine.run.resting import Rest
 from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.run.values import own_value
 
@@ -26,14 +27,24 @@ class NodeHost:
         chain: What the workflow, and those that contain it, are called.
         nest: Makes a run of a subflow, with its inputs, and what the ids of its nodes begin with.
         most: How many bytes a question or an answer may take.
+        rest: Whether all of the execution waits for people.
         answers: What was answered before to questions that are asked again, by node, with that of the groups around it; taken from.
     """
 
     def __init__(
-        self, teller: Teller, preparer: Preparer, chain: Chain, places: Places, nest: Nest, most: int, answers: Mapping[str, deque[Any]]
+        self,
+        teller: Teller,
+        preparer: Preparer,
+        chain: Chain,
+        places: Places,
+        nest: Nest,
+        most: int,
+        rest: Rest,
+        answers: Mapping[str, deque[Any]],
     ) -> None:
         self._teller = teller
         self._most = most
+        self._rest = rest
         self._answers = answers
         self._preparer = preparer
         self._chain = chain
@@ -61,10 +72,24 @@ class NodeHost:
         asked = self._questions.setdefault(node_id, [])
         asked.append(answer)
         self._teller.waiting(node_id, told)
+        self._rest.questions += 1
+        self._loop.call_soon(self._rest.look)
         try:
-            return await self._places.of(node_id).idle(answer)
+            value = await self._places.of(node_id).idle(answer)
+            await self._rest.over()
+            return value
         finally:
+            self._rest.questions -= 1
             asked.remove(answer)
+            if self._rest.questions:
+                self._loop.call_soon(self._rest.look)
+
+    def waits(self, node_id: str) -> bool:
+        """Whether a node waits for a person, or for runs that are nested in it and do."""
+        if asked := self._questions.get(node_id):
+            return not any(answer.done() for answer in asked)
+        nested = [run for prefix, run in self._nested.items() if prefix.startswith(f"{node_id}/")]
+        return bool(nested) and all(run.waits() for run in nested)
 
     def answer(self, node_id: str, value: Any) -> bool:
         """Give a node the answer that it waits for; tells whether any such node waits.

@@ -65,10 +65,10 @@ class Run:
         self._places = Places(setting.limits.by_type)
         self._limited = bool(setting.limits.by_type)
         nest = partial(_nested, setting, teller, chain)
-        self._host = NodeHost(teller, setting.preparer, chain, self._places, nest, setting.most, setting.answers)
+        self._host = NodeHost(teller, setting.preparer, chain, self._places, nest, setting.most, setting.rest, setting.answers)
         self._context = setting.context(interface_inputs, self._host)
         waiting = Waiting(plan, self._state, self._places, self._tasks, self._held)
-        self._network = StreamNetwork(waiting.waits_for, self._allowance, setting.limits.room, waiting.place_of)
+        self._network = StreamNetwork(waiting.waits_for, self._allowance, setting.limits.room, waiting.place_of, setting.rest.look)
         self._gatherer = Gatherer(plan, self._network, setting.secrets)
         self.results = Results(plan, self._state, self._gatherer.outputs, setting.secrets, self._allowance)
         self.outlets = Outlets(plan, self._network, self._gatherer, teller, nested=bool(teller.prefix))
@@ -90,6 +90,13 @@ class Run:
         """Give a node the answer that it waits for; tells whether any such node waits."""
         return self._host.answer(node_id, value)
 
+    def waits(self) -> bool:
+        """Whether all of it that is at work waits for people, or for what does."""
+        return bool(self._tasks) and not self._ready and all(map(self._waits_itself, self._tasks.nodes))
+
+    def _waits_itself(self, index: int) -> bool:
+        return self._network.waits(index) or self._host.waits(self.plan.nodes[index].id)
+
     # The whole of it
 
     async def execute(self) -> ExecutionStatus:
@@ -102,7 +109,9 @@ class Run:
                 if index is None:
                     assert self._tasks, "open nodes, none ready and none at work: the plan's waits do not add up"
                     self._wake.clear()
+                    self._setting.rest.look()
                     await self._wake.wait()
+                    await self._setting.rest.over()
                     slice_end = self._clock() + SLICE_S
                     continue
                 self._start(self.plan.nodes[index])

@@ -31,6 +31,10 @@ class Inner(Protocol):
         """Give a node the answer that it waits for; tells whether any such node waits."""
         ...
 
+    def waits(self) -> bool:
+        """Whether all of it that is at work waits for people."""
+        ...
+
     def release(self) -> None:
         """Count nothing of it as held any more."""
         ...

@@ -68,6 +68,11 @@ class StreamReader:
         return chunk
 
     @property
+    def has_news(self) -> bool:
+        """Whether who waits here is about to go on."""
+        return self._news.is_set()
+
+    @property
     def is_full(self) -> bool:
         """Whether the producer has to wait for this consumer."""
         return (len(self._chunks) >= self.room or self._held >= self.room_bytes) and not self._left
@@ -112,12 +117,14 @@ class StreamNetwork:
         allowance: What the chunks may take that are unread, each as often as it is.
         room: How many chunks each buffer holds at first.
         place_of: The place that a node gives back while it waits here.
+        on_wait: Called when a node begins to wait here.
     """
 
     waits_for: _Waits
     allowance: Allowance
     room: int = DEFAULT_ROOM
     place_of: Callable[[int], Place] = lambda _: UNLIMITED
+    on_wait: Callable[[], None] = lambda: None
     _by_producer: dict[int, list[StreamReader]] = attrs.field(factory=dict)
     _by_consumer: dict[int, list[StreamReader]] = attrs.field(factory=dict)
     _wakers: dict[int, asyncio.Event] = attrs.field(factory=dict)
@@ -166,6 +173,7 @@ class StreamNetwork:
         self._writing.add(producer)
         try:
             self.relieve()
+            self.on_wait()
             await waker.wait()
         finally:
             self._writing.discard(producer)
@@ -207,9 +215,17 @@ class StreamNetwork:
         self._reading.setdefault(reader.consumer, []).append(reader)
         try:
             self.relieve()
+            self.on_wait()
             await news.wait()
         finally:
             self._reading[reader.consumer].remove(reader)
+
+    def waits(self, node: int) -> bool:
+        """Whether a node waits here, and nothing has come for it yet."""
+        if node in self._writing:
+            return not self._wakers[node].is_set()
+        reading = self._reading.get(node, [])
+        return bool(reading) and not any(reader.has_news for reader in reading)
 
     def relieve(self) -> None:
         """Give room to each waiting producer that would otherwise wait, through others, for itself."""

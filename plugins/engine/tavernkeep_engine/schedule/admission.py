@@ -1,12 +1,20 @@
 """Who may run: so many executions at once, in a fair order."""
 
 import bisect
+import enum
+from collections import Counter
 
 import attrs
 
 from tavernkeep.contracts.execution import RefusalReason, Refused
 from tavernkeep_engine.schedule.execution import Execution
 from tavernkeep_engine.schedule.fair import FairQueue
+
+
+class _Stand(enum.Enum):
+    WAITS = enum.auto()
+    RUNS = enum.auto()
+    RESTS = enum.auto()
 
 
 @attrs.define(eq=False)
@@ -16,30 +24,39 @@ class Admission:
     When one may start it is of the user who has the fewest running, and of these of who has waited longest since their last: whoever
     submits much waits behind themselves. Of one user's, the higher priority is first and then the earlier.
 
-    In whose midst a process has ended may have been what ended it. Of these one at a time runs, the least often suspected first, so that
-    what is innocent ends before what is not has its next turn.
+    One that waits for people has no place meanwhile. In whose midst a process has ended may have been what ended it: of these one at a
+    time runs, the least often suspected first, so that what is innocent ends before what is not has its next turn.
 
     Attributes:
         most: How many may run at once.
         most_each: How many of one user's.
-        most_waiting: How many more may wait.
+        most_waiting: How many more may wait, for a place or for people.
         most_waiting_each: How many of one user's.
-        running: How many run.
-        pending: How many wait.
     """
 
     most: int
     most_each: int
     most_waiting: int
     most_waiting_each: int
-    running: int = 0
-    pending: int = 0
     _queue: FairQueue[Execution] = attrs.field(init=False)
     _suspects: list[Execution] = attrs.field(factory=list)
     _tried: Execution | None = None
+    _stands: dict[Execution, _Stand] = attrs.field(factory=dict)
+    _count: Counter[_Stand] = attrs.field(factory=Counter)
+    _resting: Counter[str] = attrs.field(factory=Counter)  # by user
 
     def __attrs_post_init__(self) -> None:
         self._queue = FairQueue(self.most_each)
+
+    @property
+    def running(self) -> int:
+        """How many run."""
+        return self._count[_Stand.RUNS]
+
+    @property
+    def pending(self) -> int:
+        """How many wait for a place."""
+        return self._count[_Stand.WAITS]
 
     def check_room(self, uid: str) -> None:
         """Look whether one more of a user's may come.
@@ -47,6 +64,10 @@ class Admission:
         Raises:
             Refused: Too many wait.
         """
+        if self._count[_Stand.RESTS] >= self.most_waiting:
+            raise Refused(f"{self._count[_Stand.RESTS]} executions wait for people; try again later.", RefusalReason.FULL)
+        if self._resting[uid] >= self.most_waiting_each:
+            raise Refused(f"{self._resting[uid]} executions of yours wait for people; answer or stop some.", RefusalReason.USER_LIMIT)
         if self.running >= self.most and self.pending >= self.most_waiting:
             raise Refused(f"{self.pending} executions are waiting already; try again later.", RefusalReason.FULL)
         if not self.starts_at_once(uid) and self._queue.waiting(uid) >= self.most_waiting_each:
@@ -62,7 +83,7 @@ class Admission:
         Args:
             first: It has had one before.
         """
-        self.pending += 1
+        self._stand(execution, _Stand.WAITS)
         if execution.attempts:
             bisect.insort(self._suspects, execution, key=lambda suspect: suspect.attempts)
         else:
@@ -79,21 +100,39 @@ class Admission:
             execution = waiting
         else:
             return None
-        self.pending -= 1
-        self.running += 1
+        self._stand(execution, _Stand.RUNS)
         return execution
 
-    def remove(self, execution: Execution) -> None:
-        """One is not to wait any more."""
-        self.pending -= 1
-        if execution in self._suspects:
-            self._suspects.remove(execution)
-        else:
-            self._queue.remove(execution.user.uid, execution)
+    def rest(self, execution: Execution) -> None:
+        """One gives its place back until what it waits for is there; then it is added again."""
+        self._stand(execution, _Stand.RESTS)
+
+    def rests(self, execution: Execution) -> bool:
+        """Whether one has no place because it waits for people."""
+        return self._stands.get(execution) is _Stand.RESTS
 
     def leave(self, execution: Execution) -> None:
-        """One gives its place back."""
-        self.running -= 1
-        self._queue.done(execution.user.uid)
-        if execution is self._tried:
-            self._tried = None
+        """One has ended."""
+        self._stand(execution, None)
+
+    def _stand(self, execution: Execution, now: _Stand | None) -> None:
+        before, uid = self._stands.pop(execution, None), execution.user.uid
+        match before:
+            case _Stand.WAITS if now is not _Stand.RUNS:  # else it was taken from where it waited
+                if execution in self._suspects:
+                    self._suspects.remove(execution)
+                else:
+                    self._queue.remove(uid, execution)
+            case _Stand.RUNS:
+                self._queue.done(uid)
+                if execution is self._tried:
+                    self._tried = None
+            case _Stand.RESTS:
+                self._resting -= Counter([uid])
+        if before is not None:
+            self._count[before] -= 1
+        if now is not None:
+            self._stands[execution] = now
+            self._count[now] += 1
+        if now is _Stand.RESTS:
+            self._resting[uid] += 1

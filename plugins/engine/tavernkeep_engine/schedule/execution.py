@@ -31,6 +31,7 @@ from tavernkeep_engine.plan.prepare import Preparer
 from tavernkeep_engine.plan.types import Plan
 from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.loop import Run
+from tavernkeep_engine.run.resting import Rest
 from tavernkeep_engine.run.results import Results
 from tavernkeep_engine.schedule.log import EventLog
 
@@ -50,6 +51,7 @@ class Execution:
         disowned: It is not this process's, or nobody's: it ends, and nobody is told.
         run: What executes it, for as long as it does.
         results: What has come of its nodes, from its start on.
+        rest: Whether all of it waits for people, while it runs.
         broken: Why it is stopped although nobody asked for it and it did nothing wrong.
         ended: Set when it has ended, whether or not that has been told.
     """
@@ -72,6 +74,7 @@ class Execution:
     recall: Remember | None = None
     attempts: int = 0
     run: Run | None = None
+    rest: Rest | None = None
     results: Results | None = None
     stopping: bool = False
     timed_out: bool = False
@@ -135,6 +138,8 @@ class Execution:
         self.stopping = True
         if self.run is not None:
             self.run.stop()
+        if self.rest is not None:
+            self.rest.end()
 
     def let_go(self) -> None:
         """It has ended: of its run there is nothing left but the results, and in these no live value."""

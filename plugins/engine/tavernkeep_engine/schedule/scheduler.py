@@ -5,6 +5,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -41,6 +42,7 @@ from tavernkeep_engine.plan.types import Plan
 from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.cache import OutputCache
 from tavernkeep_engine.run.loop import Run
+from tavernkeep_engine.run.resting import Rest
 from tavernkeep_engine.run.results import Results
 from tavernkeep_engine.run.setting import Limits, Setting
 from tavernkeep_engine.run.telling import Teller
@@ -282,7 +284,7 @@ class EmbeddedScheduler:
         """
         self._closing = True
         for execution in list(self._executions.values()):
-            if execution.status is ExecutionStatus.QUEUED:
+            if execution.status is ExecutionStatus.QUEUED or self._admission.rests(execution):
                 self._shut_down(execution)
         if self._tasks:
             await self._end_running(await grace(self._tasks, self._config.shutdown_grace_s) / 2)
@@ -327,6 +329,9 @@ class EmbeddedScheduler:
 
     def _start_waiting(self) -> None:
         while (execution := self._admission.next()) is not None:
+            if execution.rest is not None:  # it has run before
+                execution.rest.end()
+                continue
             execution.set_status(ExecutionStatus.RUNNING, self._now())
             task = asyncio.get_running_loop().create_task(self._execute(execution), name=f"execution {execution.id}")
             self._tasks.add(task)
@@ -371,6 +376,7 @@ class EmbeddedScheduler:
         limits = Limits(
             self._config.max_concurrent_nodes, self._config.stream_buffer, self._type_limits(execution.preparer.nodes), self._processes
         )
+        execution.rest = Rest(partial(self._rest, execution), partial(self._come_back, execution))
         setting = Setting(
             execution_id=execution.id,
             user=execution.user,
@@ -382,18 +388,21 @@ class EmbeddedScheduler:
             cache=self._cache_of(execution.preparer.nodes),
             allowance=execution.allowance,
             most=self._config.max_value_bytes,
+            rest=execution.rest,
             preview=execution.payload.preview,
             recorded=recall.nodes,
             answers={node_id: deque(answers) for node_id, answers in recall.answers.items()},
         )
         teller = Teller(execution.emit, setting.secrets)
         run = Run(execution.plan, execution.plan.interface_inputs, setting, teller, execution.preparer.chain)
+        execution.rest.all_waits = run.waits
         execution.begin(run)
         timeout_s = execution.payload.timeout_s or self._config.execution_timeout_s
         timer = asyncio.get_running_loop().call_later(timeout_s, self._time_out, execution) if timeout_s else None
         try:
             status = await run.execute()
         finally:
+            execution.rest.close()
             if timer is not None:
                 timer.cancel()
         if execution.broken is not None:
@@ -405,6 +414,17 @@ class EmbeddedScheduler:
         if status is ExecutionStatus.ERROR:
             execution.error_info = {"message": _FAILED, "nodes": run.failures}
         return status
+
+    def _rest(self, execution: Execution) -> None:
+        self._admission.rest(execution)
+        if self._closing:
+            self._shut_down(execution)
+        else:
+            self._start_waiting()
+
+    def _come_back(self, execution: Execution) -> None:
+        self._admission.add(execution, first=True)
+        self._start_waiting()
 
     def _type_limits(self, nodes: NodeRegistry) -> dict[str, asyncio.Semaphore]:
         """The places of these node types; a type that has come again with another limit has places of its own."""
@@ -421,7 +441,7 @@ class EmbeddedScheduler:
 
     def _stop(self, execution: Execution) -> None:
         if execution.status is ExecutionStatus.QUEUED:
-            self._admission.remove(execution)
+            self._admission.leave(execution)
             if execution.broken is not None:
                 execution.error_info = {"message": execution.broken}
             self._end(execution, ExecutionStatus.INTERRUPTED if execution.broken is None else ExecutionStatus.ERROR)

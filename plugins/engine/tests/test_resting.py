@@ -1,0 +1,214 @@
+"""What waits for a person, which may take weeks, has no place among what runs."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from support.engine import REGISTRY, USER, Engine
+from tavernkeep import NodeContext, Stream, node
+from tavernkeep.contracts.events import Event, NodeAnswered, NodeExecuting, NodeWaiting, StatusUpdate
+from tavernkeep.contracts.execution import ExecutionStatus, Interrupted, Refused, Submission
+from tavernkeep.contracts.nodes import NodeRegistry
+from tavernkeep.contracts.workflow import WorkflowPayload
+from tavernkeep.wire import structure
+from tavernkeep_engine.config import EngineConfig
+
+WORK = {"working": 0, "most": 0}
+
+
+@node("r:Ask")
+async def ask(context: NodeContext, times: int = 1) -> list[Any]:
+    """Ask, one question after the other."""
+    return [await context.ask(question=str(number)) for number in range(times)]
+
+
+@node("r:AskTwo")
+async def ask_two(context: NodeContext) -> list[Any]:
+    """Ask two at once."""
+    return list(await asyncio.gather(context.ask(question="a"), context.ask(question="b")))
+
+
+@node("r:Agent")
+async def agent(context: NodeContext) -> AsyncIterator[str]:
+    """Speak, ask, and go on speaking."""
+    yield "may I? "
+    yield str(await context.ask(question="may I?"))
+
+
+@node("r:Listen")
+async def listen(text: Stream) -> str:
+    """Read all of it."""
+    return "".join([str(chunk.content) async for chunk in text])
+
+
+@node("r:Work")
+async def work(after: Any = None) -> str:
+    """Count who is at work at the same time."""
+    WORK["working"] += 1
+    WORK["most"] = max(WORK["most"], WORK["working"])
+    for _ in range(20):
+        await asyncio.sleep(0)
+    WORK["working"] -= 1
+    return "done"
+
+
+@node("r:Hold")
+async def hold() -> None:
+    """Work until it is stopped."""
+    await asyncio.Event().wait()
+
+
+@node("r:Inside")
+async def inside(context: NodeContext) -> Any:
+    """Run a workflow in which a node asks."""
+    subflow = await context.build(structure(made({"in": "r:Ask"}), WorkflowPayload), "inner")
+    return await context.call(subflow, {})
+
+
+def made(types: dict[str, str], *edges: str, **inputs: dict[str, Any]) -> dict[str, Any]:
+    """A workflow; edges as `source.slot target.slot`."""
+    nodes = [{"id": id_, "fullType": type_, "inputs": inputs.get(id_, {})} for id_, type_ in types.items()]
+    ends = [[end.split(".") for end in edge.split()] for edge in edges]
+    keys = ("sourceNodeId", "sourceHandle", "targetNodeId", "targetHandle")
+    return {"nodes": nodes, "edges": [dict(zip(keys, (*a, *b), strict=True)) for a, b in ends]}
+
+
+@pytest.fixture
+def engine() -> Engine:
+    nodes = NodeRegistry()
+    for function in (ask, ask_two, agent, listen, work, hold, inside):
+        nodes.add(function.definition, "test")
+    for definition in REGISTRY:
+        nodes.add(definition, "test")
+    WORK.update(working=0, most=0)
+    return Engine(nodes=nodes, max_concurrent=1, config=EngineConfig(max_queued=3, max_queued_per_user=3))
+
+
+class Told:
+    """What has happened, to wait for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.events: list[Event] = []
+        self._news = asyncio.Event()
+        engine.bus.add_sink(self._note)
+
+    def _note(self, event: Event) -> None:
+        self.events.append(event)
+        self._news.set()
+
+    async def until(self, done: Callable[[list[Event]], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not done(self.events):
+                self._news.clear()
+                await self._news.wait()
+
+    async def asked(self, *ids: str, times: int = 1) -> None:
+        def by_all(events: list[Event]) -> bool:
+            asked = Counter(event.execution_id for event in events if isinstance(event, NodeWaiting))
+            return all(asked[id_] >= times for id_ in ids)
+
+        await self.until(by_all)
+
+    async def ended(self, *ids: str) -> list[ExecutionStatus]:
+        def last(events: list[Event]) -> list[ExecutionStatus]:
+            final = {e.execution_id: e.status for e in events if isinstance(e, StatusUpdate) and e.status.is_final}
+            return [final[id_] for id_ in ids if id_ in final]
+
+        await self.until(lambda events: len(last(events)) == len(ids))
+        return last(self.events)
+
+
+async def submitted(engine: Engine, payload: dict[str, Any]) -> str:
+    return await engine.scheduler.submit(Submission(structure(payload, WorkflowPayload), USER))
+
+
+ASKING = {
+    "one node": (made({"a": "r:Ask"}), "a"),
+    "one after the other": (made({"a": "r:Ask"}, a={"times": 2}), "a"),
+    "two at once": (made({"a": "r:AskTwo"}), "a"),
+    "in a stream that is read": (made({"a": "r:Agent", "b": "r:Listen"}, "a.output b.text"), "a"),
+    "in a workflow inside": (made({"a": "r:Inside"}), "a/in"),
+    "with others that wait for it": (made({"a": "r:Ask", "b": "r:Work"}, "a.output b.after"), "a"),
+}
+
+
+@pytest.mark.parametrize("name", ASKING)
+async def test_who_waits_for_a_person_leaves_its_place(engine: Engine, name: str) -> None:
+    """Others run to their end meanwhile, though one at a time may; an answer is heard all the same."""
+    payload, asker = ASKING[name]
+    told = Told(engine)
+    waiting = await submitted(engine, payload)
+    await told.asked(waiting)
+    for _ in range(2):
+        assert await told.ended(await submitted(engine, made({"w": "r:Work"}))) == ["complete"]
+    assert (await engine.scheduler.stats()).running_executions == 0
+    questions = 2 if name in ("one after the other", "two at once") else 1
+    for number in range(1, questions + 1):
+        await told.asked(waiting, times=number)
+        assert await engine.scheduler.answer(waiting, asker, number, USER)
+        if number < questions:
+            await told.asked(waiting, times=number + 1)
+            assert await told.ended(await submitted(engine, made({"w": "r:Work"}))) == ["complete"]
+    assert await told.ended(waiting) == ["complete"]
+
+
+async def test_many_that_are_answered_at_once_run_one_after_the_other(engine: Engine) -> None:
+    """No more of them are at work than may run."""
+    told = Told(engine)
+    payload = made({"a": "r:Ask", "b": "r:Work", "c": "r:Work"}, "a.output b.after", "b.output c.after")
+    ids = [await submitted(engine, payload) for _ in range(3)]
+    await told.asked(*ids)
+    for id_ in ids:
+        assert await engine.scheduler.answer(id_, "a", "go", USER)
+    assert await told.ended(*ids) == ["complete"] * 3
+    assert WORK["most"] == 1
+    stats = await engine.scheduler.stats()
+    assert (stats.running_executions, stats.pending_executions) == (0, 0)
+
+
+async def test_only_so_many_may_wait_for_people(engine: Engine) -> None:
+    """They hold memory: beyond `engine.maxQueued` new work is refused, with the reason, until one is answered or stopped."""
+    told = Told(engine)
+    ids = [await submitted(engine, made({"a": "r:Ask"})) for _ in range(3)]
+    await told.asked(*ids)
+    async with asyncio.timeout(60):
+        while (await engine.scheduler.stats()).running_executions:
+            await asyncio.sleep(0)
+    with pytest.raises(Refused, match="wait for people"):
+        await submitted(engine, made({"w": "r:Work"}))
+    assert await engine.scheduler.interrupt(ids[0], USER) is Interrupted.DONE
+    assert await told.ended(await submitted(engine, made({"w": "r:Work"}))) == ["complete"]
+
+
+async def test_who_is_stopped_while_it_rests_or_comes_back_leaves_nothing(engine: Engine) -> None:
+    """Its place, or its turn in the line, is nobody's any more."""
+    told = Told(engine)
+    resting, other = await submitted(engine, made({"a": "r:Ask"})), await submitted(engine, made({"a": "r:Ask"}))
+    await told.asked(resting, other)
+    assert await engine.scheduler.interrupt(resting, USER) is Interrupted.DONE
+    busy = await submitted(engine, made({"h": "r:Hold"}))
+    await told.until(lambda events: any(isinstance(event, NodeExecuting) and event.execution_id == busy for event in events))
+    assert await engine.scheduler.answer(other, "a", 1, USER)
+    async with asyncio.timeout(60):
+        while not (await engine.scheduler.stats()).pending_executions:
+            await asyncio.sleep(0)
+    assert await engine.scheduler.interrupt(other, USER) is Interrupted.DONE
+    assert await engine.scheduler.interrupt(busy, USER) is Interrupted.DONE
+    stats = await engine.scheduler.stats()
+    assert (stats.running_executions, stats.pending_executions) == (0, 0)
+    assert await told.ended(await submitted(engine, made({"w": "r:Work"}))) == ["complete"]
+
+
+async def test_a_server_that_stops_waits_for_nobodys_answer(engine: Engine) -> None:
+    """What rests is interrupted at once: the grace is for what works."""
+    told = Told(engine)
+    resting = await submitted(engine, made({"a": "r:Ask"}))
+    await told.asked(resting)
+    engine.scheduler._config = EngineConfig(shutdown_grace_s=3600)
+    async with asyncio.timeout(60):
+        await engine.scheduler.close()
+    assert await told.ended(resting) == ["interrupted"]
+    assert not any(isinstance(event, NodeAnswered) for event in told.events)
