@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
 import pytest
@@ -207,8 +207,12 @@ async def test_a_server_that_stops_waits_for_nobodys_answer(engine: Engine) -> N
     told = Told(engine)
     resting = await submitted(engine, made({"a": "r:Ask"}))
     await told.asked(resting)
-    engine.scheduler._config = EngineConfig(shutdown_grace_s=3600)
+
+    async def grace(work: Collection[asyncio.Task[Any]], seconds: float) -> float:
+        await asyncio.wait(work)  # however long they take
+        return seconds
+
     async with asyncio.timeout(60):
-        await engine.scheduler.close()
+        await engine.scheduler.close(grace)
     assert await told.ended(resting) == ["interrupted"]
     assert not any(isinstance(event, NodeAnswered) for event in told.events)
