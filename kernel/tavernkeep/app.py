@@ -42,7 +42,8 @@ from tavernkeep.plugins.reload import Reloading
 from tavernkeep.plugins.tables import Tables, a_function, sections_of
 
 DEFAULT_CONFIG: Final = "config.json"
-_LOCK_FILE: Final = "server.lock"
+LOCK_FILE: Final = "server.lock"  # in the data folder, and so is the next
+RESTORING: Final = ".restoring"  # is there while a backup is put in the place of what was there
 
 _log = structlog.get_logger(__name__)
 
@@ -124,7 +125,9 @@ class Application:
         self.roles = roles
         self._check_needed()
         try:
-            self._open_data_folder(exclusive=bool(roles) or alone)
+            self.open_data_folder(exclusive=bool(roles) or alone)
+            if (self.config.data / RESTORING).exists():
+                raise StartError(f"a restore into {self.config.data} was cut off; run `tavernkeep restore` again, which finishes it")
             await self.open_storage()
             if self.storage is not None:
                 tell = _log.info if roles else _log.debug
@@ -150,18 +153,23 @@ class Application:
             StartError: What would end the start.
         """
         self.roles = Role.ALL
-        self._choose_storage()
+        self.choose_storage()
         self._register()
         self.tables.collect_surface(self)
         self._build_surface()
         self._check_needed()
 
-    def _open_data_folder(self, *, exclusive: bool) -> None:
+    def open_data_folder(self, *, exclusive: bool) -> None:
+        """Make the data folder where there is none; with `exclusive`, take it for this process alone, until `stop`.
+
+        Raises:
+            StartError: Another process has it, or it cannot be written.
+        """
         data = self.config.data
         try:
             data.mkdir(parents=True, exist_ok=True)
             if exclusive:
-                lock = filelock.FileLock(data / _LOCK_FILE)
+                lock = filelock.FileLock(data / LOCK_FILE)
                 lock.acquire(timeout=0)
                 self._lock = lock
         except filelock.Timeout:
@@ -181,11 +189,16 @@ class Application:
         Raises:
             StartError: There is no such provider, or its database cannot be opened.
         """
-        models = self._choose_storage()
+        models = self.choose_storage()
         if self.storage is not None:
             await self.storage.open(models)
 
-    def _choose_storage(self) -> list[ModelSet]:
+    def choose_storage(self) -> list[ModelSet]:
+        """Set `storage`, which is not opened; gives every plugin's tables.
+
+        Raises:
+            StartError: There is no such provider.
+        """
         models = self.tables.models()
         if models:
             owners = {plugin.name for plugin, _ in models.values()}

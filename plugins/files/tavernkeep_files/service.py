@@ -27,8 +27,9 @@ class FileStore:
     Attributes:
         users: The folder with a folder for each user.
         roots: The other roots, by scheme and area.
-        data: The data folder. What stands right in it (the database, the key of its secrets) is out of reach, whatever the path, and so is
-            changing its `plugins`: a key for files is not one for everything.
+        data: The data folder. What stands right in it (the database, the key of its secrets) is out of reach, whatever the path, and so are
+            its hidden folders (what a restore has moved aside, keys and all) and changing its `plugins`: a key for files is not one for
+            everything.
         config: The configuration file, the one that can be reached where it stands.
     """
 
@@ -73,7 +74,9 @@ class FileStore:
         if logical.area == "config" and logical.parts and real != self.config.resolve():
             return True
         below = real.relative_to(self.data).parts if real.is_relative_to(self.data) else ()
-        return (len(below) == 1 and not real.is_dir()) or (write and bool(below) and below[0].casefold() == "plugins")
+        if not below:
+            return False
+        return below[0].startswith(".") or (len(below) == 1 and not real.is_dir()) or (write and below[0].casefold() == "plugins")
 
     async def read(self, path: str | LogicalPath, user: UserContext, max_bytes: int = MAX_READ) -> bytes:
         """See `Files`."""

@@ -11,12 +11,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tavernkeep import ApiError
-from tavernkeep_secrets.contracts import Resealing
+from tavernkeep_secrets.contracts import KEY_FILE, Resealing
 from tavernkeep_secrets.resealing import Resealed
 
 _SEALED: Final = "fernet:"
 _PLAIN: Final = "plain:"
-_KEY_FILE: Final = "master.key"
 
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +35,7 @@ class SecretBox:
         self._encrypt = encrypt
         self._master = master
         self._old = old
-        self._file = data / _KEY_FILE
+        self._file = data / KEY_FILE
         self._made: MultiFernet | None = None
 
     def _fernet(self) -> MultiFernet:

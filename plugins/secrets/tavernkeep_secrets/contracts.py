@@ -1,6 +1,9 @@
 """What this plugin publishes: sealing what users entrust to the server."""
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+KEY_FILE: Final = "master.key"  # in the data folder, with the key that was made there; see `SecretBox`
+KEY_SETTINGS: Final = ("security.masterEncryptionKeyValue", "secrets.previousKey")  # in the configuration, where it is configured
 
 
 class Resealing(Protocol):
