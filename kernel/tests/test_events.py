@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import ClassVar
 
 import attrs
@@ -40,6 +41,35 @@ def test_who_sees_what() -> None:
         unwatch()
         unlisten()
     assert seen == {"sink": ["mine", "other", "notice"] * 2, "watcher": ["mine"], "listener": ["notice"]}
+
+
+def test_who_carries_events_here_is_told_whose_are_wanted() -> None:
+    """Once when the first watcher of an execution comes, and once when the last has gone, however it went."""
+    bus = EventBus()
+    wanted: list[str] = []
+
+    def carry(execution_id: str) -> Callable[[], None]:
+        wanted.append(execution_id)
+        return lambda: wanted.remove(execution_id)
+
+    def broken(event: Event) -> None:
+        raise RuntimeError
+
+    bus.carry(carry)
+    seen: list[str] = []
+    unwatch = bus.watch("p", lambda event: seen.append(what(event)))
+    again = bus.watch("p", lambda event: None)
+    bus.deliver(Said("from elsewhere").of("p", 7))
+    assert (wanted, seen) == (["p"], ["from elsewhere"])
+    unwatch()
+    assert wanted == ["p"]
+    again()
+    again()
+    assert wanted == []
+    bus.watch("q", broken)
+    assert wanted == ["q"]
+    bus.deliver(Said("from elsewhere").of("q", 7))
+    assert wanted == []
 
 
 @pytest.mark.parametrize("error", [RuntimeError, SystemExit, asyncio.CancelledError])

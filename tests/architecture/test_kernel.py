@@ -15,7 +15,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[2]
 KERNEL: Final = ROOT / "kernel" / "tavernkeep"
 PLUGINS: Final = {folder.name: folder for folder in sorted(ROOT.glob("plugins/*/tavernkeep_*")) if (folder / "__init__.py").exists()}
-MOST_LINES: Final = {"contracts": 1400, "the machine": 2200}
+MOST_LINES: Final = {"contracts": 1450, "the machine": 2200}
 TESTING: Final = ("tavernkeep.testing", "tavernkeep_devkit.testing")  # the name that tests of plugins import it by
 _NO_CODE: Final = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 

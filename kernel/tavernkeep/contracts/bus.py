@@ -20,7 +20,8 @@ class EventBus:
     A sink is called on the event loop for every single event, so it only takes note and returns. One that raises is logged and left
     out from then on: it must not cost the others theirs.
 
-    Where somebody keeps what happens to executions, everything goes there first, and to everybody else when it is kept.
+    Where somebody keeps what happens to executions, everything goes there first, and to everybody else when it is kept. Where executions
+    run in other processes, whoever carries their events here is told whose are wanted.
     """
 
     _sinks: tuple[Sink, ...] = ()
@@ -28,10 +29,21 @@ class EventBus:
     _watchers: dict[str, tuple[Sink, ...]] = attrs.field(factory=dict)
     _listeners: tuple[Sink, ...] = ()
     _keeper: Sink | None = None
+    _carrier: Callable[[str], Callable[[], object]] | None = None
+    _carried: dict[str, Callable[[], object]] = attrs.field(factory=dict)
 
     def keep(self, keeper: Sink | None) -> None:
         """Hand what is published to a keeper first, which gives it back to `deliver`, in order, when others may know of it."""
         self._keeper = keeper
+
+    def carry(self, carrier: Callable[[str], Callable[[], object]] | None) -> None:
+        """Have the events of executions that run elsewhere brought to `deliver` while somebody here watches them.
+
+        Args:
+            carrier: Called with the id of an execution when its first watcher comes, and delivers nothing before it returns; what it gives
+                is called when the last has gone.
+        """
+        self._carrier = carrier
 
     def add_sink(self, sink: Sink, failed: Callable[[BaseException], object] | None = None) -> Callable[[], None]:
         """Let a sink see every event and every notice; the returned function ends that.
@@ -50,7 +62,10 @@ class EventBus:
 
     def watch(self, execution_id: str, sink: Sink) -> Callable[[], None]:
         """Let a sink see the events of one execution; the returned function ends that."""
-        self._watchers[execution_id] = (*self._watchers.get(execution_id, ()), sink)
+        watchers = self._watchers.get(execution_id, ())
+        self._watchers[execution_id] = (*watchers, sink)
+        if not watchers and self._carrier is not None:
+            self._carried[execution_id] = self._carrier(execution_id)
         return lambda: self.unwatch(execution_id, sink)
 
     def listen(self, sink: Sink) -> Callable[[], None]:
@@ -95,3 +110,5 @@ class EventBus:
             self._watchers[execution_id] = left
         else:
             self._watchers.pop(execution_id, None)
+            if (end := self._carried.pop(execution_id, None)) is not None:
+                end()
