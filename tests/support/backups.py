@@ -1,11 +1,12 @@
 """A server's folder that is backed up and restored in this process, and steps of that which fail."""
 
+import asyncio
 import os
 import sqlite3
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import pytest
@@ -18,6 +19,8 @@ from tavernkeep_backup.making import Making
 from tavernkeep_backup.manifest import BackupManifest
 from tavernkeep_backup.restoring import Restoring
 
+T = TypeVar("T")
+FORMS = ["backup.tar.gz", "backup"]
 KEY = b"the key of all\n"
 
 
@@ -27,6 +30,8 @@ class Place:
 
     folder: Path
     told: list[str] = attrs.field(factory=list)
+    _app: Application | None = None
+    _storage: Any = None
 
     @property
     def data(self) -> Path:
@@ -35,9 +40,21 @@ class Place:
     def app(self) -> Application:
         return Application.load(ConfigSource.read(self.folder / "config.json", {}))
 
+    def chosen(self) -> tuple[Any, ...]:
+        """As it was configured when this was called first: the configuration, the storage and its tables."""
+        if self._app is None:
+            self._app = self.app()
+            models = self._app.choose_storage()
+            self._storage = (self._app.config, self._app.storage, models)
+        return self._storage
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do what has an event loop of its own, as commands do."""
+        return await asyncio.to_thread(work)
+
     def back_up(self, name: str, *, with_key: bool = False, force: bool = False) -> Path:
         target = self.folder.parent / name
-        Making(self.app(), target, with_key, force, self.told.append).run()
+        Making(*self.chosen(), target, with_key, force, self.told.append).run()
         return target
 
     async def start(self) -> None:
@@ -46,13 +63,14 @@ class Place:
         await app.stop()
 
     def restore(self, source: Path, *, force: bool = False) -> BackupManifest | None:
-        app = self.app()
-        work = Restoring(app, source, force, self.told.append)
+        work = Restoring(*self.chosen(), source, force, self.told.append)
+        assert self._app is not None, "it is chosen"
+        self._app.open_data_folder(exclusive=True)
         try:
             return work.run()
         finally:
-            if app._lock is not None:
-                app._lock.release()
+            assert self._app._lock is not None, "it is taken"
+            self._app._lock.release()
 
     def tree(self) -> dict[str, bytes | None]:
         """What is in the data folder, but for what a restore has moved aside: files with their content."""

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import attrs
 
-from tavernkeep.app import LOCK_FILE, RESTORING, Application
+from tavernkeep.app import LOCK_FILE, RESTORING
+from tavernkeep.config.shown import Configuration
 from tavernkeep_backup.manifest import BackupError
 from tavernkeep_files.contracts import TEMPORARY
 from tavernkeep_secrets.contracts import KEY_FILE
@@ -44,9 +45,9 @@ class Areas:
     left_out: list[str] = attrs.field(factory=list)
 
     @classmethod
-    def of(cls, app: Application, provider: CopyingProvider) -> "Areas":
+    def of(cls, config: Configuration, storage: CopyingProvider) -> "Areas":
         """Those of a server."""
-        config, data = app.config, app.config.data
+        data = config.data
         folders, left_out = {"data": data}, []
         for name in _ELSEWHERE:
             folder = config.folder(name)
@@ -54,7 +55,7 @@ class Areas:
                 left_out.append(f"paths.{name}, {folder}, has the data folder in it, and is not a folder of its own")
             elif folder not in folders.values():
                 folders[name] = folder
-        own = {data / LOCK_FILE, data / KEY_FILE, (data / KEY_FILE).with_suffix(".new"), config.file, *provider.files()}
+        own = {data / LOCK_FILE, data / KEY_FILE, (data / KEY_FILE).with_suffix(".new"), config.file, *storage.files()}
         own |= {data / RESTORING, data / UNPACKED, config.file.with_name(f".{config.file.name}.writing")}
         return cls(folders, config.file, frozenset(own), left_out)
 

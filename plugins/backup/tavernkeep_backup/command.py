@@ -10,7 +10,10 @@ from typing import Final
 
 import click
 
+from tavernkeep.app import Application
 from tavernkeep.cli import loaded_app
+from tavernkeep.contracts.storage import ModelSet
+from tavernkeep_storage.contracts import CopyError, CopyingProvider
 
 _MOST_TOLD: Final = 20
 
@@ -47,7 +50,7 @@ def backup(context: click.Context, target: Path, with_key: bool, force: bool) ->
 
     app, told = loaded_app(context), _Told()
     with _said("backed up"):
-        manifest = Making(app, _named(target), with_key, force, told).run()
+        manifest = Making(app.config, *_storage(app), _named(target), with_key, force, told).run()
     told.end()
     head = manifest.head
     click.echo(
@@ -74,7 +77,9 @@ def restore(context: click.Context, source: Path, force: bool) -> None:
     app, told = loaded_app(context), _Told()
     with _said("restored"):
         try:
-            manifest = Restoring(app, source, force, told).run()
+            storage = _storage(app)
+            app.open_data_folder(exclusive=True)
+            manifest = Restoring(app.config, *storage, source, force, told).run()
         finally:
             asyncio.run(app.stop())
     if manifest is None:
@@ -91,6 +96,15 @@ def restore(context: click.Context, source: Path, force: bool) -> None:
         )
 
 
+def _storage(app: Application) -> tuple[CopyingProvider, list[ModelSet]]:
+    from tavernkeep_backup.manifest import BackupError
+
+    models = app.choose_storage()
+    if not isinstance(app.storage, CopyingProvider):
+        raise BackupError("there is no database" if app.storage is None else f"a database of {app.storage.name!r} cannot be copied")
+    return app.storage, models
+
+
 def _named(target: Path) -> Path:
     """Where a new file or folder will be; a link that has its name is not followed."""
     absolute = Path(os.path.abspath(target))
@@ -101,7 +115,6 @@ def _named(target: Path) -> Path:
 def _said(done: str) -> Iterator[None]:
     """End the program with one line for what stands in the way; to be told to end is to be interrupted, so that everything is tidied up."""
     from tavernkeep_backup.manifest import BackupError
-    from tavernkeep_storage.contracts import CopyError
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

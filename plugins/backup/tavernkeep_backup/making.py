@@ -16,7 +16,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -24,8 +24,9 @@ from typing import Any, BinaryIO, Final
 
 import attrs
 
-from tavernkeep.app import Application
 from tavernkeep.clock import now
+from tavernkeep.config.shown import Configuration
+from tavernkeep.contracts.storage import ModelSet
 from tavernkeep_backup import forms
 from tavernkeep_backup.areas import Areas
 from tavernkeep_backup.manifest import CONFIG, DATABASE, KEY, MOST_ENTRIES, BackupEntry, BackupError, BackupManifest, BackupWriter
@@ -50,7 +51,9 @@ class Making:
         tell: Called with what is left out, and why.
     """
 
-    app: Application
+    config: Configuration
+    storage: CopyingProvider
+    models: Sequence[ModelSet]
     target: Path
     with_key: bool
     force: bool
@@ -66,12 +69,8 @@ class Making:
             CopyError: The database cannot be copied.
             OSError: Something cannot be read or written.
         """
-        begun = now()
-        models = self.app.choose_storage()
-        storage = self.app.storage
-        if not isinstance(storage, CopyingProvider):
-            raise BackupError(f"the storage provider {storage.name if storage else 'none'!r} has no way to copy its database")
-        areas = Areas.of(self.app, storage)
+        begun, storage = now(), self.storage
+        areas = Areas.of(self.config, storage)
         self._check_target(areas)
         for reason in (*areas.left_out, *self._left_over(), *self._plugins_elsewhere(areas)):
             self._tell(reason)
@@ -79,7 +78,7 @@ class Making:
             key = self._key(areas)
             asyncio.run(storage.copy(place / DATABASE))
             self._check_key(key, again := self._key(areas))
-            found = asyncio.run(storage.look_into(place / DATABASE, models))
+            found = asyncio.run(storage.look_into(place / DATABASE, self.models))
             written = place / "backup"
             writer = forms.writer(self.target, written)
             with contextlib.closing(writer):
@@ -120,7 +119,7 @@ class Making:
             yield f"{left} is of a backup that was cut off, unless one is being made now: it can be removed"
 
     def _plugins_elsewhere(self, areas: Areas) -> Iterator[str]:
-        for folder in self.app.config.custom_plugins_paths:
+        for folder in self.config.custom_plugins_paths:
             if not areas.is_inside(folder):
                 yield f"the plugins in {folder} (customPluginsPaths) are outside of the data folder, and left out"
 
@@ -162,7 +161,7 @@ class Making:
 
     def _configuration(self, writer: BackupWriter) -> None:
         """As it is, without the key where that is in it and not asked for."""
-        file = self.app.config.file
+        file = self.config.file
         try:
             data = file.read_bytes()
         except FileNotFoundError:

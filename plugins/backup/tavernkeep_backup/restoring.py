@@ -10,17 +10,17 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from tavernkeep.app import LOCK_FILE, RESTORING, Application
+from tavernkeep.app import LOCK_FILE, RESTORING
 from tavernkeep.clock import now
 from tavernkeep.config import ConfigError, ConfigSource
 from tavernkeep.config.sections import PathsConfig
-from tavernkeep.config.shown import beside
+from tavernkeep.config.shown import Configuration, beside
 from tavernkeep.contracts.storage import ModelSet
 from tavernkeep_backup import forms
 from tavernkeep_backup.areas import OF_THE_DISK, REPLACED, UNPACKED, Areas
@@ -37,7 +37,7 @@ Tell = Callable[[str], None]
 
 @attrs.define(eq=False)
 class Restoring:
-    """A backup that is put back.
+    """A backup that is put back. Whoever does it has the data folder for itself (`Application.open_data_folder`).
 
     Args:
         source: The backup.
@@ -45,12 +45,16 @@ class Restoring:
         tell: Called with what whoever does it should know.
     """
 
-    app: Application
+    config: Configuration
+    storage: CopyingProvider
+    models: Sequence[ModelSet]
     source: Path
     force: bool
     tell: Tell
     _areas: Areas = attrs.field(init=False)
-    _storage: CopyingProvider = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._areas = Areas.of(self.config, self.storage)
 
     def run(self) -> BackupManifest | None:
         """Do it, whole or not at all; gives what is there now, or `None` where another one that had been cut off was finished instead.
@@ -59,21 +63,14 @@ class Restoring:
             BackupError: The backup is none that can be put here; everything is as it was.
             CopyError: Its database is damaged; everything is as it was.
             OSError: Something cannot be read or written.
-            StartError: A server runs here.
         """
-        models = self.app.choose_storage()
-        storage = self.app.storage
-        if not isinstance(storage, CopyingProvider):
-            raise BackupError(f"the storage provider {storage.name if storage else 'none'!r} has no way to take a database over")
-        self._storage, self._areas = storage, Areas.of(self.app, storage)
-        self.app.open_data_folder(exclusive=True)
         if self._restoring.exists():
             self._go_on()
             return None
         backup = forms.reader(self.source)
         manifest = backup.manifest()
-        if manifest.head.provider != storage.name:
-            raise BackupError(f"its database is one of the storage provider {manifest.head.provider!r}, and here is {storage.name!r}")
+        if manifest.head.provider != self.storage.name:
+            raise BackupError(f"its database is one of the storage provider {manifest.head.provider!r}, and here is {self.storage.name!r}")
         places = {path: self._areas.place(entry.parts()) for path, entry in manifest.entries.items() if path not in APART}
         self._check_room(manifest)
         self._check_empty(places)
@@ -81,7 +78,7 @@ class Restoring:
         shutil.rmtree(unpacked, ignore_errors=True)  # of one that was cut off
         try:
             self._unpack(backup, manifest, places, unpacked)
-            self._look_into(unpacked / DATABASE, manifest, models)
+            self._look_into(unpacked / DATABASE, manifest)
             os.rename(unpacked, self._restoring)
         except BaseException:
             shutil.rmtree(unpacked, ignore_errors=True)
@@ -103,7 +100,7 @@ class Restoring:
     def _check_empty(self, places: Mapping[str, Path]) -> None:
         data = self._areas.data
         there = [entry for entry in data.iterdir() if not self._stays(entry, with_key=False)]
-        there += [file for file in self._storage.files() if not file.is_relative_to(data) and file.exists()]
+        there += [file for file in self.storage.files() if not file.is_relative_to(data) and file.exists()]
         if there and not self.force:
             raise BackupError(f"{data} is not empty: there is {there[0].name}; --force moves what is there aside")
         for entry in there:
@@ -114,8 +111,8 @@ class Restoring:
             if is_filled and folder.exists() and any(folder.iterdir()):
                 raise BackupError(f"{folder} (paths.{area}) is not empty; it is outside of the data folder, so empty it yourself")
 
-    def _look_into(self, copy: Path, manifest: BackupManifest, models: list[ModelSet]) -> None:
-        found = asyncio.run(self._storage.look_into(copy, models))
+    def _look_into(self, copy: Path, manifest: BackupManifest) -> None:
+        found = asyncio.run(self.storage.look_into(copy, self.models))
         if found.unknown:
             migration = found.unknown[0]
             raise BackupError(
@@ -178,7 +175,7 @@ class Restoring:
         for area in sorted((restoring / _OUTSIDE).iterdir()):
             shutil.copytree(area, self._areas.folders[area.name], dirs_exist_ok=True)
             shutil.rmtree(area)
-        asyncio.run(self._storage.take(restoring / DATABASE))
+        asyncio.run(self.storage.take(restoring / DATABASE))
         self._configuration(restoring / CONFIG)
         sync_folder(data)
         shutil.rmtree(restoring)

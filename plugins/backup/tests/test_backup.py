@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from support.backups import Place, beside, contents, fail_at, rows
+from support.backups import FORMS, Place, beside, contents, fail_at, rows
 from tavernkeep_backup import forms
 from tavernkeep_backup.manifest import BackupError
-
-FORMS = ["backup.tar.gz", "backup"]
 
 
 @pytest.mark.parametrize("form", FORMS)

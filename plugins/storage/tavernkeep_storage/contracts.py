@@ -32,6 +32,8 @@ class DatabaseCopy:
 class CopyingProvider(Protocol):
     """A storage provider whose database can be copied by its own means. None of this needs it to be open, and all raise `CopyError`."""
 
+    name: str
+
     def files(self) -> Sequence[Path]:
         """The files in which it keeps the database and what belongs to it, whether they are there or not; no others may copy them."""
 
