@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import attrs
 import pytest
 
-from support.engine import Engine
+from support.engine import USER, Engine
 from tavernkeep import Chunk, NodeContext, Slot, Stream, node
 from tavernkeep.contracts.events import Event, InterfaceYield, NodeComplete, NodeYield
+from tavernkeep.contracts.execution import EventsLost
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.slots import DataFlowType
 from tavernkeep.contracts.workflow import WorkflowPayload
@@ -193,11 +194,14 @@ async def test_what_a_nested_run_held_is_given_back(nodes: NodeRegistry) -> None
     detail, seen = await engine.run(graph(("call", "Call", {"times": 20})))
     assert detail.node_status["call"].output == {"output": 20}
     (execution_id,) = {event.execution_id for event in seen}
-    execution = engine.scheduler._memory.get(execution_id)
-    assert execution is not None
-    kept = [event.seq for event in execution.log.events]
-    assert kept == list(range(kept[0], seen[-1].seq + 1))
-    assert execution.allowance.used <= KIB * KIB
+    await engine.settled()
+    with pytest.raises(EventsLost, match=r"before number \d+ are") as lost:
+        await engine.scheduler.events_after(execution_id, USER, 0)
+    first = int(str(lost.value).split()[4])
+    kept = await engine.scheduler.events_after(execution_id, USER, first - 1)
+    assert kept is not None
+    assert [event.seq for event in kept] == list(range(first, seen[-1].seq + 1))
+    assert engine.scheduler._retained.used <= KIB * KIB
 
 
 async def test_chunks_of_more_than_may_be_held_are_told_all_the_same(nodes: NodeRegistry) -> None:
@@ -207,6 +211,7 @@ async def test_chunks_of_more_than_may_be_held_are_told_all_the_same(nodes: Node
     assert detail.status.value == "complete"
     assert sum(event.yielded_content["content"] == "x" * 100 * KIB for event in seen if isinstance(event, NodeYield)) == 30
     await engine.run(graph())
+    await engine.settled()
     assert engine.scheduler._retained.used < KIB * KIB / 2
 
 
@@ -286,9 +291,6 @@ async def test_an_execution_that_has_ended_holds_outputs_alone(nodes: NodeRegist
         edges=(("texts", "output", "list", "after"), ("texts", "output", "read", "stream")),
     )
     engine = Engine(EngineConfig(remembered_events=1), nodes)
-    _, seen = await engine.run(payload)
-    execution = engine.scheduler._memory.get(seen[0].execution_id)
-    assert execution is not None
-    assert execution.run is None, "it had the joined text, and the chunks"
-    assert execution.results is not None
-    assert execution.results.outputs == [{}, {"output": [3, 1, 2]}, {}]
+    await engine.run(payload)
+    await engine.settled()
+    assert engine.scheduler._retained.used < 3 * KIB

@@ -212,7 +212,9 @@ QUICK = settings(SLOW, max_examples=150)
 
 def run(payload: dict[str, Any], interrupt_after: int | None = None) -> tuple[ExecutionDetail, list[Event]]:
     async def main() -> tuple[ExecutionDetail, list[Event]]:
-        found = await Engine().run(payload | {"workflows": WORKFLOWS}, interrupt_after)
+        engine = Engine()
+        found = await engine.run(payload | {"workflows": WORKFLOWS}, interrupt_after)
+        await engine.settled()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         assert not others, others  # no task outlives its execution
         return found

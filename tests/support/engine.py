@@ -253,3 +253,7 @@ class Engine:
         detail = await self.scheduler.detail(execution_id, USER)
         assert detail is not None
         return detail, seen
+
+    async def settled(self) -> None:
+        """Return when what has ended is packed."""
+        await asyncio.gather(*self.scheduler._settling._tasks)

@@ -70,7 +70,7 @@ class Run:
         waiting = Waiting(plan, self._state, self._places, self._tasks, self._held)
         self._network = StreamNetwork(waiting.waits_for, self._allowance, setting.limits.room, waiting.place_of, setting.rest.look)
         self._gatherer = Gatherer(plan, self._network, setting.secrets)
-        self.results = Results(plan, self._state, self._gatherer.outputs, setting.secrets, self._allowance)
+        self.results = Results(plan, self._state, self._gatherer.outputs, setting.secrets)
         self.outlets = Outlets(plan, self._network, self._gatherer, teller, nested=bool(teller.prefix))
         self._performer = Performer(self._context, setting.limits.processes, setting.most)
         self._attempts = Attempts(self._state, teller, self._places)

@@ -7,11 +7,9 @@ import attrs
 from tavernkeep.contracts.execution import NodeStatus
 from tavernkeep.logs import hide
 from tavernkeep_engine.plan.types import Plan
-from tavernkeep_engine.run.allowance import Allowance
-from tavernkeep_engine.run.keeping import trimmed
 from tavernkeep_engine.run.state import NodeState, State
 from tavernkeep_engine.run.telling import shown
-from tavernkeep_engine.run.values import Described, description, size_of
+from tavernkeep_engine.run.values import Described, description
 
 
 @attrs.define(eq=False)
@@ -21,14 +19,12 @@ class Results:
     Attributes:
         outputs: Of each node, by its number.
         outcome: The workflow's own outputs, once it has ended.
-        allowance: What the values of the run may take.
     """
 
     plan: Plan
     state: State
     outputs: list[dict[str, Any]]
     secrets: set[str]
-    allowance: Allowance
     outcome: dict[str, Any] = attrs.field(factory=dict)
 
     def status_of(self, index: int) -> NodeStatus:
@@ -46,15 +42,3 @@ class Results:
                 outputs = self.outputs[node.index]
                 live = {slot: Described(description(outputs[slot])) for slot in node.shape.live_outputs & outputs.keys()}
                 self.outputs[node.index] = outputs | live
-
-    def trim(self, most: int) -> int:
-        """Keep no more of each output than so many bytes; for a run that has ended, from any thread. Gives how many bytes are left."""
-        for index, output in enumerate(self.outputs):
-            if output:
-                self.outputs[index] = trimmed(output, most)
-        self.outcome = trimmed(self.outcome, most)
-        return size_of(self.outputs)
-
-    def count(self, size: int) -> None:
-        """Count no more than so many bytes as held."""
-        self.allowance.give_back(max(0, self.allowance.used - size))

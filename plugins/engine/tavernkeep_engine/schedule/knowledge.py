@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import attrs
@@ -11,6 +12,7 @@ import attrs
 from tavernkeep.contracts.auth import UserContext
 from tavernkeep.contracts.events import Event
 from tavernkeep.contracts.execution import EventsLost, ExecutionArchive, ExecutionDetail, ExecutionInfo
+from tavernkeep_engine.schedule.ended import Ended, off_the_loop
 from tavernkeep_engine.schedule.execution import Execution
 from tavernkeep_engine.schedule.memory import Memory
 
@@ -35,10 +37,12 @@ class Knowledge:
     ended: Memory
     find_archive: Callable[[], ExecutionArchive | None]
 
-    def find(self, execution_id: str, user: UserContext) -> Execution | None:
+    def find(self, execution_id: str, user: UserContext) -> Execution | Ended | None:
         """One that is in memory, if the user may see it."""
-        execution = self.open.get(execution_id) or self.ended.get(execution_id)
-        return execution if execution and execution.is_accepted and execution.may_be_seen_by(user) else None
+        found = self.open.get(execution_id) or self.ended.get(execution_id)
+        if found is None or not found.may_be_seen_by(user):
+            return None
+        return found if isinstance(found, Ended) or found.is_accepted else None
 
     def executions(self, user: UserContext) -> list[ExecutionInfo]:
         """See `tavernkeep.contracts.execution.Scheduler`."""
@@ -62,8 +66,11 @@ class Knowledge:
 
     async def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        if (execution := self.find(execution_id, user)) is not None:
+        execution = self.find(execution_id, user)
+        if isinstance(execution, Execution):
             return execution.detail()
+        if execution is not None and (detail := await off_the_loop(execution.detail, execution.size)) is not None:
+            return detail
         archive = self._archive_of(execution_id)
         return await archive.detail(execution_id, user) if archive else None
 
@@ -77,7 +84,10 @@ class Knowledge:
             newer: list[Event] | None = None
             if (execution := self.find(execution_id, user)) is not None:
                 try:
-                    newer = execution.log.after(last, execution.last_told)
+                    if isinstance(execution, Execution):
+                        newer = execution.log.after(last, execution.last_told)
+                    else:
+                        newer = await off_the_loop(partial(execution.after, last), execution.size)
                 except EventsLost as error:
                     if archive is None:
                         raise

@@ -2,11 +2,10 @@
 
 from collections import deque
 
-from tavernkeep.contracts.events import Event, NodeComplete
+from tavernkeep.contracts.events import Event
 from tavernkeep.contracts.execution import EventsLost
 from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.plain import ValueRefused
-from tavernkeep_engine.run.values import size_of
 
 
 class EventLog:
@@ -61,11 +60,6 @@ class EventLog:
         while self.events and self.events[0].seq <= seq:
             self.events.popleft()
         self._give_back()
-
-    def last_larger(self, most: int) -> int:
-        """The number of the last event with outputs of more bytes, 0 when there is none; from any thread."""
-        large = (event.seq for event in reversed(tuple(self.events)) if isinstance(event, NodeComplete) and size_of(event.output) > most)
-        return next(large, 0)
 
     def _give_back(self) -> None:
         while self._held and (not self.events or self._held[0][0] < self.events[0].seq):

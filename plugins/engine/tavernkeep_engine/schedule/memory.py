@@ -2,14 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Final
 
 import attrs
 
 from tavernkeep_engine.run.allowance import Allowance
+from tavernkeep_engine.run.plain import ValueRefused
+from tavernkeep_engine.schedule.ended import Ended
 from tavernkeep_engine.schedule.execution import Execution
-
-_NODES: Final = 200_000  # over all of them; a node with its results is about a kilobyte
 
 
 @attrs.define(eq=False)
@@ -18,35 +17,51 @@ class Memory:
 
     Attributes:
         most: How many.
-        retained: What their values take, with those of the executions that run.
+        retained: What they may take, with the values of the executions that run.
     """
 
     most: int
     retained: Allowance
-    _ended: OrderedDict[str, Execution] = attrs.field(factory=OrderedDict)
-    _nodes: int = 0
+    _known: OrderedDict[str, Execution | Ended] = attrs.field(factory=OrderedDict)
 
     def add(self, execution: Execution) -> None:
-        """Remember one, and forget the oldest where it is too much."""
-        self._ended[execution.id] = execution
-        self._nodes += len(execution.plan.nodes)
-        while self._ended and (len(self._ended) > self.most or self._nodes > _NODES):
-            self._forget_oldest()
+        """Remember one as it is, until it is packed."""
+        self._known[execution.id] = execution
 
-    def _forget_oldest(self) -> None:
-        _, forgotten = self._ended.popitem(last=False)
-        self._nodes -= len(forgotten.plan.nodes)
-        forgotten.allowance.release()
+    def settle(self, ended: Ended) -> None:
+        """Remember one packed, in the place of it as it was, and forget the oldest where it is too much."""
+        execution = self._known[ended.id]
+        if isinstance(execution, Execution):
+            execution.allowance.release()
+        self._known[ended.id] = ended
+        try:
+            self.retained.take(ended.size)
+        except ValueRefused:  # what runs has all that there is
+            del self._known[ended.id]
+        while len(self._known) > self.most and isinstance(oldest := next(iter(self._known.values())), Ended):
+            self._forget(oldest)
+
+    def forget(self, execution: Execution) -> None:
+        """Remember one no longer that was not packed."""
+        del self._known[execution.id]
+        execution.allowance.release()
+
+    def _forget(self, ended: Ended) -> None:
+        del self._known[ended.id]
+        self.retained.give_back(ended.size)
 
     def make_room(self) -> None:
-        """Forget the oldest until the values of all others are within what they may take."""
-        while self._ended and self.retained.used > self.retained.most:
-            self._forget_oldest()
+        """Forget the oldest until all others, and what runs, are within what they may take; not those that nobody else has yet."""
+        packed = [known for known in self._known.values() if isinstance(known, Ended)]
+        for ended in packed:
+            if self.retained.used <= self.retained.most:
+                return
+            self._forget(ended)
 
-    def get(self, execution_id: str) -> Execution | None:
+    def get(self, execution_id: str) -> Execution | Ended | None:
         """One that is remembered."""
-        return self._ended.get(execution_id)
+        return self._known.get(execution_id)
 
-    def latest_first(self) -> Iterator[Execution]:
+    def latest_first(self) -> Iterator[Execution | Ended]:
         """All that are remembered, the one that ended last first."""
-        return reversed(self._ended.values())
+        return reversed(self._known.values())

@@ -43,7 +43,6 @@ from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.cache import OutputCache
 from tavernkeep_engine.run.loop import Run
 from tavernkeep_engine.run.resting import Rest
-from tavernkeep_engine.run.results import Results
 from tavernkeep_engine.run.setting import Limits, Setting
 from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.schedule.accepting import opening_of
@@ -54,6 +53,7 @@ from tavernkeep_engine.schedule.log import EventLog
 from tavernkeep_engine.schedule.memory import Memory
 from tavernkeep_engine.schedule.requests import Requests
 from tavernkeep_engine.schedule.resuming import renewed, why_given_up
+from tavernkeep_engine.schedule.settling import Settling
 
 _log = structlog.get_logger(__name__)
 
@@ -93,12 +93,12 @@ class EmbeddedScheduler:
         self._retained = Allowance(config.max_retained_bytes, "bytes of all executions in memory (engine.maxRetainedBytes)")
         self._memory = Memory(config.remembered_executions, self._retained)
         self._retained.make_room = self._memory.make_room
+        self._settling = Settling(self._memory, services, config.kept_output_bytes)
         self._knowledge = Knowledge(self._executions, self._memory, lambda: services.find(ExecutionArchive))
         self._admission = Admission(
             max_concurrent, config.max_running_per_user or max_concurrent, config.max_queued, config.max_queued_per_user
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._trims: set[asyncio.Task[None]] = set()
         self._by_type: dict[tuple[str, int], asyncio.Semaphore] = {}
         self._cache = OutputCache(config.cache_bytes)
         self._cached = nodes.snapshot()
@@ -229,8 +229,9 @@ class EmbeddedScheduler:
     async def interrupt(self, execution_id: str, user: UserContext) -> Interrupted:
         """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._knowledge.find(execution_id, user)
-        if execution is None:
-            return Interrupted.UNKNOWN
+        if not isinstance(execution, Execution):
+            info = await self._knowledge.info(execution_id, user)
+            return Interrupted.FINISHED if info is not None and info.status.is_final else Interrupted.UNKNOWN
         ended_before = execution.status.is_final
         if not ended_before:
             self._stop(execution)
@@ -242,8 +243,8 @@ class EmbeddedScheduler:
     async def answer(self, execution_id: str, node_id: str, value: Any, user: UserContext) -> bool | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._knowledge.find(execution_id, user)
-        if execution is None:
-            return None
+        if not isinstance(execution, Execution):
+            return None if await self._knowledge.info(execution_id, user) is None else False
         if execution.run is None or not execution.run.answer(node_id, value):
             return False
         if (journal := self._journal) is not None:
@@ -288,10 +289,9 @@ class EmbeddedScheduler:
                 self._shut_down(execution)
         if self._tasks:
             await self._end_running(await grace(self._tasks, self._config.shutdown_grace_s) / 2)
-        if self._trims:
-            await asyncio.wait(self._trims)
         if (journal := self._journal) is not None:
             await journal.flush()
+        await self._settling.close()
 
     async def _end_running(self, patience_s: float) -> None:
         for execution in list(self._executions.values()):
@@ -460,21 +460,10 @@ class EmbeddedScheduler:
         """Everybody has been told of its end."""
         self._events.unwatch(execution.id, execution.told)
         del self._executions[execution.id]
-        self._memory.add(execution)
-        # Of one that takes less there is nothing that is too large to be kept.
-        if execution.results is not None and execution.allowance.used > self._config.kept_output_bytes // 2:
-            self._trims.add(task := asyncio.get_running_loop().create_task(self._trim(execution, execution.results)))
-            task.add_done_callback(self._trims.discard)
+        self._settling.begin(execution)
 
     def _forget(self, execution: Execution) -> None:
         """Nobody has been told of it, and nobody will be."""
         self._events.unwatch(execution.id, execution.told)
         del self._executions[execution.id]
         execution.allowance.release()
-
-    async def _trim(self, execution: Execution, results: Results) -> None:
-        most = self._config.kept_output_bytes
-        left = await asyncio.to_thread(results.trim, most)
-        large = await asyncio.to_thread(execution.log.last_larger, most)
-        results.count(left)
-        execution.log.forget_until(large)
