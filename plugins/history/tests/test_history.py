@@ -202,23 +202,6 @@ async def test_what_a_stop_interrupts_is_gone_on_with(tmp_path: Path, path: Mapp
     assert (tmp_path / "a").read_text().split().count("first") == 1
 
 
-@pytest.mark.slow
-async def test_an_execution_that_ends_the_server_is_given_up(tmp_path: Path, path: Mapping[str, str]) -> None:
-    """After the third time."""
-    gate = tmp_path / "gate"
-    for _ in range(3):
-        async with serve(tmp_path, None, **path) as server:
-            if not (tmp_path / "tally").exists():
-                id_ = await submit(server, graph(tmp_path / "tally", gate))
-            await running(server, 1)
-            await server.http.get(f"/api/history/{id_}")
-            await server.stop(signal.SIGKILL)
-    async with serve(tmp_path, None, **path) as server:
-        found = (await server.http.get(f"/api/history/{id_}")).json()["execution"]
-        assert found["status"] == "error"
-        assert found["errorInfo"]["message"] == "The server ended 3 times in the middle of it."
-
-
 @pytest_asyncio.fixture
 async def tavern(tmp_path: Path, path: Mapping[str, str]) -> Any:
     """A server that remembers little itself."""
