@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from tortoise import Tortoise
+from tortoise.exceptions import IntegrityError
 
 from tavernkeep import ModelSet, StartError
-from tavernkeep.contracts.storage import Unavailable
+from tavernkeep.contracts.storage import Missed, Unavailable, Write
 from tavernkeep.finish import finish
 from tavernkeep.testing import PATIENCE_S
 from tavernkeep.wire import Invalid
@@ -105,6 +106,68 @@ async def test_single_statements_hold_nothing(storage: SqliteStorage, error: Exc
         assert foreign_keys == [{"foreign_keys": 1}], cut
         await storage.check()
         await User.all().delete()
+
+
+def three() -> list[Write]:
+    return [
+        Write(User, {"uid": "1", "username": "ada"}),
+        Write(User, {"username": "bob"}, key={"uid": "1"}, must=True),
+        Write(User, {"uid": "2", "username": "cy"}),
+    ]
+
+
+@pytest.mark.parametrize("error", [None, FAULT], ids=["cancelled", "failed"])
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a transaction"])
+async def test_several_writes_are_whole_wherever_they_are_cut_off(storage: SqliteStorage, error: Exception | None, inside: bool) -> None:
+    """All of them or none, also when the connection has to be opened first."""
+
+    async def write() -> None:
+        await Tortoise.get_connection("default").close()
+        if inside:
+            async with storage.transaction():
+                await storage.write(three())
+        else:
+            await storage.write(three())
+
+    cuts = 0
+    async for cut in every_cut(write, error):
+        await storage.check()
+        assert await names() in (set(), {"bob", "cy"}), cut
+        await User.all().delete()
+        cuts += 1
+    assert cuts >= 2
+    assert await names() == {"bob", "cy"}
+
+
+async def test_a_write_that_misses_its_row_undoes_the_others(storage: SqliteStorage) -> None:
+    """It is said which one; one that need not have a row may miss it."""
+    missing = Write(User, {"username": "x"}, key={"uid": "nobody"}, must=True)
+    with pytest.raises(Missed) as missed:
+        await storage.write([*three(), missing])
+    assert missed.value.at == 3
+    assert await names() == set()
+    async with storage.transaction():
+        await User.create(uid="9", username="dan")
+        with pytest.raises(Missed):
+            await storage.write([*three(), missing])
+        await User.create(uid="8", username="eve")
+    assert await names() == {"dan", "eve"}
+    await storage.write([*three(), Write(User, {"username": "x"}, key={"uid": "nobody"})])
+    assert await names() == {"dan", "eve", "bob", "cy"}
+
+
+async def test_a_written_row_is_as_a_created_one(storage: SqliteStorage) -> None:
+    """What is left out has its default, and what no column can hold, or another row has, is refused as it is elsewhere."""
+    await storage.write([Write(User, {"uid": "1", "username": "ada"})])
+    await User.create(uid="2", username="bob")
+    written, created = [dict(await User.get(uid=uid)) for uid in ("1", "2")]
+    differ = {name for name in written if written[name] != created[name]}
+    assert differ <= {"uid", "username", "created_at", "updated_at"}
+    with pytest.raises(Invalid, match="username"):
+        await storage.write([Write(User, {"uid": "3", "username": "a\0"})])
+    with pytest.raises(IntegrityError):
+        await storage.write([Write(User, {"uid": "3", "username": "cy"}), Write(User, {"uid": "1", "username": "dan"})])
+    assert await names() == {"ada", "bob"}
 
 
 async def test_sixty_that_are_cancelled_at_random_turns_hold_nothing(storage: SqliteStorage) -> None:

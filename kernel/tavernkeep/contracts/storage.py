@@ -72,6 +72,34 @@ class StorageStats:
     failed: Mapping[str, int]
 
 
+@attrs.frozen
+class Write:
+    """One write of several. Columns go by the names of the model's fields.
+
+    Attributes:
+        values: The columns to be set; of a new row those that are left out have their defaults.
+        key: Which rows are changed; `None` adds one.
+        must: It undoes all where there is no such row.
+    """
+
+    model: type[Any]
+    values: Mapping[str, Any]
+    key: Mapping[str, Any] | None = None
+    must: bool = False
+
+
+class Missed(Exception):
+    """There is no row for a write that must have one; nothing has happened.
+
+    Attributes:
+        at: Which of the writes it is, from 0.
+    """
+
+    def __init__(self, at: int) -> None:
+        super().__init__(f"there is no row for write {at}")
+        self.at = at
+
+
 class Storage(Protocol):
     """The one door to the database; ask for it as a service.
 
@@ -103,6 +131,13 @@ class Storage(Protocol):
 
     async def add_all(self, rows: Sequence[Any]) -> None:
         """Add many rows of one table, all or none."""
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        """Do some writes, in order, all or none: the same as in a `transaction`, for a fraction of what it costs.
+
+        Raises:
+            Missed: There is no row for one that must have one.
+        """
 
     async def check(self) -> None:
         """Make sure that something can be written and read now, in bounded time.
@@ -153,7 +188,9 @@ def storable(value: Any) -> Any:
     """Plain data of the server's own as every database can hold it: in text `�` stands for NUL and half characters, and `None` for NaN."""
     match value:
         case str():
-            return value.translate(_UNSTORABLE)
+            return value if value.isascii() and "\0" not in value else value.translate(_UNSTORABLE)
+        case None | int():
+            return value
         case float() if not math.isfinite(value):
             return None
         case Mapping():

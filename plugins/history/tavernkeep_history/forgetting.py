@@ -8,12 +8,14 @@ from tavernkeep_history.models import ExecutionRow
 
 _log = structlog.get_logger(__name__)
 
+_SLACK = 20
+
 
 class Forgetting:
     """Looks for old executions where some have ended, apart from the writing, which does not wait for it.
 
     Args:
-        most: How many of each user's are kept; a hundredth more may be there for a while.
+        most: How many of each user's are kept; a twentieth more may be there for a while.
     """
 
     def __init__(self, most: int) -> None:
@@ -45,6 +47,6 @@ class Forgetting:
         old = await ExecutionRow.filter(user_id=user_id).offset(self._most).limit(1000).values_list("id", flat=True)
         if old:
             await ExecutionRow.filter(id__in=old, completed_at__isnull=False).delete()
-            self._room[user_id] = self._most // 100
+            self._room[user_id] = self._most // _SLACK
         else:
-            self._room[user_id] = max(self._most // 100, self._most - await ExecutionRow.filter(user_id=user_id).count())
+            self._room[user_id] = max(self._most // _SLACK, self._most - await ExecutionRow.filter(user_id=user_id).count())

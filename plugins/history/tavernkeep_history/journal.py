@@ -58,7 +58,6 @@ class Journal:
         self.problem: str | None = None
         self._storage = storage
         self._secrets = secrets
-        self._writer = Writer(storage, secrets, config.max_output_bytes)
         self._events = events
         self._config = config
         self._strict = config.durability is Durability.STRICT
@@ -82,6 +81,7 @@ class Journal:
         self._tasks: list[asyncio.Task[None]] = []
         # Its own: what nodes do in threads may take all of the others.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="history")
+        self._writer = Writer(storage, secrets, config.max_output_bytes, self._thread)
 
     # What the scheduler and the bus give
 
@@ -168,7 +168,7 @@ class Journal:
         record.row["reserved_seq"] = record.wanted
 
     def _change(self, record: Record, *, urgent: bool) -> None:
-        if not record.resting:
+        if not record.resting and (urgent or record.id not in self._changed):
             self._changed[record.id] = record
             self._news.set()
             if urgent:
@@ -245,6 +245,8 @@ class Journal:
                 await self._gather()
             self._news.clear()
             self._urgent.clear()
+            if not (self._changed or self._notices or self._flushed or self._refused or self._closing or self.problem):
+                continue  # it was told with the commit before
             flushed, self._flushed = self._flushed, []
             well = await self._commit()
             for future in flushed:
@@ -282,7 +284,7 @@ class Journal:
                 await self._storage.check()
             if entries:
                 await self._leave_out_written(changed, entries)
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.make_ready, entries)
+                await self._writer.make_ready(entries)
             await self._write(entries, written)
         except Exception as error:
             if not isinstance(error, _EVERYTHING):
@@ -297,6 +299,9 @@ class Journal:
             except Exception:
                 _log.exception("the journal failed on an execution", execution=record.id)
         self._committing = False
+        if not self._changed:  # what these stand behind is told
+            notices += self._notices
+            self._notices = []
         for notice in notices:
             self._events.deliver(notice)
         if trouble is not None:
@@ -312,18 +317,23 @@ class Journal:
         sound = [entry for entry in entries if entry.error is None]
         together = [entry for entry in sound if not self._open[entry.execution_id].tries]
         alone = [entry for entry in sound if self._open[entry.execution_id].tries]
-        if together:
+        while together:
             try:
                 await self._writer.write(together)
                 self._commits += 1
                 written.update(entry.execution_id for entry in together)
+                break
             except _EVERYTHING:
                 raise
+            except Overtaken as overtaken:
+                overtaken.entry.error = overtaken
+                together.remove(overtaken.entry)
             except Exception as error:
                 if len(together) == 1:
                     together[0].error = error
                 else:
                     alone = together + alone
+                break
         for entry in alone:
             try:
                 await self._writer.write([entry])
@@ -390,7 +400,7 @@ class Journal:
         record.events[:0] = entry.told
         record.row = entry.row | record.row
         record.sealed = entry.sealed
-        record.bytes_waiting = max(entry.size, _EVENT * len(record.events))
+        record.bytes_waiting = max(entry.size, _EVENT * len(record.events)) + len(entry.sealed or "")
         if entry.error is None:
             self._changed[record.id] = record
             return

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
@@ -11,6 +12,7 @@ from tavernkeep.contracts.events import Event, NodeComplete, NodeYield, told_bef
 from tavernkeep.logs import HIDDEN
 
 _BLOCK: Final = 2000  # events
+_BLOCK_BYTES: Final = 1024 * 1024  # from which on a block takes no further event; whoever reads has a block at once
 _HIDDEN: Final = HIDDEN.encode()
 _LARGE: Final = ("output", "pseudoOutputs", "yieldedContent")
 _INTEGER: Final = 1  # the extension type of an integer of more than 64 bits: its digits
@@ -37,13 +39,24 @@ class Block:
         return {"first_seq": self.first_seq, "last_seq": self.last_seq, "lines": self.lines, "inexact": self.inexact}
 
 
-def packed(events: list[Event], most: int) -> list[Block]:
+def packed(events: Sequence[Event], most: int) -> list[Block]:
     """Events, ready to be written.
 
     Args:
         most: How many bytes of one message are kept; of a larger one the outputs are left out.
     """
-    return [_pack(events[start : start + _BLOCK], most) for start in range(0, len(events), _BLOCK)]
+    return blocks_of(events, [message_of(event, most) for event in events])
+
+
+def blocks_of(events: Sequence[Event], messages: Sequence[bytes]) -> list[Block]:
+    """Events with their messages, ready to be written; from any thread."""
+    blocks, start, size = [], 0, 0
+    for end, message in enumerate(messages, 1):
+        size += len(message)
+        if end == len(messages) or end - start == _BLOCK or size >= _BLOCK_BYTES:
+            blocks.append(_pack(events[start:end], messages[start:end]))
+            start, size = end, 0
+    return blocks
 
 
 def messages_of(lines: bytes) -> list[dict[str, Any]]:
@@ -60,14 +73,14 @@ def events_of(lines: bytes) -> list[Event]:
     return [told_before(message["type"], message["payload"]) for message in messages_of(lines)]
 
 
-def _pack(events: list[Event], most: int) -> Block:
-    messages = [_message(event, most) for event in events]
+def _pack(events: Sequence[Event], messages: Sequence[bytes]) -> Block:
     inexact = [event.seq for event, message in zip(events, messages, strict=True) if _is_inexact(event, message)]
     data = _encode([msgspec.Raw(message) for message in messages])
     return Block(events[0].seq, events[-1].seq, zlib.compress(data, 1), inexact, len(data))
 
 
-def _message(event: Event, most: int) -> bytes:
+def message_of(event: Event, most: int) -> bytes:
+    """The message of an event, as it is kept."""
     payload = event.payload
     message = _encoded({"type": event.type, "payload": payload})
     if len(message) <= most:

@@ -1,21 +1,24 @@
-"""What is to be written of executions, made ready in a thread, and written: all that waits in one transaction."""
+"""What is to be written of executions, made ready, and written: all that waits in one transaction."""
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from typing import Any, Final
 
 import attrs
 import msgspec
 
 from tavernkeep.contracts.events import Event
 from tavernkeep.contracts.execution import Submission
-from tavernkeep.contracts.storage import Storage, storable
+from tavernkeep.contracts.storage import Missed, Storage, Write, storable
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.damage import UNREADABLE, Damaged
 from tavernkeep_history.models import EventBlock, ExecutionRow
-from tavernkeep_history.packing import Block, packed
+from tavernkeep_history.packing import Block, blocks_of, message_of
 from tavernkeep_secrets.contracts import Secrets
 
 _decode = msgspec.json.Decoder(WorkflowPayload).decode
+_LITTLE: Final = 32 * 1024  # bytes that are packed and sealed at once: a thread would take longer to be woken
 _encode = msgspec.json.Encoder().encode  # of attrs classes as they are, by the names of their attributes
 
 
@@ -29,7 +32,9 @@ class Entry:
         submission: Of a new execution.
         events: That follow each other; where there is none only the row is written.
         told: These, and those that are not written.
-        sealed: The payload of a new execution, once it is sealed.
+        messages: Of the first of the events, as they are kept: of all when it is ready.
+        payload: That of a new execution; `sealed` as it is kept.
+        size: Of the messages, in bytes.
         error: Why it cannot be written although others can.
     """
 
@@ -39,18 +44,24 @@ class Entry:
     submission: Submission | None
     events: list[Event]
     told: list[Event]
+    messages: list[bytes] = attrs.field(factory=list)
     blocks: list[Block] = attrs.field(factory=list)
+    payload: bytes | None = None
     sealed: str | None = None
+    size: int = 0
     error: Exception | None = None
-
-    @property
-    def size(self) -> int:
-        """That of its messages before they were compressed, in bytes."""
-        return sum(block.size for block in self.blocks)
 
 
 class Overtaken(Exception):
-    """An execution has been taken up by another process, or is forgotten: nothing is written of it."""
+    """An execution has been taken up by another process, or is forgotten: nothing is written of it.
+
+    Attributes:
+        entry: What was to be written of it.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry.execution_id)
+        self.entry = entry
 
 
 @attrs.frozen
@@ -59,19 +70,55 @@ class Writer:
 
     Attributes:
         most: How many bytes of one message are kept.
+        thread: Where much is packed.
     """
 
     storage: Storage
     secrets: Secrets
     most: int
+    thread: Executor
 
-    def make_ready(self, entries: Sequence[Entry]) -> None:
-        """Pack the events and seal the payloads; from any thread. What cannot be made ready has an `error`."""
+    async def make_ready(self, entries: Sequence[Entry]) -> None:
+        """Pack the events and seal the payloads. What cannot be made ready has an `error`."""
+        if self._encode(entries, _LITTLE):
+            self._pack(entries)
+        else:
+            await asyncio.get_running_loop().run_in_executor(self.thread, self._finish, entries)
+
+    def _finish(self, entries: Sequence[Entry]) -> None:
+        self._encode(entries, None)
+        self._pack(entries)
+
+    def _encode(self, entries: Sequence[Entry], room: int | None) -> bool:
+        """Encode what is not encoded yet; tells whether it is all of it, and no more than there is room for."""
         for entry in entries:
+            if entry.error is not None:
+                continue
             try:
-                entry.blocks = packed(entry.events, self.most)
-                if entry.submission is not None and entry.sealed is None:
-                    entry.sealed = self.secrets.seal(_encode(entry.submission.payload).decode())
+                for event in entry.events[len(entry.messages) :]:
+                    message = message_of(event, self.most)
+                    entry.messages.append(message)
+                    entry.size += len(message)
+                    if room is not None and (room := room - len(message)) < 0:
+                        return False
+                if entry.submission is not None and entry.sealed is None and entry.payload is None:
+                    entry.payload = _encode(entry.submission.payload)
+                    if room is not None and (room := room - len(entry.payload)) < 0:
+                        return False
+            except MemoryError:
+                raise
+            except Exception as error:
+                entry.error = error
+        return True
+
+    def _pack(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.error is not None:
+                continue
+            try:
+                entry.blocks = blocks_of(entry.events, entry.messages)
+                if entry.payload is not None:
+                    entry.sealed = self.secrets.seal(entry.payload.decode())
             except MemoryError:
                 raise
             except Exception as error:
@@ -88,25 +135,24 @@ class Writer:
         Raises:
             Overtaken: One of them is not this process's any more.
         """
-        async with self.storage.transaction():
-            for entry in entries:
-                row = storable(entry.row)
-                if entry.submission is None:
-                    if row and not await ExecutionRow.filter(id=entry.execution_id, epoch=entry.epoch).update(**row):
-                        raise Overtaken(entry.execution_id)
-                    continue
-                if row.get("request_id") is not None:  # of more than a day ago, else this execution would not be
-                    await ExecutionRow.filter(user_id=row["user_id"], request_id=row["request_id"]).update(request_id=None)
-                await ExecutionRow.create(id=entry.execution_id, payload=entry.sealed, **row)
-            blocks = [_row_of(entry.execution_id, block) for entry in entries for block in entry.blocks]
-            if len(blocks) == 1:  # as for all small workflows: `add_all` would be two statements more
-                await blocks[0].save(force_create=True)
-            else:
-                await self.storage.add_all(blocks)
+        writes = [(entry, write) for entry in entries for write in _writes_of(entry)]
+        try:
+            await self.storage.write([write for _, write in writes])
+        except Missed as missed:
+            raise Overtaken(writes[missed.at][0]) from None
 
 
-def _row_of(execution_id: str, block: Block) -> EventBlock:
-    return EventBlock(execution_id=execution_id, **block.columns())
+def _writes_of(entry: Entry) -> Iterator[Write]:
+    row, mine = storable(entry.row), {"id": entry.execution_id, "epoch": entry.epoch}
+    if entry.submission is None:
+        if row:
+            yield Write(ExecutionRow, row, key=mine, must=True)
+    else:
+        if row.get("request_id") is not None:  # of more than a day ago, else this execution would not be
+            yield Write(ExecutionRow, {"request_id": None}, key={"user_id": row["user_id"], "request_id": row["request_id"]})
+        yield Write(ExecutionRow, mine | {"payload": entry.sealed} | row)
+    for block in entry.blocks:
+        yield Write(EventBlock, {"execution_id": entry.execution_id, **block.columns()})
 
 
 def payload_of(row: ExecutionRow, secrets: Secrets) -> WorkflowPayload:

@@ -287,14 +287,14 @@ async def test_while_nothing_can_be_written(house: House, fault: str) -> None:
 async def test_an_event_that_cannot_be_packed_costs_its_own_execution_only(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is tried again, and then ends in an error that says so; the others of its batch are written and told, and all goes on."""
     good, bad = await house.submit("a"), await house.submit("b")
-    real = writing.packed
+    real = writing.message_of
 
-    def packed(events: list[Event], most: int) -> Any:
-        if any(event.execution_id == bad and isinstance(event, NodeComplete) for event in events):
+    def message_of(event: Event, most: int) -> bytes:
+        if event.execution_id == bad and isinstance(event, NodeComplete):
             raise ValueError("made to fail")
-        return real(events, most)
+        return real(event, most)
 
-    monkeypatch.setattr(writing, "packed", packed)
+    monkeypatch.setattr(writing, "message_of", message_of)
     GATES["a"].set()
     GATES["b"].set()
     assert (await house.ended(good)).payload["status"] == "complete"

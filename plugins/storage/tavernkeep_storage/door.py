@@ -10,10 +10,11 @@ from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from tavernkeep import ModelSet
-from tavernkeep.contracts.storage import Migration, StorageStats, Unavailable
+from tavernkeep.contracts.storage import Migration, StorageStats, Unavailable, Write
 from tavernkeep_storage import values
 from tavernkeep_storage.counts import Counts
 from tavernkeep_storage.orm import CONNECTION, orm_config
+from tavernkeep_storage.statements import Statements
 
 Row = TypeVar("Row", bound=Any)
 
@@ -35,9 +36,13 @@ class TortoiseDoor:
     def __init__(self) -> None:
         self._models: Sequence[ModelSet] = ()
         self._checking: asyncio.Task[None] | None = None
+        self._statements: Statements | None = None
 
     def connection(self) -> dict[str, Any]:
-        """Tortoise's description of the connection: `engine`, and `credentials`. The engine's client has `counts`."""
+        """Tortoise's description of the connection: `engine`, and `credentials`.
+
+        The engine's client has `counts`, and `write(statements)`, which does all of them or none.
+        """
         raise NotImplementedError
 
     def offline(self) -> dict[str, Any]:
@@ -56,6 +61,7 @@ class TortoiseDoor:
         # Tasks that serve requests do not descend from the one that opens the database, so its context must be found without them.
         await Tortoise.init(config=orm_config(self.connection(), models), _enable_global_fallback=True)
         values.guard(model for app in (Tortoise.apps or {}).values() for model in app.values())
+        self._statements = Statements(Tortoise.get_connection(CONNECTION))
 
     async def pending(self) -> list[Migration]:
         """See `StorageProvider`."""
@@ -110,6 +116,13 @@ class TortoiseDoor:
         if rows:
             async with self.transaction():
                 await type(rows[0]).bulk_create(rows)
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        """See `Storage`."""
+        assert self._statements is not None, "the database is open"
+        if writes:
+            client: Any = Tortoise.get_connection(CONNECTION)  # of the engine, or the transaction that this is in
+            await client.write([self._statements.of(write) for write in writes])
 
     async def check(self) -> None:
         """See `Storage`."""

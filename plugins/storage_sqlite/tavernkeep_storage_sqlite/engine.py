@@ -10,11 +10,11 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tortoise.backends.base.client import ConnectionWrapper, NestedTransactionContext, TransactionContext
-from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
+from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper, translate_exceptions
 from tortoise.connection import get_connections
 from tortoise.exceptions import TransactionManagementError
 
@@ -23,6 +23,8 @@ from tavernkeep.finish import finish
 from tavernkeep.wire import Invalid, Problem
 from tavernkeep_storage.counts import Counts
 from tavernkeep_storage.orm import AERICH
+from tavernkeep_storage.statements import Statement
+from tavernkeep_storage_sqlite.several import execute_part, execute_whole, statements_of
 
 # By primary result code, https://www.sqlite.org/rescode.html
 _REASONS: Final[dict[int, tuple[Reason, str]]] = {
@@ -121,7 +123,7 @@ class CarefulClient(SqliteClient):
         """See `meaning`. A file that cannot be read is opened anew by whoever is next, as it may have been mended or put back."""
         meant = meaning(error, self.counts)
         if isinstance(meant, Unavailable) and meant.reason in ("corrupt", "gone"):
-            self._doubted = self.filename != MEMORY
+            self._doubt()
         return meant
 
     async def ready(self) -> None:
@@ -206,6 +208,18 @@ class CarefulClient(SqliteClient):
         """The connection, when it is free."""
         return _Turn(self._lock, self)
 
+    @translate_exceptions
+    async def write(self, statements: Sequence[Statement]) -> None:
+        """Execute some statements, all or none."""
+        async with self.acquire_connection() as connection:
+            self.counts.transactions += 1
+            self.counts.statements += len(statements) - 1  # its turn has counted one
+            # aiosqlite has no public way to do several things in one go.
+            await connection._execute(execute_whole, connection._conn, statements, self.check_file, self._doubt)
+
+    def _doubt(self) -> None:
+        self._doubted = self.filename != MEMORY
+
     def _in_transaction(self) -> TransactionContext:
         return _Transaction(CarefulTransaction(self), self)
 
@@ -264,6 +278,16 @@ class CarefulTransaction(SqliteTransactionWrapper):
 
     def _in_transaction(self) -> TransactionContext:
         return self.outside._in_transaction() if self._finalized else NestedTransactionContext(CarefulTransaction(self))
+
+    @translate_exceptions
+    async def write(self, statements: Sequence[Statement]) -> None:
+        """Execute some statements, all or none."""
+        if self._finalized:
+            await self.outside.write(statements)
+            return
+        async with self.acquire_connection() as connection:
+            self.counts.statements += len(statements) - 1
+            await connection._execute(execute_part, connection._conn, statements)
 
     async def begin(self) -> None:
         """Begin, and wait for another process that writes: what is read in here is what is written upon."""
@@ -347,22 +371,6 @@ class _Said:
     def __exit__(self, exc_type: Any, exc_val: BaseException | None, exc_tb: Any) -> None:
         if exc_val is not None and not isinstance(exc_val, Unavailable) and (meant := self._client.meaning(exc_val)):
             raise meant from exc_val
-
-
-def statements_of(script: str) -> Iterator[str]:
-    """The statements of a script, each whole: a semicolon in a text ends none.
-
-    >>> list(statements_of("SELECT ';'; SELECT 2"))
-    ["SELECT ';';", ' SELECT 2;']
-    """
-    waiting = ""
-    for piece in script.split(";"):
-        waiting += piece + ";"
-        if waiting.strip() == ";":
-            waiting = ""
-        elif sqlite3.complete_statement(waiting):
-            yield waiting
-            waiting = ""
 
 
 client_class = CarefulClient
