@@ -1,0 +1,254 @@
+"""What a process left open when it ended: who goes on, in which order, with whose rights, and who does not."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import pytest
+import pytest_asyncio
+
+from support.house import GATES, House, is_final, started
+from tavernkeep import UserContext
+from tavernkeep.contracts.events import NodeComplete, NodeExecuting, NodeWaiting, StatusUpdate
+from tavernkeep.contracts.execution import ExecutionArchive, ExecutionStatus
+from tavernkeep_accounts.contracts import Accounts
+from tavernkeep_history.models import EventBlock, ExecutionRow
+
+CONFIG = '{"execution": {"max_concurrent_workflows": %d}, "engine": {"shutdownGraceS": 0}}'
+
+
+@attrs.define(eq=False)
+class Lives:
+    """One installation, through the lives of its server."""
+
+    folder: Path
+    most: int = 4
+    house: House | None = None
+
+    async def begin(self) -> House:
+        """The next life."""
+        GATES.clear()
+        self.house = await started(self.folder, CONFIG % self.most)
+        return self.house
+
+    async def end(self, *, told_to: bool) -> None:
+        """The server stops, or is gone between one step and the next."""
+        house, self.house = self.house, None
+        assert house is not None, "it lives"
+        if told_to:
+            await house.app.drain()
+            await house.app.stop()
+        else:
+            await house.kill()
+
+    async def again(self, *, told_to: bool = False) -> House:
+        """End this life, and begin the next."""
+        await self.end(told_to=told_to)
+        return await self.begin()
+
+
+@pytest_asyncio.fixture
+async def lives(tmp_path: Path) -> AsyncIterator[Lives]:
+    lives = Lives(tmp_path)
+    await lives.begin()
+    yield lives
+    if lives.house is not None:
+        await lives.house.app.stop()
+
+
+def at_work(house: House, id_: str) -> bool:
+    return any(isinstance(event, NodeExecuting) for event in house.of(id_))
+
+
+async def working(house: House, *ids: str) -> None:
+    for id_ in ids:
+        await house.until(lambda event, id_=id_: isinstance(event, NodeExecuting) and event.execution_id == id_)  # type: ignore[misc]
+
+
+async def test_all_is_there_before_anything_is_served_and_in_its_order(lives: Lives) -> None:
+    """Those that had begun first, then as they were accepted; the limits are for newcomers."""
+    lives.most = 1
+    house = await lives.again()
+    ids = [await house.submit("a") for _ in range(5)]
+    await working(house, ids[0])
+    house = await lives.again()
+    assert [info.prompt_id for info in await house.scheduler.executions(house.user)] == ids
+    GATES.setdefault("a", asyncio.Event()).set()
+    for id_ in ids:
+        await house.ended(id_)
+    begun = [event.execution_id for event in house.told if isinstance(event, StatusUpdate) and event.status is ExecutionStatus.RUNNING]
+    assert begun == ids
+    assert await ExecutionRow.filter(epoch=2, status="complete").count() == 5
+
+
+async def test_five_ends_in_its_midst_are_the_last(lives: Lives) -> None:
+    """It then ends in an error that is recorded like any other, with the nodes that were at work, and nothing of it starts."""
+    house = lives.house
+    assert house is not None
+    id_ = await house.submit("a", "b")
+    GATES.setdefault("b", asyncio.Event()).set()
+    await house.until(lambda event: isinstance(event, NodeComplete) and event.node_id == "b")
+    for _ in range(5):
+        await working(house, id_)
+        assert is_alive(await house.scheduler.info(id_, house.user))
+        house = await lives.again()
+    detail = await house.scheduler.detail(id_, house.user)
+    assert detail is not None
+    assert detail.status is ExecutionStatus.ERROR
+    assert detail.completed_at is not None
+    assert detail.error_info is not None
+    assert detail.error_info["nodesAtWork"] == ["a"]
+    assert "5 times" in detail.error_info["message"]
+    events = await house.app.services.get(ExecutionArchive).events_after(id_, house.user, 0)
+    assert events is not None
+    assert is_final(events[-1])
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert not house.of(id_)
+
+
+def is_alive(info: object) -> bool:
+    return info is not None and not info.status.is_final  # type: ignore[attr-defined]
+
+
+async def test_who_was_told_to_stop_is_no_suspect(lives: Lives) -> None:
+    """Whatever was at work when a server was told to stop goes on, as often as that happens; and who was only queued always does."""
+    house = lives.house
+    assert house is not None
+    id_ = await house.submit("a")
+    for _ in range(7):
+        await working(house, id_)
+        house = await lives.again(told_to=True)
+    row = await ExecutionRow.get(id=id_)
+    assert (row.attempts, row.epoch) == (0, 8)
+
+
+async def test_who_waits_for_a_person_is_no_suspect(lives: Lives) -> None:
+    """The end of the server is none of its doing; the question is put again, and the answer heard."""
+    house = lives.house
+    assert house is not None
+    id_ = await house.submit("a", type_="j:Ask")
+    for _ in range(6):
+        await house.until(lambda event: isinstance(event, NodeWaiting))
+        house = await lives.again()
+    await house.until(lambda event: isinstance(event, NodeWaiting))
+    assert (await ExecutionRow.get(id=id_)).attempts == 0
+    assert await house.scheduler.answer(id_, "a", "yes", house.user)
+    house = await lives.again()
+    await house.until(lambda event: isinstance(event, NodeWaiting))
+    assert await house.scheduler.answer(id_, "a", "indeed", house.user)
+    await house.ended(id_)
+    detail = await house.scheduler.detail(id_, house.user)
+    assert detail is not None
+    assert detail.node_status["a"].output == {"said": "yes indeed"}
+
+
+async def test_suspects_run_one_at_a_time_and_hold_up_nobody(lives: Lives) -> None:
+    """Who was in the midst more often waits longer; newcomers run beside them."""
+    house = lives.house
+    assert house is not None
+    often = await house.submit("a")
+    await working(house, often)
+    house = await lives.again()
+    once = await house.submit("a")
+    await working(house, often, once)
+    house = await lives.again()
+    newcomer = await house.submit("c")
+    await working(house, once, newcomer)
+    assert not at_work(house, often)
+    GATES.setdefault("a", asyncio.Event()).set()
+    await house.ended(once)
+    await house.ended(often)
+    assert [row.attempts for row in await ExecutionRow.filter(id__in=[often, once]).order_by("number")] == [2, 1]
+
+
+async def test_nobody_goes_on_with_rights_that_they_lost(lives: Lives) -> None:
+    """A revoked key, a disabled user: it ends, and says why. A new role is the role."""
+    house = lives.house
+    assert house is not None
+    accounts = house.app.services.get(Accounts)
+    users = {name: await accounts.create(name, "user") for name in ("kept", "disabled", "raised", "keyed")}
+    key = await accounts.make_key(users["keyed"].uid, "k", ["workflow:execute"])
+    ids = {}
+    for name, account in users.items():
+        credential = f"key:{key['id']}" if name == "keyed" else "session:1"
+        house.user = UserContext(account.uid, account.username, credential=credential)
+        ids[name] = await house.submit("a")
+    await accounts.change(users["disabled"].uid, disabled=True)
+    await accounts.change(users["raised"].uid, role="admin")
+    await accounts.delete_key(users["keyed"].uid, key["id"])
+    await lives.end(told_to=True)
+    house = await lives.begin()
+    for name in ("disabled", "keyed"):
+        detail = await house.scheduler.detail(ids[name], house.user)
+        assert detail is not None
+        assert detail.error_info is not None
+        assert "may not run it any more" in detail.error_info["message"]
+    for name in ("kept", "raised"):
+        await working(house, ids[name])
+    GATES.setdefault("a", asyncio.Event()).set()
+    for name in ("kept", "raised"):
+        await house.ended(ids[name])
+
+
+async def test_what_is_damaged_concerns_itself_alone(lives: Lives) -> None:
+    """A payload or a block that cannot be read ends its execution, with a recorded word; the others go on."""
+    house = lives.house
+    assert house is not None
+    ids = [await house.submit("a") for _ in range(3)]
+    await working(house, *ids)
+    await lives.end(told_to=False)
+    house = await lives.begin()
+    await working(house, ids[0])
+    await lives.end(told_to=True)
+    await damage(lives.folder, ids)
+    house = await lives.begin()
+    for id_ in ids[:2]:
+        info = await house.scheduler.info(id_, house.user)
+        assert info is not None
+        assert info.status is ExecutionStatus.ERROR
+        assert info.completed_at is not None
+        row = await ExecutionRow.get(id=id_)
+        assert row.error_info is not None
+        assert "cannot be read" in row.error_info["message"]
+        assert await EventBlock.filter(execution_id=id_, first_seq=row.last_seq).count() == 1
+    await working(house, ids[2])
+    GATES.setdefault("a", asyncio.Event()).set()
+    await house.ended(ids[2])
+
+
+async def damage(folder: Path, ids: list[str]) -> None:
+    """Bits fall over: in the payload of one, in a block of events of another."""
+
+    (file,) = folder.rglob("*.sqlite3")
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE executions SET payload = substr(payload, 1, 20) WHERE id = ?", (ids[0],))
+        database.execute("UPDATE execution_events SET lines = zeroblob(30) WHERE execution_id = ?", (ids[1],))
+    database.close()
+
+
+@pytest.mark.parametrize("what", ["taken up", "forgotten"])
+async def test_who_was_overtaken_changes_nothing_and_tells_nothing(lives: Lives, what: str) -> None:
+    """Another process has taken it up, or somebody forgot it: it stops here, nothing is written of it, and others go on."""
+    house = lives.house
+    assert house is not None
+    id_, other = await house.submit("a"), await house.submit("b")
+    await working(house, id_, other)
+    told = len(house.of(id_))
+    if what == "taken up":
+        await ExecutionRow.filter(id=id_).update(epoch=7)
+    else:
+        await ExecutionRow.filter(id=id_).delete()
+    blocks = await EventBlock.filter(execution_id=id_).count()
+    for name in "ab":
+        GATES.setdefault(name, asyncio.Event()).set()
+    await house.ended(other)
+    await house.journal.flush()
+    assert len(house.of(id_)) == told
+    assert await EventBlock.filter(execution_id=id_).count() == blocks
+    assert [info.prompt_id for info in await house.scheduler.executions(house.user)] == []
+    if what == "taken up":
+        assert (await ExecutionRow.get(id=id_)).status == "running"
+    else:
+        assert await house.scheduler.info(id_, house.user) is None
