@@ -14,7 +14,7 @@ from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.slots import DataFlowType, Slot
 from tavernkeep.contracts.workflow import Edge, PayloadNode, WorkflowPayload
 from tavernkeep_engine.config import EngineConfig
-from tavernkeep_engine.schedule.garbage import settle_garbage_collector
+from tavernkeep_engine.schedule.garbage import GarbageCollector
 from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
 
 TRIVIAL = NodeDefinition(
@@ -73,7 +73,7 @@ async def median(measure: Callable[[], Awaitable[float]], rounds: int = 5) -> fl
 
 
 async def main() -> None:
-    settle_garbage_collector()  # as the server does when it has started
+    GarbageCollector().settle()  # as the server does when it has started
     task = await median(lambda: bare_tasks(10_000)) / 10_000
     print(f"{'a bare asyncio task':34} {task * 1e6:7.2f} µs")
     for name, shape in (("chain", chain), ("fan", fan)):

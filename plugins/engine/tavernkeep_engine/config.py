@@ -21,11 +21,13 @@ class EngineConfig:
         cache_bytes: How much is kept of the outputs of deterministic nodes, in bytes; 0 keeps none.
         max_value_bytes: How many bytes one value that a node gives may take; a node that gives a larger one fails.
         max_execution_bytes: How many bytes all values that one execution holds may take; the node that gives more fails.
-        max_retained_bytes: How many bytes the values of all executions in memory may take. Those that have ended are forgotten first, the
-            oldest before others; where that is not enough the node that gives more fails.
-        remembered_executions: How many ended executions can still be asked for.
-        kept_output_bytes: How much of a node's output is kept once its execution has ended, in bytes; larger values are left out.
-        remembered_events: How many of its last events are kept of each execution, for viewers that come late or come back.
+        max_retained_bytes: How many bytes may be taken by the values of all executions that run, with all that is remembered of those that
+            have ended. These are forgotten first, the oldest before others; where that is not enough the node that gives more fails.
+        remembered_executions: How many ended executions are remembered at most. What a history has is asked of that.
+        kept_output_bytes: Without a history, how much of a node's output is kept once its execution has ended, in bytes; larger values are
+            left out.
+        remembered_events: How many of its last events are kept of each execution, for viewers that come late or come back. Of one
+            that has ended and is in a history, 64 KiB of them at most.
         shutdown_grace_s: How long running executions may go on when the server stops, in seconds.
     """
 

@@ -16,7 +16,7 @@ from tavernkeep_engine.following import Following
 from tavernkeep_engine.foreground import AtTerminal
 from tavernkeep_engine.messages import ExecutionMessages
 from tavernkeep_engine.routes import ExecutionRoutes
-from tavernkeep_engine.schedule.garbage import settle_garbage_collector
+from tavernkeep_engine.schedule.garbage import GarbageCollector
 from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
 
 _log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ class EnginePlugin:
 
     def __init__(self) -> None:
         self._scheduler: EmbeddedScheduler | None = None
-        self._taking_up: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @hookimpl
     def register_config(self) -> list[ConfigSection]:
@@ -45,13 +45,15 @@ class EnginePlugin:
 
     @hookimpl(trylast=True)
     async def startup(self, app: App) -> None:
-        settle_garbage_collector()
+        collector = GarbageCollector()
+        collector.settle()
+        self._tasks.append(asyncio.create_task(collector.collect_always(), name="engine collects garbage"))
         if self._scheduler is app.services.get(Scheduler) and Role.WORKER in app.roles:
             try:
                 await self._scheduler.take_up()
             except Unavailable as error:  # no reason not to serve what can be served
                 _log.error("what was left open cannot be taken up at present", error=str(error))
-                self._taking_up = asyncio.create_task(self._scheduler.take_up_later(), name="engine takes up")
+                self._tasks.append(asyncio.create_task(self._scheduler.take_up_later(), name="engine takes up"))
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
@@ -74,8 +76,9 @@ class EnginePlugin:
 
     @hookimpl
     async def shutdown(self, app: App) -> None:
-        if self._taking_up is not None:
-            self._taking_up.cancel()
-            await asyncio.wait([self._taking_up])
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         if self._scheduler is not None:
             await self._scheduler.close(app.grace)
