@@ -67,6 +67,9 @@ __all__ = [
 ]
 
 
+pytest.register_assert_rewrite("tavernkeep_devkit.conformance")
+
+
 @pytest.fixture(scope="module")
 def tavern_config() -> Mapping[str, Any]:
     """The configuration of the module's tavern; a module with one of its own says it in a fixture of this name and scope."""
