@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from tavernkeep_devkit.conformance.ending import EndingConformance
-from tavernkeep_devkit.conformance.installation import Installation, Standalone
 from tavernkeep_devkit.conformance.serving import ServingConformance
+from tavernkeep_devkit.conformance.site import Site, Standalone
 
 
 class TestServing(ServingConformance):
     """While nothing goes wrong."""
 
     @classmethod
-    def installation(cls, folder: Path) -> Installation:
+    def site(cls, folder: Path) -> Site:
         return Standalone(folder)
 
 
@@ -22,5 +22,5 @@ class TestEnding(EndingConformance):
     """When a process ends, or is frozen."""
 
     @classmethod
-    def installation(cls, folder: Path) -> Installation:
+    def site(cls, folder: Path) -> Site:
         return Standalone(folder)

@@ -16,8 +16,9 @@ from tavernkeep.contracts.events import (
     NodeSkipped,
     NodeWaiting,
     NodeYield,
+    StatusUpdate,
 )
-from tavernkeep.contracts.execution import Recall, Recorded
+from tavernkeep.contracts.execution import ExecutionStatus, Recall, Recorded
 
 # Events that follow each other, and the numbers of those that do not say what a node gave.
 Pieces = AsyncIterator[tuple[Sequence[Event], frozenset[int]]]
@@ -73,14 +74,38 @@ async def recalled(pieces: Pieces, cut: frozenset[str] | None) -> Recall:
     return Recall(story.nodes, story.answers)
 
 
-async def at_work(pieces: Pieces) -> list[str]:
-    """The nodes that had begun and neither ended nor waited for a person."""
+@attrs.frozen
+class AtWork:
+    """What an execution was about when its process ended.
+
+    Attributes:
+        nodes: Those that had begun, and neither ended nor waited for a person.
+        is_suspect: It may have been what ended the process: nodes were at work; or it had just begun, and nobody knows of any node yet.
+    """
+
+    nodes: list[str]
+    is_suspect: bool
+
+
+async def at_work(pieces: Pieces) -> AtWork:
+    """What an execution was about at the end of its last life.
+
+    In each life it waits first: until it runs no node of it is at work; then those are that were before.
+    """
     working: dict[str, None] = {}
+    before: dict[str, None] = {}
+    runs = has_nodes = False
     async for events, _ in pieces:
         for event in events:
             match event:
+                case StatusUpdate(status=ExecutionStatus.RUNNING):
+                    runs, working, before = True, before, {}
+                case StatusUpdate():
+                    runs, working, before = False, {}, before | working
                 case NodeExecuting() | NodeAnswered():
+                    has_nodes = True
                     working[event.node_id] = None
                 case NodeWaiting() | NodeComplete() | NodeError() | NodeSkipped() | NodeBypassed():
+                    has_nodes = True
                     working.pop(event.node_id, None)
-    return list(working)
+    return AtWork(list(working), bool(working) or (runs and not has_nodes))

@@ -12,7 +12,7 @@ from tavernkeep.contracts.storage import Storage, Unavailable
 from tavernkeep_history.archive import Archive, user_of
 from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_history.packing import packed
-from tavernkeep_history.recall import at_work
+from tavernkeep_history.recall import AtWork, at_work
 from tavernkeep_history.record import now_ms
 
 _log = structlog.get_logger(__name__)
@@ -52,13 +52,13 @@ class TakingUp:
 
     async def _take(self, row: ExecutionRow) -> Unfinished | None:
         payload, user = await self.archive.payload_of(row), user_of(row)
-        working = await at_work(self.archive.pieces(row.id)) if row.started_at is not None else []
-        attempts = row.attempts + (1 if working and not row.paused else 0)
+        was = await at_work(self.archive.pieces(row.id)) if row.started_at is not None else AtWork([], is_suspect=False)
+        attempts = row.attempts + (was.is_suspect and not row.paused)
         # Taken up by somebody else meanwhile, it is theirs.
         mine = ExecutionRow.filter(id=row.id, epoch=row.epoch, status__in=_OPEN)
         if not await mine.update(epoch=row.epoch + 1, attempts=attempts, paused=False):
             return None
-        _log.info("takes up an execution", execution=row.id, epoch=row.epoch + 1, nodes_at_work=len(working))
+        _log.info("takes up an execution", execution=row.id, epoch=row.epoch + 1, nodes_at_work=len(was.nodes))
         return Unfinished(
             row.id,
             row.epoch + 1,
@@ -68,7 +68,7 @@ class TakingUp:
             row.started_at,
             last_seq_of(row),
             attempts,
-            working,
+            was.nodes,
             lambda: self.archive.recall(row),
         )
 

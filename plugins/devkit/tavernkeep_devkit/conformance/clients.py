@@ -97,7 +97,7 @@ def eventually(is_so: Callable[[], bool], what: str) -> None:
 
 
 @attrs.frozen
-class Socket:
+class Line:
     """A socket of a user's."""
 
     socket: ClientConnection
@@ -211,11 +211,11 @@ class Patron:
         return self.http.post(f"/api/prompt/{id_}/nodes/{node_id}/input", json={"value": value})
 
     @contextmanager
-    def socket(self) -> Iterator[Socket]:
+    def socket(self) -> Iterator[Line]:
         """Open a socket."""
         url = self.url.replace("http", "ws", 1) + "/ws"
         with connect(url, additional_headers={USER: self.name}, max_size=None, proxy=None) as opened:
-            yield Socket(opened)
+            yield Line(opened)
 
 
 @contextmanager

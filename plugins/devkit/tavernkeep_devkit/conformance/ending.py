@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from tavernkeep_devkit.conformance.clients import Marks, Patron, complete, eventually, patron
-from tavernkeep_devkit.conformance.installation import Installation, Limits, Worker
 from tavernkeep_devkit.conformance.serving import Conformance
+from tavernkeep_devkit.conformance.site import Capacity, Site, Worker
 from tavernkeep_devkit.sockets import Message
 
 _MOST_ENDS: Final = 20  # after which nobody can say that a scheduler ever gives up
@@ -20,23 +20,23 @@ _MOST_ENDS: Final = 20  # after which nobody can say that a scheduler ever gives
 
 @attrs.frozen
 class Lives:
-    """An installation whose workers come and go.
+    """A site: an installation whose workers come and go.
 
     Attributes:
         marks: The nodes' of all of them.
     """
 
-    installation: Installation
+    site: Site
     marks: Marks
     _stack: ExitStack
 
-    def start(self, limits: Limits) -> Worker:
+    def start(self, capacity: Capacity) -> Worker:
         """A worker, ended at the end of the test if not before."""
-        return self._stack.enter_context(self.installation.start(limits))
+        return self._stack.enter_context(self.site.start(capacity))
 
-    def take_over(self, frozen: Worker, limits: Limits) -> Worker:
+    def take_over(self, frozen: Worker, capacity: Capacity) -> Worker:
         """Another one, which has taken up what a frozen one runs."""
-        return self._stack.enter_context(self.installation.take_over(frozen, limits))
+        return self._stack.enter_context(self.site.take_over(frozen, capacity))
 
     def user(self, worker: Worker, name: str = "anna") -> Patron:
         """A user on a worker's front."""
@@ -44,7 +44,7 @@ class Lives:
 
 
 @attrs.frozen
-class Told:
+class Heard:
     """What clients have been told.
 
     Attributes:
@@ -74,11 +74,11 @@ class EndingConformance(Conformance):
 
     @pytest.fixture
     def lives(self, tmp_path: Path) -> Iterator[Lives]:
-        """An installation."""
+        """A site: an installation."""
         for name in ("installation", "marks"):
             (tmp_path / name).mkdir()
         with ExitStack() as stack:
-            yield Lives(self.installation(tmp_path / "installation"), Marks(tmp_path / "marks"), stack)
+            yield Lives(self.site(tmp_path / "installation"), Marks(tmp_path / "marks"), stack)
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["crash", "stop"])
     def test_what_was_accepted_goes_on(self, lives: Lives, number: int) -> None:
@@ -86,8 +86,8 @@ class EndingConformance(Conformance):
 
         Answers and interrupts that were answered with success hold, and the questions that nobody has answered are asked again.
         """
-        limits, marks = Limits(running=3, running_each=3), lives.marks
-        worker = lives.start(limits)
+        capacity, marks = Capacity(running=2, running_each=2), lives.marks
+        worker = lives.start(capacity)
         anna = lives.user(worker)
         ids = {"done": anna.submit(marks.chain("done", "Mark", "Speak"))}
         events = {"done": anna.ends(ids["done"])}
@@ -105,16 +105,16 @@ class EndingConformance(Conformance):
             events[name] = anna.until(ids[name], "EXECUTION_STATUS_UPDATE")
         assert anna.interrupt(ids["dropped"]).status_code == 200
         events["dropped"] = anna.ends(ids["dropped"], "interrupted")
-        told = Told(ids, events, {name: anna.detail(ids[name]) for name in ("done", "dropped")})
+        told = Heard(ids, events, {name: anna.detail(ids[name]) for name in ("done", "dropped")})
         worker.stop(number)
 
-        worker = lives.start(limits)
+        worker = lives.start(capacity)
         anna = lives.user(worker)
         assert [anna.status(ids[name]) for name in ("done", "dropped")] == ["complete", "interrupted"]
         eventually(lambda: marks.count()["asking.Ask1"] == 2, "the question being asked again")
         worker.stop(number)
 
-        anna = lives.user(lives.start(limits))
+        anna = lives.user(lives.start(capacity))
         marks.open("gated", "answered")
         anna.until(ids["asking"], "NODE_WAITING", "Ask1")
         eventually(lambda: anna.answer(ids["asking"], "Ask1", "go").is_success, "the question being asked once more")
@@ -133,8 +133,8 @@ class EndingConformance(Conformance):
 
         Each end finds the innocent ones beside it; they need not wait for it to be given up.
         """
-        limits, marks = Limits(running=3, running_each=3), lives.marks
-        worker = lives.start(limits)
+        capacity, marks = Capacity(running=2, running_each=2), lives.marks
+        worker = lives.start(capacity)
         anna = lives.user(worker)
         asked = anna.submit(marks.chain("asked", "Ask", "Mark"))
         anna.until(asked, "NODE_WAITING", "Ask0")
@@ -147,7 +147,7 @@ class EndingConformance(Conformance):
             worker.stop(0)  # it ends by itself
             ends += 1
             assert ends < _MOST_ENDS, "it is never given up"
-            worker = lives.start(limits)
+            worker = lives.start(capacity)
             anna = lives.user(worker)
             try:
                 events = anna.ends(guilty, "error")

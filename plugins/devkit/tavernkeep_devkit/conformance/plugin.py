@@ -1,6 +1,6 @@
 """The plugin that a scheduler is tried with: nodes that leave marks on the disk, and users who come in by their name alone.
 
-A server has it when the installation of the tests says so, see `installation.variables`; it is no plugin of the devkit's distribution.
+A server has it when the installation of the tests says so, see `site.variables`; it is no plugin of the devkit's distribution.
 """
 
 import asyncio

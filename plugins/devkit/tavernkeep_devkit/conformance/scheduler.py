@@ -3,18 +3,18 @@
 ```python
 from pathlib import Path
 
-from tavernkeep_devkit.conformance.installation import Installation, Standalone
+from tavernkeep_devkit.conformance.site import Site, Standalone
 from tavernkeep_devkit.conformance.scheduler import SchedulerConformance
 
 
 class TestMine(SchedulerConformance):
     @classmethod
-    def installation(cls, folder: Path) -> Installation:
+    def site(cls, folder: Path) -> Site:
         return Standalone(folder, provider="mine")
 ```
 
 `Standalone` is for a scheduler that runs executions in the process of the server. One that has workers of its own is given an
-`Installation` that starts them.
+`Site` that starts them.
 """
 
 from tavernkeep_devkit.conformance.ending import EndingConformance

@@ -10,15 +10,15 @@ import attrs
 import pytest
 
 from tavernkeep_devkit.conformance.clients import Marks, Patron, complete, eventually, numbers, patron
-from tavernkeep_devkit.conformance.installation import Installation, Limits, Worker
+from tavernkeep_devkit.conformance.site import Capacity, Site, Worker
 from tavernkeep_devkit.sockets import is_final, statuses, text_of
 
 # One of a user's at once, so that the next begins when the one before has ended; two users' at once.
-LIMITS = Limits(running=2, running_each=1, waiting=10, waiting_each=6)
+CAPACITY = Capacity(running=2, running_each=1, waiting=10, waiting_each=6)
 
 
 @attrs.frozen
-class Place:
+class Served:
     """A worker, and who uses it.
 
     Attributes:
@@ -43,8 +43,8 @@ class Conformance(ABC):
 
     @classmethod
     @abstractmethod
-    def installation(cls, folder: Path) -> Installation:
-        """An installation with the scheduler, with nothing in it yet.
+    def site(cls, folder: Path) -> Site:
+        """A site: an installation with the scheduler, with nothing in it yet.
 
         Args:
             folder: A new one.
@@ -52,7 +52,7 @@ class Conformance(ABC):
 
 
 @contextmanager
-def at_work(place: Place, who: Patron, name: str) -> Iterator[str]:
+def at_work(place: Served, who: Patron, name: str) -> Iterator[str]:
     """While somebody's one execution runs, which ends at the end."""
     held = who.submit(place.marks.chain(name, "Gate"))
     place.marks.until(f"{name}.Gate0")
@@ -68,18 +68,18 @@ class ServingConformance(Conformance):
     @classmethod
     def served(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
         """A worker."""
-        with cls.installation(tmp_path_factory.mktemp("installation")).start(LIMITS) as worker:
+        with cls.site(tmp_path_factory.mktemp("installation")).start(CAPACITY) as worker:
             yield worker
 
     @pytest.fixture
-    def place(self, served: Worker, tmp_path: Path) -> Iterator[Place]:
+    def place(self, served: Worker, tmp_path: Path) -> Iterator[Served]:
         """It, with what is new for each test."""
         with ExitStack() as stack:
-            yield Place(served, Marks(tmp_path), stack)
+            yield Served(served, Marks(tmp_path), stack)
 
     # Submit
 
-    def test_submit_over_http(self, place: Place) -> None:
+    def test_submit_over_http(self, place: Served) -> None:
         """It has an id, runs to its end, and is known with its results afterwards."""
         anna, marks = place.user("anna"), place.marks
         id_ = anna.submit(marks.chain("a", "Mark", "Speak", "Mark"))
@@ -93,7 +93,7 @@ class ServingConformance(Conformance):
         assert anna.listed()[id_] == "complete"
         assert marks.all() == ["a.Mark0", "a.Speak1", "a.Mark2"]
 
-    def test_submit_over_a_socket(self, place: Place) -> None:
+    def test_submit_over_a_socket(self, place: Served) -> None:
         """Its sender hears first that it was accepted, then every event once, in order."""
         anna, marks = place.user("anna"), place.marks
         with anna.socket() as socket:
@@ -107,7 +107,7 @@ class ServingConformance(Conformance):
         assert [event for event in events if event["type"] != "NODE_YIELD"] == [e for e in recorded if e["type"] != "NODE_YIELD"]
         assert text_of(events, "Speak1") == text_of(recorded, "Speak1")
 
-    def test_what_is_no_workflow_is_refused(self, place: Place) -> None:
+    def test_what_is_no_workflow_is_refused(self, place: Served) -> None:
         """With every problem, over both; nothing of it is known afterwards. A dry run runs nothing."""
         anna, wrong = place.user("anna"), {"nodes": [{"id": 1}, {"fullType": "conformance:Mark"}], "edges": "none"}
         answer = anna.post(wrong)
@@ -122,7 +122,7 @@ class ServingConformance(Conformance):
         assert anna.listed() == {}
         assert place.marks.all() == []
 
-    def test_what_fails_ends_in_error(self, place: Place) -> None:
+    def test_what_fails_ends_in_error(self, place: Served) -> None:
         """A failed node's followers are skipped; a type that nobody has fails its node; a circle runs nothing."""
         anna, marks = place.user("anna"), place.marks
         failed = anna.submit(marks.chain("a", "Mark", "Fail", "Mark"))
@@ -136,7 +136,7 @@ class ServingConformance(Conformance):
         anna.ends(anna.submit(circle), "error")
         assert marks.all() == ["a.Mark0", "a.Fail1"]
 
-    def test_the_same_request_is_one_execution(self, place: Place) -> None:
+    def test_the_same_request_is_one_execution(self, place: Served) -> None:
         """While it runs and afterwards, over both; another's request of that name is another, and another workflow is refused."""
         anna, bert, marks = place.user("anna"), place.user("bert"), place.marks
         payload = marks.chain("a", "Gate", "Mark", requestId="order 7")
@@ -154,7 +154,7 @@ class ServingConformance(Conformance):
 
     # Order and fairness
 
-    def test_order(self, place: Place) -> None:
+    def test_order(self, place: Served) -> None:
         """Of one user's, the higher priority begins first, and of equal ones the earlier."""
         anna, marks = place.user("anna"), place.marks
         with at_work(place, anna, "first"):
@@ -165,7 +165,7 @@ class ServingConformance(Conformance):
             anna.ends(id_)
         assert marks.all() == ["first.Gate0", "b.Mark0", "d.Mark0", "a.Mark0", "c.Mark0"]
 
-    def test_fairness(self, place: Place) -> None:
+    def test_fairness(self, place: Served) -> None:
         """Who submits much waits behind themselves: somebody who comes later begins before the rest of it, whatever its priority."""
         greedy, modest, other, marks = place.user("greedy"), place.user("modest"), place.user("other"), place.marks
         with at_work(place, other, "elsewhere"):
@@ -178,20 +178,20 @@ class ServingConformance(Conformance):
         started = [mark for mark in marks.all() if mark.endswith("Mark0")]
         assert started == ["late.Mark0", *(f"more{number}.Mark0" for number in range(5))]
 
-    def test_limits(self, place: Place) -> None:
+    def test_limits(self, place: Served) -> None:
         """No more run than may, nor of one user's; who has too much waiting is refused, then everybody, until there is room again."""
         anna, bert, carl, marks = (*(place.user(name) for name in ("anna", "bert", "carl")), place.marks)
         with at_work(place, anna, "a"):
-            mine = [anna.submit(marks.chain(f"a{number}", "Mark")) for number in range(LIMITS.waiting_each)]
+            mine = [anna.submit(marks.chain(f"a{number}", "Mark")) for number in range(CAPACITY.waiting_each)]
             refused = anna.post(marks.chain("over", "Mark"))
             assert refused.status_code == 429, refused.text
             with at_work(place, bert, "b"):
-                left = LIMITS.waiting - LIMITS.waiting_each
+                left = CAPACITY.waiting - CAPACITY.waiting_each
                 theirs = [bert.submit(marks.chain(f"b{number}", "Mark")) for number in range(left)]
                 full = carl.post(marks.chain("over", "Mark"))
                 assert full.status_code == 503, full.text
                 stats = carl.http.get("/api/system_stats").json()
-                assert stats == {"maxConcurrentWorkflows": 2, "runningExecutions": 2, "pendingExecutions": LIMITS.waiting}
+                assert stats == {"maxConcurrentWorkflows": 2, "runningExecutions": 2, "pendingExecutions": CAPACITY.waiting}
                 assert sorted(bert.listed().values()) == ["queued"] * left + ["running"]
         for who, ids in ((anna, mine), (bert, theirs)):
             for id_ in ids:
@@ -201,7 +201,7 @@ class ServingConformance(Conformance):
 
     # Interrupt
 
-    def test_interrupt(self, place: Place) -> None:
+    def test_interrupt(self, place: Served) -> None:
         """What runs has stopped when that is answered, what waits never begins, and nothing follows; others' are unknown ids."""
         anna, bert, marks = place.user("anna"), place.user("bert"), place.marks
         runs = anna.submit(marks.chain("runs", "Gate", "Mark"))
@@ -225,7 +225,7 @@ class ServingConformance(Conformance):
 
     # Answer
 
-    def test_answer(self, place: Place) -> None:
+    def test_answer(self, place: Served) -> None:
         """A question is told; the first answer is taken, one to nobody's question is not, and nobody else may answer."""
         anna, bert, marks = place.user("anna"), place.user("bert"), place.marks
         id_ = anna.submit(marks.chain("a", "Ask", "Mark"))
@@ -242,7 +242,7 @@ class ServingConformance(Conformance):
 
     # Follow
 
-    def test_follow(self, place: Place) -> None:
+    def test_follow(self, place: Served) -> None:
         """From the first or from any event on, over both, before and after the end: every event once, and the same ones."""
         anna, bert, marks = place.user("anna"), place.user("bert"), place.marks
         id_ = anna.submit(marks.chain("a", "Speak", "Gate", "Speak"))
@@ -273,7 +273,7 @@ class ServingConformance(Conformance):
         assert bert.http.get(f"/api/prompt/{id_}").status_code == 404
         assert id_ not in bert.listed()
 
-    def test_an_administrator_sees_everybodys(self, place: Place) -> None:
+    def test_an_administrator_sees_everybodys(self, place: Served) -> None:
         """Lists them, follows them, and may stop them."""
         anna, mayor = place.user("anna"), place.called("mayor")
         with at_work(place, anna, "a"):

@@ -359,7 +359,10 @@ class EmbeddedScheduler:
     async def _recall(self, execution: Execution) -> Recall:
         while execution.recall is not None and not execution.stopping:
             try:
-                recall, execution.recall = await execution.recall(), None
+                recall = await execution.recall()
+                if (journal := self._journal) is not None:
+                    await journal.written(execution.id)  # that it runs: should it end the process, that is not forgotten
+                execution.recall = None
                 return recall
             except Unavailable as error:
                 _log.error("an execution waits for what is recorded of it", execution=execution.id, error=str(error))

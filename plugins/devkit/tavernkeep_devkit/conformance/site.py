@@ -23,7 +23,7 @@ _READY: Final = re.compile(r"is ready at (http://\S+)")
 
 
 @attrs.frozen
-class Limits:
+class Capacity:
     """How much a scheduler is to take.
 
     Attributes:
@@ -54,7 +54,7 @@ class Worker(Protocol):
         """Send a signal that ends the process, and wait until it has ended."""
 
 
-class Installation(Protocol):
+class Site(Protocol):
     """A configuration, a database and a folder, in which one worker after the other is started.
 
     The servers have the plugin `tavernkeep_devkit.conformance.plugin` (see `variables`), and `auth.provider` is `conformance`.
@@ -65,10 +65,10 @@ class Installation(Protocol):
 
     folder: Path
 
-    def start(self, limits: Limits) -> AbstractContextManager[Worker]:
+    def start(self, capacity: Capacity) -> AbstractContextManager[Worker]:
         """Start a worker, and whatever else is not there yet; it has taken up what is open, and is ended at the end if it runs still."""
 
-    def take_over(self, frozen: Worker, limits: Limits) -> AbstractContextManager[Worker]:
+    def take_over(self, frozen: Worker, capacity: Capacity) -> AbstractContextManager[Worker]:
         """Start another worker, which has taken up what a frozen one runs: its lease is over, or an operator has taken its lock away.
 
         Its front is another one than that of the frozen worker where that is a front itself.
@@ -151,7 +151,7 @@ def process(folder: Path, config: Mapping[str, Any], environ: Mapping[str, str])
 
 @attrs.frozen
 class Standalone:
-    """An installation whose scheduler runs executions in the one process that does everything.
+    """A site: an installation whose scheduler runs executions in the one process that does everything.
 
     Args:
         folder: A new one.
@@ -163,31 +163,31 @@ class Standalone:
     provider: str = "embedded"
     config: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
 
-    def config_with(self, limits: Limits) -> dict[str, Any]:
+    def config_with(self, capacity: Capacity) -> dict[str, Any]:
         """The configuration of a process."""
         sections: dict[str, dict[str, Any]] = {
             "auth": {"provider": NAME},
-            "execution": {"provider": self.provider, "max_concurrent_workflows": limits.running},
+            "execution": {"provider": self.provider, "max_concurrent_workflows": capacity.running},
             "engine": {
-                "maxRunningPerUser": limits.running_each,
-                "maxQueued": limits.waiting,
-                "maxQueuedPerUser": limits.waiting_each,
+                "maxRunningPerUser": capacity.running_each,
+                "maxQueued": capacity.waiting,
+                "maxQueuedPerUser": capacity.waiting_each,
                 "shutdownGraceS": 0.1,
             },
         }
         return sections | {name: sections.get(name, {}) | dict(section) for name, section in self.config.items()}
 
     @contextmanager
-    def start(self, limits: Limits) -> Iterator[Worker]:
-        """See `Installation`."""
+    def start(self, capacity: Capacity) -> Iterator[Worker]:
+        """See `Site`."""
         environ = environment(**variables(self.folder / "installed"))
-        with process(self.folder, self.config_with(limits), environ) as running:
+        with process(self.folder, self.config_with(capacity), environ) as running:
             yield running
 
     @contextmanager
-    def take_over(self, frozen: Worker, limits: Limits) -> Iterator[Worker]:
-        """See `Installation`. The frozen process holds the lock of the data folder; the other's is a new file of the same name."""
+    def take_over(self, frozen: Worker, capacity: Capacity) -> Iterator[Worker]:
+        """See `Site`. The frozen process holds the lock of the data folder; the other's is a new file of the same name."""
         for lock in (self.folder / "data").glob("*.lock"):
             lock.unlink()
-        with self.start(limits) as running:
+        with self.start(capacity) as running:
             yield running
