@@ -75,9 +75,9 @@ class Town:
 
 
 @asynccontextmanager
-async def town(folder: Path, config: Mapping[str, Any] | None = None, **variables: str) -> AsyncIterator[Town]:
+async def town(folder: Path, config: Mapping[str, Any] | None = None, *arguments: str, **variables: str) -> AsyncIterator[Town]:
     """A server in multi-user mode, whose first administrator has registered with the token that it printed."""
-    async with serve(folder, MULTIUSER | dict(config or {}), **variables) as server:
+    async with serve(folder, MULTIUSER | dict(config or {}), *arguments, **variables) as server:
         client = httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S, trust_env=False)
         token = re.search(r"with the token (\S+)", server.output())
         if token:

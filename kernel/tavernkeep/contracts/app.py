@@ -20,7 +20,7 @@ class Role(enum.Flag):
 
     NONE = 0
     FRONT = enum.auto()  # answers HTTP and sockets
-    WORKER = enum.auto()  # runs executions
+    WORKER = enum.auto()  # runs executions; of those that were left open only where it is a keeper too
     KEEPER = enum.auto()  # looks after the database and the data folder, as where something is forgotten or swept
     ALL = FRONT | WORKER | KEEPER
 

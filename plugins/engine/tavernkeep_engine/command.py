@@ -17,7 +17,7 @@ from tavernkeep.contracts.execution import Refused, Submission
 from tavernkeep.contracts.workflow import StoredWorkflow, WorkflowPayload, payload_from
 from tavernkeep.wire import Invalid, loads, structure
 from tavernkeep_engine.contracts import Foreground
-from tavernkeep_engine.foreground import value_of
+from tavernkeep_engine.foreground import pairs
 
 _LONGEST_REFERENCE: Final = 200  # characters
 
@@ -37,8 +37,8 @@ def run(context: click.Context, file: str, inputs: tuple[str, ...], answers: tup
     standard output; progress and streamed text go to standard error. What a node asks is asked at the terminal. Exit code 0: complete; 1: a
     node failed; 2: the file or an input is no good; 130: interrupted.
     """
-    payload = _with_inputs(_read(file), _pairs(inputs, "--input KEY=VALUE"))
-    context.exit(asyncio.run(_run(loaded_app(context), payload, _pairs(answers, "--answer NODE=VALUE"), quiet)))
+    payload = _with_inputs(_read(file), pairs(inputs, "--input KEY=VALUE"))
+    context.exit(asyncio.run(_run(loaded_app(context), payload, answers, quiet)))
 
 
 def _read(file: str) -> WorkflowPayload:
@@ -94,17 +94,6 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _pairs(texts: tuple[str, ...], form: str) -> dict[str, Any]:
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            option, _, what = form.partition(" ")
-            raise click.UsageError(f"{option} takes {what}, not {text!r}")
-        pairs[key] = value_of(value)
-    return pairs
-
-
 def _with_inputs(payload: WorkflowPayload, values: dict[str, Any]) -> WorkflowPayload:
     try:
         return payload.with_inputs(values)
@@ -113,7 +102,7 @@ def _with_inputs(payload: WorkflowPayload, values: dict[str, Any]) -> WorkflowPa
         raise click.UsageError(f"the workflow has no input {error.args[0]!r}; it has: {known}") from None
 
 
-async def _run(app: Application, payload: WorkflowPayload, answers: dict[str, Any], quiet: bool) -> int:
+async def _run(app: Application, payload: WorkflowPayload, answers: tuple[str, ...], quiet: bool) -> int:
     await app.start(Role.NONE)
     try:
         # The person at the terminal is the person who runs the server.

@@ -5,10 +5,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
+import click
 
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import UserContext
@@ -42,10 +43,10 @@ class AtTerminal:
 
     app: App
 
-    async def run(self, submission: Submission, *, quiet: bool = False, answers: Mapping[str, Any] | None = None) -> int:
+    async def run(self, submission: Submission, *, quiet: bool = False, answers: Iterable[str] = ()) -> int:
         """See `Foreground`."""
         loop, scheduler, events, user = asyncio.get_running_loop(), self.app.services.get(Scheduler), self.app.events, submission.user
-        viewer, asked = _Viewer(quiet), _Answers(scheduler, user, dict(answers or {}))
+        viewer, asked = _Viewer(quiet), _Answers(scheduler, user, pairs(answers, "--answer NODE=VALUE"))
 
         def accepted(execution_id: str) -> None:
             events.watch(execution_id, viewer)
@@ -66,8 +67,26 @@ class AtTerminal:
         return _EXIT_CODES[detail.status]
 
 
-def value_of(text: str) -> Any:
-    """A value as it is typed: JSON, or else text."""
+def pairs(texts: Iterable[str], form: str) -> dict[str, Any]:
+    """What stands before and behind the equals signs of what was typed: keys, and values that are JSON, or else text.
+
+    Args:
+        form: The option, and what it takes.
+
+    Raises:
+        click.UsageError: One of them is not of that form.
+    """
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            option, _, what = form.partition(" ")
+            raise click.UsageError(f"{option} takes {what}, not {text!r}")
+        found[key] = _value(value)
+    return found
+
+
+def _value(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
@@ -145,7 +164,7 @@ class _Answers:
             try:
                 if not sys.stdin.isatty():
                     raise EOFError
-                value = value_of(await asyncio.to_thread(input, prompt))
+                value = _value(await asyncio.to_thread(input, prompt))
             except EOFError:
                 print(f"tavernkeep: node {node_id} waits for an answer; give it with --answer {node_id}=VALUE", file=sys.stderr, flush=True)
                 await self._scheduler.interrupt(event.execution_id, self._user)

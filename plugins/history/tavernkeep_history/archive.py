@@ -34,6 +34,17 @@ class Archive:
         row = await ExecutionRow.get_or_none(id=execution_id)
         return row if row and (user.is_admin or row.user_id == user.uid) else None
 
+    async def get(self, execution_id: str, user: UserContext) -> ExecutionRow:
+        """The row of an execution.
+
+        Raises:
+            ApiError: 404, there is none that the user may see.
+        """
+        row = await self.find(execution_id, user)
+        if row is None:
+            raise ApiError(404, f"There is no execution {execution_id[:100]!r}.")
+        return row
+
     async def page(self, wanted: Q, limit: int) -> list[ExecutionRow]:
         """The latest executions that fit."""
         return await ExecutionRow.filter(wanted).limit(limit)

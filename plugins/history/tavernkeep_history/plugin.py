@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App, Role
 from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep.contracts.execution import ExecutionArchive, ExecutionJournal, Scheduler
 from tavernkeep.contracts.storage import Storage
 from tavernkeep_accounts.contracts import Accounts
+from tavernkeep_history.command import executions
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_history.durability import Durability
 from tavernkeep_secrets.contracts import Resealing, Secrets
@@ -38,6 +41,10 @@ class HistoryPlugin:
         return [ModelSet("history", "tavernkeep_history.models", Path(__file__).parent / "migrations")]
 
     @hookimpl
+    def register_commands(self) -> list[click.Command]:
+        return [executions]
+
+    @hookimpl
     def register_services(self, app: App, services: Services, owner: str) -> None:
         from tavernkeep_history.archive import Archive
         from tavernkeep_history.journal import Journal
@@ -54,11 +61,11 @@ class HistoryPlugin:
     @hookimpl
     async def startup(self, app: App) -> None:
         if self._taking_up is None or Role.WORKER not in app.roles:
-            return  # a command beside a server must not take over what that one runs
+            return
         if self._journal is not None:
             await self._journal.start()
             app.events.keep(self._journal.note)
-        if self._journal is None or not app.config.section(HistoryConfig).resume:
+        if Role.KEEPER in app.roles and (self._journal is None or not app.config.section(HistoryConfig).resume):
             await self._taking_up.give_all_up("The server was stopped in the middle of it.")
 
     @hookimpl(optionalhook=True)

@@ -79,7 +79,7 @@ class HistoryRoutes:
 
     async def one(self, prompt_id: str, query: EventsQuery, user: UserContext) -> HistoryDetail:
         """An execution with its results and its events."""
-        row = await self._find(prompt_id, user)
+        row = await self.archive.get(prompt_id, user)
         told = await self.archive.told_of(row)
         events: list[dict[str, Any]] = []
         async for messages in self.archive.messages(row.id, query.after):
@@ -100,7 +100,7 @@ class HistoryRoutes:
 
     async def forget(self, prompt_id: str, user: UserContext) -> None:
         """Forget an execution that has ended."""
-        row = await self._find(prompt_id, user)
+        row = await self.archive.get(prompt_id, user)
         _check_ended(row)
         if not await ExecutionRow.filter(id=row.id, epoch=row.epoch, status=row.status).delete():
             raise ApiError(409, f"Execution {row.id} has just been taken up again.")
@@ -110,7 +110,7 @@ class HistoryRoutes:
 
         With `from`, that node and all that depends on it run anew, and the others give what they gave, where they completed.
         """
-        row = await self._find(prompt_id, user)
+        row = await self.archive.get(prompt_id, user)
         submission = await self.running_again.rerun(row, user, body.node if body else None)
         return Again(await self.scheduler.submit(submission))
 
@@ -119,15 +119,9 @@ class HistoryRoutes:
 
         With `from`, that node and all that depends on it run anew all the same, also of an execution that is complete.
         """
-        row = await self._find(prompt_id, user)
+        row = await self.archive.get(prompt_id, user)
         submission = await self.running_again.resume(row, user, body.node if body else None)
         return Again(await self.scheduler.submit(submission))
-
-    async def _find(self, prompt_id: str, user: UserContext) -> ExecutionRow:
-        row = await self.archive.find(prompt_id, user)
-        if row is None:
-            raise ApiError(404, f"There is no execution {prompt_id!r}.")
-        return row
 
 
 def _check_ended(row: ExecutionRow) -> None:

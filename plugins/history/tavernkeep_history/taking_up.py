@@ -81,17 +81,29 @@ class TakingUp:
         for row in await ExecutionRow.filter(status__in=_OPEN).order_by("number").only("id", "epoch"):
             await self._end(row.id, row.epoch, row.epoch + 1, {"message": why})
 
-    async def _end(self, execution_id: str, epoch: int, raised: int, error_info: Mapping[str, Any]) -> None:
+    async def interrupt(self, row: ExecutionRow) -> bool:
+        """Nobody goes on with an execution that no process runs, as somebody wishes; `False` where it has ended."""
+        return await self._end(row.id, row.epoch, row.epoch + 1, None, ExecutionStatus.INTERRUPTED)
+
+    async def _end(
+        self,
+        execution_id: str,
+        epoch: int,
+        raised: int,
+        error_info: Mapping[str, Any] | None,
+        status: ExecutionStatus = ExecutionStatus.ERROR,
+    ) -> bool:
         async with self.storage.transaction():
-            row = await ExecutionRow.get_or_none(id=execution_id, epoch=epoch).only("id", "last_seq", "reserved_seq")
+            row = await ExecutionRow.get_or_none(id=execution_id, epoch=epoch, status__in=_OPEN).only("id", "last_seq", "reserved_seq")
             if row is None:
-                return
+                return False
             seq = last_seq_of(row) + 1
-            end = StatusUpdate(ExecutionStatus.ERROR, error_info).of(execution_id, seq)
-            columns = {"status": ExecutionStatus.ERROR.value, "error_info": error_info, "completed_at": now_ms(), "last_seq": seq}
+            end = StatusUpdate(status, error_info).of(execution_id, seq)
+            columns = {"status": status.value, "error_info": error_info, "completed_at": now_ms(), "last_seq": seq}
             await ExecutionRow.filter(id=execution_id, epoch=epoch).update(epoch=raised, **columns)
             for block in packed([end], self.most):
                 await EventBlock.create(execution_id=execution_id, **block.columns())
+        return True
 
 
 def last_seq_of(row: ExecutionRow) -> int:
