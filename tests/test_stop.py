@@ -1,8 +1,11 @@
 """The end of the server comes in any case: whatever ignores that it is told to end is named, and left."""
 
 import asyncio
+import contextlib
 import re
 import signal
+import socket
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -272,3 +275,70 @@ async def test_a_server_that_is_told_to_stop_while_it_starts_does_so(tmp_path: P
     assert process.returncode == (0 if waits else 1), stderr
     assert b"Traceback" not in stderr
     assert waits or b"plugin stubborn, hook startup" in stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(tmp_path: Path, way: str) -> None:
+    """It is waited for as long as for others and then cut off; everything else is taken down in order, which the exit code says."""
+    async with stubborn(tmp_path, way=way) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(f"GET /api/nodes HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode() * 200)
+            async with asyncio.timeout(PATIENCE_S):
+                while "/api/nodes" not in server.output():
+                    await asyncio.sleep(0.01)
+            assert await server.stop() == 0
+        assert CUT_OFF not in server.output()
+
+
+@pytest.mark.slow
+async def test_a_database_that_is_locked_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """What cannot be written then has been told to nobody: the next start goes on with it, and ends it once."""
+    async with stubborn(tmp_path) as server, viewer(server.ws_url) as client:
+        id_ = await begin(client, node_of("Once"))
+        other = sqlite3.connect(tmp_path / "data" / "tavernkeep.sqlite3", isolation_level=None)
+        with contextlib.closing(other):
+            other.execute("BEGIN IMMEDIATE")
+            assert await server.stop() in (0, 1)
+            told = [m async for m in client.socket]
+            assert [m for m in told if "interrupted" in str(m)] == []
+    await goes_on(tmp_path, id_)
+
+
+async def goes_on(folder: Path, execution_id: str) -> None:
+    """See that a new server goes on with an execution whose node waits for the gate, and completes it."""
+    (folder / "gate").touch()
+    async with stubborn(folder) as server, asyncio.timeout(PATIENCE_S):
+        while (found := (await server.http.get(f"/api/prompt/{execution_id}")).json())["status"] != "complete":
+            assert found["status"] in ("queued", "running"), found
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("durability", "hook"),
+    [("strict", "drain:waits"), ("strict", "drain:blocks"), ("relaxed", ""), ("relaxed", "drain:waits"), ("relaxed", "shutdown:swallows")],
+)
+async def test_what_a_stop_interrupts_goes_on_at_the_next_start(tmp_path: Path, durability: str, hook: str) -> None:
+    """However the stop ended: an execution that a client has seen run is gone on with, and completes."""
+    config = {"history": {"durability": durability}}
+    async with stubborn(tmp_path, config, hook=hook, wait_s=2) as server, viewer(server.ws_url) as client:
+        id_ = await begin(client, node_of("Once"))
+        await asyncio.sleep(0.3 if durability == "relaxed" else 0)
+        await server.stop()
+    await goes_on(tmp_path, id_)
+
+
+@pytest.mark.slow
+async def test_an_execution_whose_node_was_left_goes_on_at_the_next_start(tmp_path: Path) -> None:
+    """A node that ignores its cancellation was told to stop like any other: that it did not counts against nobody."""
+    async with stubborn(tmp_path) as server, viewer(server.ws_url) as client:
+        id_ = await begin(client, node_of("Async"))
+        assert await server.stop() == 0
+    for _ in range(6):
+        async with stubborn(tmp_path, wait_s=2) as server:
+            found = (await server.http.get(f"/api/prompt/{id_}")).json()
+            assert found["status"] == "running", found
+            assert await server.stop() == 0

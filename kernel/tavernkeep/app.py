@@ -85,6 +85,7 @@ class Application:
     _chosen: dict[str, Plugin] = attrs.field(factory=dict)
     _begun: list[Plugin] = attrs.field(factory=list)
     _lock_of_plugins: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    _drained: asyncio.Event = attrs.field(factory=asyncio.Event)
     _lock_of_ending: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     def __attrs_post_init__(self) -> None:
@@ -313,6 +314,24 @@ class Application:
         """Bring running work to an end while viewers are still connected; called once, when the server is told to stop."""
         self.ending.begin()
         await self._end("drain")
+        self._drained.set()
+
+    async def outlast(self, server: "asyncio.Future[Any]") -> bool:
+        """Wait until whoever serves the app is done; once all is drained only for a time, as it waits for its connections, maybe for ever.
+
+        Returns:
+            Whether it is done.
+        """
+        drained = asyncio.create_task(self._drained.wait())
+        await asyncio.wait([server, drained], return_when=asyncio.FIRST_COMPLETED)
+        drained.cancel()
+        try:
+            async with self.ending.share():
+                await asyncio.wait([server])
+        except TimeoutError:
+            _log.warning("connections are cut off that do not take what is sent, or do not end")
+            return False
+        return True
 
     async def stop(self) -> None:
         """Take everything down, the last first. What fails on the way is logged; the rest is taken down all the same."""

@@ -48,9 +48,10 @@ class Lifespan:
             print(f"tavernkeep: {' '.join(said.split())}{place}", file=sys.stderr, flush=True)
             leave(1)
         await send({"type": "lifespan.startup.complete"})
-        await receive()
+        asked = await self._app.outlast(asyncio.ensure_future(receive()))
         await self._app.stop()
-        await send({"type": "lifespan.shutdown.complete"})
+        if asked:
+            await send({"type": "lifespan.shutdown.complete"})
         self._app.ending.be_brief(0 if self._app.ending.clean else 1)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import structlog
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config as HypercornConfig
 
@@ -20,8 +19,6 @@ from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep_web.config import ServerConfig, WebConfig
 from tavernkeep_web.drain import Drain
-
-_log = structlog.get_logger(__name__)
 
 _EXAMPLE: Final = "examples/chat.json"
 _DRAIN_S: Final = 3.0  # for requests that are being answered when the server is told to stop
@@ -61,9 +58,11 @@ async def _serve(app: Application, listener: socket.socket) -> int:
         # Above the application's own limit, whose error says more than a closed connection.
         config.websocket_max_message_size = 2 * app.config.section(WebConfig).max_body_bytes
         config.h11_max_incomplete_size = 64 * 1024
-        drained = asyncio.Event()
-        serving = asyncio.create_task(hypercorn_serve(_started(app), config, shutdown_trigger=lambda: _drained(app, stop, drained)))
-        await _served(app, serving, drained)
+        serving = asyncio.create_task(hypercorn_serve(_started(app), config, shutdown_trigger=lambda: _told_to_stop(app, stop)))
+        if await app.outlast(serving):
+            serving.result()
+        else:
+            serving.cancel()
     finally:
         await app.stop()
     return 0 if app.ending.clean else 1
@@ -111,25 +110,9 @@ async def _has_started(app: Application, stop: asyncio.Event) -> bool:
     return up
 
 
-async def _drained(app: Application, stop: asyncio.Event, drained: asyncio.Event) -> None:
+async def _told_to_stop(app: Application, stop: asyncio.Event) -> None:
     await stop.wait()
     await app.services.get(Drain).run()
-    drained.set()
-
-
-async def _served(app: Application, serving: "asyncio.Task[None]", drained: asyncio.Event) -> None:
-    """Wait for Hypercorn's end, which waits for its connections; of one that takes nothing it would wait for ever."""
-    waiting = asyncio.create_task(drained.wait())
-    await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    try:
-        async with app.ending.share():
-            await asyncio.wait([serving])
-    except TimeoutError:
-        _log.warning("connections are cut off that do not take what is sent, or do not end")
-        serving.cancel()
-        return
-    serving.result()
 
 
 def _started(app: Application) -> Any:
