@@ -296,12 +296,14 @@ async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(tmp_path: Pa
 @pytest.mark.slow
 async def test_a_database_that_is_locked_does_not_hold_up_the_end(tmp_path: Path) -> None:
     """What cannot be written then has been told to nobody: the next start goes on with it, and ends it once."""
-    async with stubborn(tmp_path) as server, viewer(server.ws_url) as client:
+    config = {"storage": {"sqlite": {"busyTimeoutS": 0.5}}}
+    async with stubborn(tmp_path, config, wait_s=20) as server, viewer(server.ws_url) as client:
         id_ = await begin(client, node_of("Once"))
         other = sqlite3.connect(tmp_path / "data" / "tavernkeep.sqlite3", isolation_level=None)
         with contextlib.closing(other):
             other.execute("BEGIN IMMEDIATE")
-            assert await server.stop() in (0, 1)
+            assert await server.stop() == 1
+            assert line_of(server, "history", "cannot be written", id_)
             told = [m async for m in client.socket]
             assert [m for m in told if "interrupted" in str(m)] == []
     await goes_on(tmp_path, id_)

@@ -226,7 +226,11 @@ class Journal:
         ]
 
     async def close(self) -> None:
-        """Write what waits, and end."""
+        """Write what waits, and end.
+
+        Raises:
+            RuntimeError: Not all of it can be written; the executions are named.
+        """
         if not self._tasks:
             return
         self._closing = True
@@ -237,6 +241,8 @@ class Journal:
         forgets.cancel()
         await asyncio.wait([forgets])
         self._thread.shutdown(wait=False)
+        if self._changed:
+            raise RuntimeError(f"what happened last to executions cannot be written: {', '.join(self._changed)[:_NAME]}")
 
     async def _write_always(self) -> None:
         while True:

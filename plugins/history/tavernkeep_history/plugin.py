@@ -98,5 +98,7 @@ class HistoryPlugin:
     @hookimpl
     async def shutdown(self, app: App) -> None:
         if self._journal is not None:
-            await self._journal.close()
-            app.events.keep(None)
+            try:
+                await self._journal.close()
+            finally:
+                app.events.keep(None)
