@@ -92,7 +92,8 @@ def restore(context: click.Context, source: Path, force: bool) -> None:
         stays = f"; {here}, which was here, has stayed" if here.exists() else ""
         click.echo(
             "the key is not in it: credentials, and workflows that were running, can be opened only with that of the server that was"
-            f" backed up. Put its master.key at {here}, or its key into the configuration (security.masterEncryptionKeyValue){stays}"
+            f" backed up. Before a server starts, put its master.key at {here}, or the key into the configuration"
+            f" (security.masterEncryptionKeyValue){stays}"
         )
 
 

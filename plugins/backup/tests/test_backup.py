@@ -107,7 +107,13 @@ def test_where_it_cannot_go_is_said(place: Place, tmp_path: Path) -> None:
             place.back_up(name)
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "interrupted"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(OSError(28, "No space left on device"), id="full", marks=pytest.mark.slow),
+        pytest.param(KeyboardInterrupt(), id="interrupted"),
+    ],
+)
 @pytest.mark.parametrize("form", FORMS)
 def test_half_a_backup_is_none(place: Place, form: str, error: BaseException) -> None:
     """Whichever step fails, nothing is left of it, and there is a whole backup of that name still."""

@@ -195,6 +195,9 @@ async def test_the_servers_own_files_are_out_of_reach(server: Server) -> None:
     (data / "plugins" / "mine").mkdir(parents=True)
     (data / "plugins" / "mine" / "plugin.yaml").write_text("name: mine")
     private = [f"system://data/{path.name}" for path in data.iterdir() if path.is_file()]
+    (data / ".replaced-1").mkdir()
+    (data / ".replaced-1" / "master.key").write_text("a key that was moved aside")
+    private += ["system://data/.replaced-1/master.key", "system://data/.replaced-1", "system://data/.restoring"]
     private += ["system://config/data/master.key", "system://config/data", "system://config/other"]
     for path in private:
         for route in ("read", "download"):
@@ -209,6 +212,7 @@ async def test_the_servers_own_files_are_out_of_reach(server: Server) -> None:
         await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": [path]})
     assert (await server.http.post(f"{FAM}/write-json", json={"logicalPath": "system://data/new", "content": 1})).status_code == 403
     assert (data / "master.key").exists()
+    assert (data / ".replaced-1" / "master.key").exists()
     assert (data / "plugins" / "mine" / "plugin.yaml").read_text() == "name: mine"
     assert [path.name for path in (data / "plugins").rglob("*")] == ["mine", "plugin.yaml"]
     assert (await server.http.get(f"{FAM}/list/{encoded('system://data')}")).status_code == 200
