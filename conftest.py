@@ -28,7 +28,10 @@ CHECKER = doctest.OutputChecker()
 
 
 def run_session(example: Example) -> None:
-    """Run each `$ command` in a fresh folder with the examples in it, and compare what it prints; `...` stands for anything."""
+    """Run each `$ command` in a fresh folder with the examples in it, and compare what it prints; `...` stands for anything.
+
+    On the pages of the features it has the configuration of their server, and in `$NAME` each text that stands in a variable of the page.
+    """
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder) / "examples")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("TAVERNKEEP_")}
@@ -37,13 +40,16 @@ def run_session(example: Example) -> None:
             "TAVERNKEEP_LLM__DEMO_DELAY_S": "0",
             "TAVERNKEEP_LOGGING__LEVEL": "warning",
             "COLUMNS": "80",
+            **example.namespace.get("_environment", {}),
         }
+        if "_environment" in example.namespace:
+            environment |= {name.upper(): value for name, value in example.namespace.items() if isinstance(value, str) and name[0] != "_"}
         for session in ("\n" + example.parsed).split("\n$ ")[1:]:
             command, _, wanted = session.partition("\n")
             ran = subprocess.run(
                 command, shell=True, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
             )
-            if not CHECKER.check_output(wanted, ran.stdout, doctest.ELLIPSIS):
+            if not CHECKER.check_output(wanted.rstrip("\n"), ran.stdout.rstrip("\n"), doctest.ELLIPSIS):
                 raise AssertionError(f"$ {command}\nprinted\n{ran.stdout}\nand not\n{wanted}")
 
 
@@ -93,7 +99,12 @@ def start_tavern(namespace: dict[str, Any]) -> None:
     from tavernkeep.testing import Tavern  # late: pytest rewrites the assertions in it first
 
     opened = namespace["_opened"] = ExitStack()
-    tavern = opened.enter_context(Tavern.open(Path(opened.enter_context(tempfile.TemporaryDirectory()))))
+    folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+    tavern = opened.enter_context(Tavern.open(folder))
+    namespace["_environment"] = {
+        "TAVERNKEEP_CONFIG": str(folder / "config.json"),
+        "TAVERNKEEP_SERVER__BACKEND__PORT": tavern.url.rpartition(":")[2],
+    }
     namespace["here"] = opened.enter_context(tavern.client())
 
 

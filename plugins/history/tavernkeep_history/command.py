@@ -306,7 +306,7 @@ def _ask(server: str, key: str | None, work: Work, *, hint: str = "") -> None:
         from tavernkeep_history.served import ServerOperator, client_of
 
         try:
-            async with client_of(server, key) as client:
+            async with client_of(server, key, near=bool(hint)) as client:
                 await work(ServerOperator(client, hint))
         except ApiError as error:
             raise click.ClickException(str(error)) from None

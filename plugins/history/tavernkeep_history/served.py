@@ -19,14 +19,15 @@ _AT_ONCE: Final = 1000  # events
 _WAIT: Final = httpx2.Timeout(None, connect=10.0)  # it answers an interrupt when the execution has stopped
 
 
-def client_of(server: str, key: str | None) -> httpx2.AsyncClient:
+def client_of(server: str, key: str | None, *, near: bool) -> httpx2.AsyncClient:
     """A client of a server.
 
     Args:
         server: Its address, with the path where it is behind a proxy.
+        near: It is that of the data folder, which no proxy of the environment leads to.
     """
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx2.AsyncClient(base_url=server, headers=headers, timeout=_WAIT)
+    return httpx2.AsyncClient(base_url=server, headers=headers, timeout=_WAIT, trust_env=not near)
 
 
 @attrs.frozen
