@@ -108,11 +108,13 @@ async def test_single_statements_hold_nothing(storage: SqliteStorage, error: Exc
         await User.all().delete()
 
 
-def three() -> list[Write]:
+def several() -> list[Write]:
     return [
         Write(User, {"uid": "1", "username": "ada"}),
         Write(User, {"username": "bob"}, key={"uid": "1"}, must=True),
         Write(User, {"uid": "2", "username": "cy"}),
+        Write(User, {"uid": "3", "username": "dan"}),
+        Write(User, None, key={"uid": "3"}, must=True),
     ]
 
 
@@ -125,9 +127,9 @@ async def test_several_writes_are_whole_wherever_they_are_cut_off(storage: Sqlit
         await Tortoise.get_connection("default").close()
         if inside:
             async with storage.transaction():
-                await storage.write(three())
+                await storage.write(several())
         else:
-            await storage.write(three())
+            await storage.write(several())
 
     cuts = 0
     async for cut in every_cut(write, error):
@@ -143,17 +145,17 @@ async def test_a_write_that_misses_its_row_undoes_the_others(storage: SqliteStor
     """It is said which one; one that need not have a row may miss it."""
     missing = Write(User, {"username": "x"}, key={"uid": "nobody"}, must=True)
     with pytest.raises(Missed) as missed:
-        await storage.write([*three(), missing])
-    assert missed.value.at == 3
+        await storage.write([*several(), missing])
+    assert missed.value.at == len(several())
     assert await names() == set()
     async with storage.transaction():
-        await User.create(uid="9", username="dan")
+        await User.create(uid="9", username="flo")
         with pytest.raises(Missed):
-            await storage.write([*three(), missing])
+            await storage.write([*several(), missing])
         await User.create(uid="8", username="eve")
-    assert await names() == {"dan", "eve"}
-    await storage.write([*three(), Write(User, {"username": "x"}, key={"uid": "nobody"})])
-    assert await names() == {"dan", "eve", "bob", "cy"}
+    assert await names() == {"flo", "eve"}
+    await storage.write([*several(), Write(User, {"username": "x"}, key={"uid": "nobody"})])
+    assert await names() == {"flo", "eve", "bob", "cy"}
 
 
 async def test_a_written_row_is_as_a_created_one(storage: SqliteStorage) -> None:

@@ -77,13 +77,13 @@ class Write:
     """One write of several. Columns go by the names of the model's fields.
 
     Attributes:
-        values: The columns to be set; of a new row those that are left out have their defaults.
-        key: Which rows are changed; `None` adds one.
+        values: The columns to be set; of a new row those that are left out have their defaults. `None` removes rows.
+        key: Which rows are changed or removed; `None` adds one.
         must: It undoes all where there is no such row.
     """
 
     model: type[Any]
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] | None
     key: Mapping[str, Any] | None = None
     must: bool = False
 

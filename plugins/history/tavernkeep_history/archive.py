@@ -76,9 +76,9 @@ class Archive:
             told.begin(await self.payload_of(row))
         except ApiError:  # damaged, or sealed with a key that is gone
             told.damage.append("its workflow")
-        async for block in self.blocks(row.id):
+        async for block, after in self.blocks(row.id):
             try:
-                events = await asyncio.to_thread(read, block, events_of)
+                events = await asyncio.to_thread(read, block, events_of, after)
             except Damaged as damaged:
                 told.damage.append(damaged.what)
                 continue
@@ -95,8 +95,8 @@ class Archive:
             raise EventsLost(f"not all events of execution {execution_id} were recorded: there were too many")
         found: list[Event] = []
         try:
-            async for block in self.blocks(row.id, seq):
-                found += [event for event in await asyncio.to_thread(read, block, events_of) if event.seq > seq]
+            async for block, after in self.blocks(row.id, seq):
+                found += await asyncio.to_thread(read, block, events_of, after)
         except Damaged as damaged:
             raise EventsLost(str(damaged)) from damaged
         if found and 0 < seq < found[0].seq - 1 and not await EventBlock.exists(execution_id=row.id, first_seq__lte=seq, last_seq__gte=seq):
@@ -105,16 +105,19 @@ class Archive:
 
     async def messages(self, execution_id: str, after: int = 0) -> AsyncIterator[list[dict[str, Any]]]:
         """The messages with a higher number, in order, some at a time; without those that cannot be read."""
-        async for block in self.blocks(execution_id, after):
+        async for block, seen in self.blocks(execution_id, after):
             with contextlib.suppress(Damaged):
-                yield await asyncio.to_thread(read, block, lambda lines: [m for m in messages_of(lines) if m["payload"]["seq"] > after])
+                yield await asyncio.to_thread(read, block, messages_of, seen)
 
-    async def blocks(self, execution_id: str, after: int = 0) -> AsyncIterator[EventBlock]:
-        """The blocks that hold the events with a higher number, one at a time."""
+    async def blocks(self, execution_id: str, after: int = 0) -> AsyncIterator[tuple[EventBlock, int]]:
+        """The blocks that hold the events with a higher number, one at a time, each with the number from which on it is new.
+
+        Blocks are joined at any time: a later one may have in it what an earlier one had.
+        """
         while True:
             some = await EventBlock.filter(execution_id=execution_id, last_seq__gt=after).order_by("last_seq").limit(_AT_ONCE)
             for block in some:
-                yield block
+                yield block, after
                 after = block.last_seq
             if len(some) < _AT_ONCE:
                 return
@@ -134,8 +137,8 @@ class Archive:
         Raises:
             Damaged: Some of them cannot be read.
         """
-        async for block in self.blocks(execution_id):
-            yield await asyncio.to_thread(read, block, events_of), frozenset(block.inexact)
+        async for block, after in self.blocks(execution_id):
+            yield await asyncio.to_thread(read, block, events_of, after), frozenset(block.inexact)
 
     async def recall(self, row: ExecutionRow) -> Recall:
         """What need not run again."""

@@ -24,13 +24,13 @@ class Damaged(ApiError):
         self.what = what
 
 
-def read(block: EventBlock, reader: Callable[[bytes], T]) -> T:
-    """What a block holds; from any thread.
+def read(block: EventBlock, reader: Callable[[bytes, int], T], after: int) -> T:
+    """What a block holds of events with a higher number; from any thread.
 
     Raises:
         Damaged: It cannot be read.
     """
     try:
-        return reader(block.lines)
+        return reader(block.lines, after)
     except UNREADABLE as error:
         raise Damaged(block.execution_id, f"what was told from event {block.first_seq} to {block.last_seq}") from error

@@ -21,6 +21,7 @@ from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_history.durability import Durability
 from tavernkeep_history.forgetting import Forgetting
+from tavernkeep_history.joining import Joining
 from tavernkeep_history.models import ExecutionRow
 from tavernkeep_history.record import Record, now_ms
 from tavernkeep_history.taking_up import TakingUp
@@ -82,6 +83,7 @@ class Journal:
         # Its own: what nodes do in threads may take all of the others.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="history")
         self._writer = Writer(storage, secrets, config.max_output_bytes, self._thread)
+        self._joining = Joining(storage, self._thread)
 
     # What the scheduler and the bus give
 
@@ -223,6 +225,7 @@ class Journal:
         self._tasks = [
             asyncio.create_task(self._write_always(), name="history writes"),
             asyncio.create_task(self._forgetting.forget_always(), name="history forgets"),
+            asyncio.create_task(self._joining.join_always(), name="history joins"),
         ]
 
     async def close(self) -> None:
@@ -236,10 +239,11 @@ class Journal:
         self._closing = True
         self._news.set()
         self._urgent.set()
-        writes, forgets = self._tasks
+        writes, *others = self._tasks
         await asyncio.wait([writes])
-        forgets.cancel()
-        await asyncio.wait([forgets])
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others)
         self._thread.shutdown(wait=False)
         if self._changed:
             raise RuntimeError(f"what happened last to executions cannot be written: {', '.join(self._changed)[:_NAME]}")
@@ -377,6 +381,7 @@ class Journal:
         if entry.told:
             record.last_written = entry.told[-1].seq
         record.size += entry.size
+        self._joining.count_written(record, len(entry.blocks))
         record.reserved = max(record.reserved, entry.row.get("reserved_seq", 0))
         record.tries = 0
         if not record.known:

@@ -59,18 +59,38 @@ def blocks_of(events: Sequence[Event], messages: Sequence[bytes]) -> list[Block]
     return blocks
 
 
-def messages_of(lines: bytes) -> list[dict[str, Any]]:
-    """The messages of a block, as they were told."""
+def joined(blocks: Sequence[Block]) -> tuple[Block, int]:
+    """As many of some blocks that follow each other as fit into one, as that one; and how many these are, at least one. From any thread.
+
+    Raises:
+        ValueError: One of them is damaged, or in the form of long ago.
+    """
+    messages: list[msgspec.Raw] = []
+    inexact: list[int] = []
+    count = size = 0
+    for block in blocks:
+        data = zlib.decompress(block.lines)
+        inside = _decode_raw(data)
+        if count and (len(messages) + len(inside) > _BLOCK or size + len(data) > _BLOCK_BYTES):
+            break
+        messages += inside
+        inexact += block.inexact
+        count, size = count + 1, size + len(data)
+    data = _encode(messages)
+    return Block(blocks[0].first_seq, blocks[count - 1].last_seq, zlib.compress(data, 1), inexact, len(data)), count
+
+
+def messages_of(lines: bytes, after: int = 0) -> list[dict[str, Any]]:
+    """The messages of a block with a higher number, as they were told."""
     data = zlib.decompress(lines)
-    if data.startswith(b"{"):  # written before there was another form: JSON, a line each
-        return [json.loads(line) for line in data.split(b"\n")]
-    messages: list[dict[str, Any]] = _decode(data)
-    return messages
+    # Before there was another form they were written as JSON, a line each.
+    messages = [json.loads(line) for line in data.split(b"\n")] if data.startswith(b"{") else _decode(data)
+    return [message for message in messages if message["payload"]["seq"] > after]
 
 
-def events_of(lines: bytes) -> list[Event]:
-    """The events of a block."""
-    return [told_before(message["type"], message["payload"]) for message in messages_of(lines)]
+def events_of(lines: bytes, after: int = 0) -> list[Event]:
+    """The events of a block with a higher number."""
+    return [told_before(message["type"], message["payload"]) for message in messages_of(lines, after)]
 
 
 def _pack(events: Sequence[Event], messages: Sequence[bytes]) -> Block:
@@ -122,3 +142,4 @@ def _read_extension(code: int, data: memoryview) -> int:
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ext_hook=_read_extension).decode
+_decode_raw = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode

@@ -36,6 +36,7 @@ class Record:
         doubtful: Writing it has failed, and may have happened all the same.
         resting: It is tried again after a pause.
         broken: It could not be written: only its end is.
+        blocks: How many blocks of its events are written that are not joined; up to the event `joined` they are.
     """
 
     opening: Opening
@@ -62,6 +63,8 @@ class Record:
     doubtful: bool = False
     resting: bool = False
     broken: str | None = None
+    blocks: int = 0
+    joined: int = 0
 
     @property
     def id(self) -> str:

@@ -1,6 +1,6 @@
 """Writes as statements: each kind of write is made into one once, and only its values are new."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -10,7 +10,7 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 
 from tavernkeep.contracts.storage import Write
 
-_Kind = tuple[type[Model], tuple[str, ...], tuple[str, ...] | None]
+_Kind = tuple[type[Model], tuple[str, ...] | None, tuple[str, ...]]
 
 
 @attrs.frozen
@@ -55,38 +55,35 @@ class Statements:
         Raises:
             tavernkeep.wire.Invalid: A value is none that a column can hold.
         """
-        kind = (write.model, tuple(write.values), None if write.key is None else tuple(write.key))
+        given, key = write.values or {}, write.key or {}
+        kind = (write.model, None if write.values is None else tuple(given), tuple(key))
         made = self._known.get(kind)
         if made is None:
-            made = self._known[kind] = self._change(write) if write.key is not None else self._addition(write)
-        given = write.values
+            made = self._known[kind] = self._change(write.model, write.values, key) if key else self._addition(write.model, given)
         values = [value if (value := given[name]) is None or type(value) is int else convert(value, None) for name, convert in made.columns]
         values += [default() if callable(default) else default for default in made.defaults]
-        if write.key is not None:
-            values += [convert(write.key[name], write.model) for name, convert in made.key]
+        values += [convert(key[name], write.model) for name, convert in made.key]
         return Statement(made.sql, values, write.must)
 
-    def _addition(self, write: Write) -> _Made:
-        meta = write.model._meta
-        given = list(write.values)
+    def _addition(self, model: type[Model], given: Mapping[str, Any]) -> _Made:
+        meta = model._meta
         left_out = [name for name in meta.fields_db_projection if name not in given and not meta.fields_map[name].generated]
-        columns = [meta.fields_db_projection[name] for name in given + left_out]
+        columns = [meta.fields_db_projection[name] for name in (*given, *left_out)]
         parameters = [Parameter(idx=number + 1) for number in range(len(columns))]
         query = self._queries.into(meta.basetable).columns(*columns).insert(*parameters)
-        return _Made(query.get_sql(), _converted(write.model, given), [], [_default(write.model, name) for name in left_out])
+        return _Made(query.get_sql(), _converted(model, given), [], [_default(model, name) for name in left_out])
 
-    def _change(self, write: Write) -> _Made:
-        assert write.key is not None, "it changes rows"
-        meta = write.model._meta
-        query = self._queries.update(meta.basetable)
-        for number, name in enumerate(write.values):
+    def _change(self, model: type[Model], given: Mapping[str, Any] | None, key: Mapping[str, Any]) -> _Made:
+        meta, table = model._meta, model._meta.basetable
+        query = self._queries.from_(table).delete() if given is None else self._queries.update(table)
+        for number, name in enumerate(given or ()):
             query = query.set(meta.fields_db_projection[name], Parameter(idx=number + 1))
-        for number, name in enumerate(write.key, len(write.values)):
-            query = query.where(meta.basetable[meta.fields_db_projection[name]] == Parameter(idx=number + 1))
-        return _Made(query.get_sql(), _converted(write.model, write.values), _converted(write.model, write.key), [])
+        for number, name in enumerate(key, len(given or ())):
+            query = query.where(table[meta.fields_db_projection[name]] == Parameter(idx=number + 1))
+        return _Made(query.get_sql(), _converted(model, given or ()), _converted(model, key), [])
 
 
-def _converted(model: type[Model], names: Any) -> list[tuple[str, Callable[[Any, Any], Any]]]:
+def _converted(model: type[Model], names: Iterable[str]) -> list[tuple[str, Callable[[Any, Any], Any]]]:
     return [(name, model._meta.fields_map[name].to_db_value) for name in names]
 
 
