@@ -51,12 +51,12 @@ class RunningAgain:
             ApiError: As for `rerun`; or 409, it is complete, and nothing is to run anew.
             Invalid: It has no such node.
         """
-        if beginning is None and row.status == ExecutionStatus.COMPLETE.value:
+        if beginning is None and row.stands is ExecutionStatus.COMPLETE:
             raise ApiError(409, f"Execution {row.id} is complete: there is nothing left to do.")
         return await self._submission(row, caller, beginning)
 
     async def _submission(self, row: ExecutionRow, caller: UserContext | None, beginning: str | None) -> Submission:
-        if not ExecutionStatus(row.status).is_final:
+        if not row.stands.is_final:
             raise ApiError(409, f"Execution {row.id} has not ended.")
         payload, user = await self._payload(row), await self._user(row, caller)
         anew = frozenset() if beginning is None else _from_on(payload, beginning)
@@ -76,7 +76,7 @@ class RunningAgain:
             return caller
         user = await self.auth.renew(user_of(row))
         if user is None or not user.may(EXECUTE):
-            raise ApiError(409, f"Execution {row.id} is {row.user['username']}'s, who may not run it any more.")
+            raise ApiError(409, f"Execution {row.id} is {row.username}'s, who may not run it any more.")
         return user
 
 

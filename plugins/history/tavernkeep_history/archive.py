@@ -12,7 +12,7 @@ from tavernkeep import ApiError, UserContext
 from tavernkeep.contracts.events import Event
 from tavernkeep.contracts.execution import EventsLost, ExecutionDetail, ExecutionInfo, ExecutionStatus, Recall
 from tavernkeep.contracts.workflow import WorkflowPayload
-from tavernkeep_history.damage import Damaged, read
+from tavernkeep_history.damage import UNREADABLE, Damaged, read
 from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_history.packing import events_of, messages_of
 from tavernkeep_history.recall import Pieces, recalled
@@ -76,6 +76,8 @@ class Archive:
             told.begin(await self.payload_of(row))
         except ApiError:  # damaged, or sealed with a key that is gone
             told.damage.append("its workflow")
+        if row.user is None or row.warnings is None:
+            told.damage.append("a part of what is known of it as a whole")
         async for block, after in self.blocks(row.id):
             try:
                 events = await asyncio.to_thread(read, block, events_of, after)
@@ -156,10 +158,17 @@ class Archive:
 
 
 def user_of(row: ExecutionRow) -> UserContext:
-    """Whoever submitted it, as they were then."""
+    """Whoever submitted it, as they were then.
+
+    Raises:
+        Damaged: That cannot be read.
+    """
     user = row.user
-    return UserContext(row.user_id, user["username"], user["isAdmin"], frozenset(user["scopes"]), credential=user.get("credential", ""))
+    try:
+        return UserContext(row.user_id, user["username"], user["isAdmin"], frozenset(user["scopes"]), credential=user.get("credential", ""))
+    except UNREADABLE as error:
+        raise Damaged(row.id, "with which rights it ran") from error
 
 
 def _info_of(row: ExecutionRow) -> ExecutionInfo:
-    return ExecutionInfo(row.id, ExecutionStatus(row.status), row.submitted_at, row.workflow_name, row.started_at, row.completed_at)
+    return ExecutionInfo(row.id, row.stands, row.submitted_at, row.workflow_name, row.started_at, row.completed_at)

@@ -30,6 +30,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPAN: Final = re.compile(r"([0-9]{1,6})([mhdw])")
 _SPANS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 # who listens there is met here
+_ELSEWHERE: Final = "; another process uses the data folder: name where its server is with --server URL"
 _ENDED: Final = [status.value for status in ExecutionStatus if status.is_final]
 
 
@@ -287,7 +288,7 @@ def _change(context: click.Context, server: str | None, key: str | None, work: W
             server = _configured(loaded_app(context))
             if server is None:
                 raise click.ClickException(f"{taken}; where it listens is not configured: name it with --server URL") from None
-            _ask(server, key, work, hint="; another process uses the data folder: name where its server is with --server URL")
+            _ask(server, key, work, configured=True)
     else:
         _ask(server, key, work)
 
@@ -301,13 +302,13 @@ def _with_folder(work: Work) -> Callable[[App], Awaitable[None]]:
     return opened
 
 
-def _ask(server: str, key: str | None, work: Work, *, hint: str = "") -> None:
+def _ask(server: str, key: str | None, work: Work, *, configured: bool = False) -> None:
     async def asked() -> None:
         from tavernkeep_history.served import ServerOperator, client_of
 
         try:
-            async with client_of(server, key, near=bool(hint)) as client:
-                await work(ServerOperator(client, hint))
+            async with client_of(server, key, near=configured) as client:
+                await work(ServerOperator(client, _ELSEWHERE if configured else ""))
         except ApiError as error:
             raise click.ClickException(str(error)) from None
 

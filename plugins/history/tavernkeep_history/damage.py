@@ -31,6 +31,8 @@ def read(block: EventBlock, reader: Callable[[bytes, int], T], after: int) -> T:
         Damaged: It cannot be read.
     """
     try:
+        if block.inexact is None:
+            raise ValueError("which of them say what a node gave")
         return reader(block.lines, after)
     except UNREADABLE as error:
         raise Damaged(block.execution_id, f"what was told from event {block.first_seq} to {block.last_seq}") from error

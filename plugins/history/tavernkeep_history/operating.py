@@ -10,7 +10,7 @@ import click
 from tavernkeep import ApiError, AuthError, Credentials, UserContext
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuthProvider
-from tavernkeep.contracts.execution import ExecutionArchive, ExecutionStatus, Refused, Scheduler
+from tavernkeep.contracts.execution import ExecutionArchive, Refused, Scheduler
 from tavernkeep.contracts.storage import Storage
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_engine.contracts import Foreground
@@ -82,7 +82,7 @@ class FolderOperator:
                 if messages:
                     after = messages[-1]["payload"]["seq"]
                     yield messages
-            if ExecutionStatus(row.status).is_final or not follow:
+            if row.stands.is_final or not follow:
                 return
             await asyncio.sleep(_LOOK_S)
 

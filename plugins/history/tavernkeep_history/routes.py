@@ -7,7 +7,7 @@ import attrs
 from tortoise.expressions import Q
 
 from tavernkeep import ApiError, Route, UserContext
-from tavernkeep.contracts.execution import EXECUTE, ExecutionStatus, Scheduler
+from tavernkeep.contracts.execution import EXECUTE, Scheduler
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_history.again import RunningAgain
 from tavernkeep_history.archive import Archive
@@ -93,7 +93,7 @@ class HistoryRoutes:
             complete=row.complete and not told.damage,
             damaged=bool(told.damage),
             user_id=row.user_id,
-            username=row.user["username"],
+            username=row.username,
             attempts=row.attempts,
             retries=told.retries,
         )
@@ -125,14 +125,14 @@ class HistoryRoutes:
 
 
 def _check_ended(row: ExecutionRow) -> None:
-    if not ExecutionStatus(row.status).is_final:
+    if not row.stands.is_final:
         raise ApiError(409, f"Execution {row.id} has not ended.")
 
 
 def _entry(row: ExecutionRow) -> HistoryEntry:
     return HistoryEntry(
         row.id,
-        ExecutionStatus(row.status),
+        row.stands,
         row.submitted_at,
         row.user_id,
         row.workflow_name,
@@ -141,5 +141,5 @@ def _entry(row: ExecutionRow) -> HistoryEntry:
         row.completed_at,
         None if row.started_at is None or row.completed_at is None else row.completed_at - row.started_at,
         row.error_info,
-        row.user["username"],
+        row.username,
     )

@@ -14,7 +14,7 @@ from tavernkeep.contracts.events import (
     NodeRetrying,
     NodeSkipped,
 )
-from tavernkeep.contracts.execution import ExecutionDetail, ExecutionStatus, NodeStatus
+from tavernkeep.contracts.execution import ExecutionDetail, NodeStatus
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.models import ExecutionRow
 
@@ -58,11 +58,11 @@ class Told:
         """The execution of a row, with this."""
         return ExecutionDetail(
             prompt_id=row.id,
-            status=ExecutionStatus(row.status),
+            status=row.stands,
             submitted_at=row.submitted_at,
             node_status=self.nodes if row.started_at is not None else {},
             outputs=self.outputs,
-            warnings=row.warnings + [f"The record is damaged: {what} cannot be read." for what in self.damage],
+            warnings=[*(row.warnings or ()), *(f"The record is damaged: {what} cannot be read." for what in self.damage)],
             metadata=self.payload.metadata if self.payload is not None else {},
             workflow_name=row.workflow_name,
             started_at=row.started_at,
