@@ -16,6 +16,7 @@ from tavernkeep_engine.following import Following
 from tavernkeep_engine.foreground import AtTerminal
 from tavernkeep_engine.messages import ExecutionMessages
 from tavernkeep_engine.routes import ExecutionRoutes
+from tavernkeep_engine.schedule.allocator import settle_allocator
 from tavernkeep_engine.schedule.garbage import GarbageCollector
 from tavernkeep_engine.schedule.scheduler import EmbeddedScheduler
 
@@ -45,6 +46,7 @@ class EnginePlugin:
 
     @hookimpl(trylast=True)
     async def startup(self, app: App) -> None:
+        settle_allocator()
         collector = GarbageCollector()
         collector.settle()
         self._tasks.append(asyncio.create_task(collector.collect_always(), name="engine collects garbage"))
