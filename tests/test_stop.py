@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import signal
 import socket
@@ -344,3 +345,30 @@ async def test_an_execution_whose_node_was_left_goes_on_at_the_next_start(tmp_pa
             found = (await server.http.get(f"/api/prompt/{id_}")).json()
             assert found["status"] == "running", found
             assert await server.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signals", [1, 2])
+async def test_a_workflow_in_the_foreground_ends_in_any_case(tmp_path: Path, signals: int) -> None:
+    """`tavernkeep run` names the node that ignores Ctrl-C, and leaves it; a second Ctrl-C ends the program at once."""
+    path = on_path(install(tmp_path / "packs", "stubborn", STUBBORN))
+    (tmp_path / "stays.json").write_text(json.dumps(node_of("Async")))
+    process = await asyncio.create_subprocess_exec(
+        *(str(BIN / "tavernkeep"), "run", "stays.json"),
+        cwd=tmp_path,
+        env=environment(**path),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    await process.stderr.readuntil(b"[stays] executing")
+    for _ in range(signals):
+        process.send_signal(signal.SIGINT)
+        await asyncio.sleep(0.5)
+    async with asyncio.timeout(PATIENCE_S):
+        stdout, stderr = await process.communicate()
+    if signals == 1:
+        assert (process.returncode, json.loads(stdout)) == (130, {})
+        assert b"left behind" in stderr
+    else:
+        assert process.returncode == -signal.SIGINT

@@ -1,6 +1,5 @@
 """`tavernkeep run FILE`: one workflow, without a server."""
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +37,8 @@ def run(context: click.Context, file: str, inputs: tuple[str, ...], answers: tup
     node failed; 2: the file or an input is no good; 130: interrupted.
     """
     payload = _with_inputs(_read(file), pairs(inputs, "--input KEY=VALUE"))
-    context.exit(asyncio.run(_run(loaded_app(context), payload, answers, quiet)))
+    app = loaded_app(context)
+    context.exit(app.ending.run(_run(app, payload, answers, quiet)))
 
 
 def _read(file: str) -> WorkflowPayload:

@@ -33,6 +33,7 @@ from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import dumps, loads
 
 _EXIT_CODES: Final = {ExecutionStatus.COMPLETE: 0, ExecutionStatus.ERROR: 1, ExecutionStatus.INTERRUPTED: 130}
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 # What steers a terminal; the text may be another user's, or a model's.
 _CONTROLS: Final = {number: "\ufffd" for number in (*range(0x20), *range(0x7F, 0xA0)) if chr(number) not in "\n\t"}
 
@@ -55,8 +56,15 @@ class AtTerminal:
 
         execution_id = await scheduler.submit(attrs.evolve(submission, on_accepted=accepted))
         interrupts: set[asyncio.Task[Any]] = set()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, lambda: interrupts.add(loop.create_task(scheduler.interrupt(execution_id, user))))
+
+        def interrupt() -> None:
+            for number in _SIGNALS:  # of which the next ends the program
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)
+            interrupts.add(loop.create_task(scheduler.interrupt(execution_id, user)))
+
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, interrupt)
         await viewer.ended.wait()
         await asyncio.gather(*interrupts)
         detail = await scheduler.detail(execution_id, user)
