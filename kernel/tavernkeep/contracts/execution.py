@@ -40,7 +40,12 @@ class NodeStatus:
 
 @attrs.frozen
 class ExecutionDetail:
-    """An execution with its results. Times are milliseconds since 1970, UTC; the duration is in milliseconds."""
+    """An execution with its results. Times are milliseconds since 1970, UTC.
+
+    Attributes:
+        duration_ms: How long it ran, in milliseconds, without what lay between the end of a server and its next start. It is measured: it
+            is not what lies between two times of a clock that may have been set.
+    """
 
     prompt_id: str
     status: ExecutionStatus
@@ -125,6 +130,7 @@ class Unfinished:
         attempts: How often a process has ended while nodes of it were at work, without having been told to.
         at_work: The nodes that were, the last time.
         recall: See `Submission`.
+        ran_ms: How long it ran before, in milliseconds, as far as that is known.
     """
 
     execution_id: str
@@ -137,6 +143,7 @@ class Unfinished:
     attempts: int
     at_work: Sequence[str]
     recall: Remember
+    ran_ms: int = 0
 
 
 class RefusalReason(enum.Enum):
@@ -269,6 +276,7 @@ class Opening:
     Attributes:
         unfinished: What it goes on with; `None` where it is a new one.
         times: It as it stands now.
+        ran_ms: How long it has run until now, in milliseconds, by a clock that nobody sets; `None` where it has not begun.
         accepted: Called once when it is kept, before any of its events is delivered.
         refused: Called instead of that when it cannot be kept: it is stopped, and nobody learns of it.
         broken: Called when what happens to it cannot be kept although everything else can, with the reason: it ends in `error`.
@@ -285,6 +293,7 @@ class Opening:
     broken: Callable[[str], None]
     overtaken: Callable[[], None]
     unfinished: Unfinished | None = None
+    ran_ms: Callable[[], int | None] = lambda: None
 
 
 @attrs.frozen

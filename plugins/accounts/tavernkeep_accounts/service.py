@@ -224,7 +224,7 @@ class UserAccounts:
         moment = self._clock()
         if found is None or found.user.disabled or (found.expires_at is not None and found.expires_at <= moment):
             return None
-        if found.last_used_at is None or moment - found.last_used_at >= _NOTE_USE_EVERY:
+        if found.last_used_at is None or abs(moment - found.last_used_at) >= _NOTE_USE_EVERY:
             await ServiceKey.filter(id=found.id).update(last_used_at=moment)
         return context_of(found.user, f"key:{found.id}", found.expires_at, frozenset(found.scopes))
 

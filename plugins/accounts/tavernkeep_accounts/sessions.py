@@ -18,6 +18,7 @@ from tavernkeep_accounts.tokens import digest_of, session_cookie, session_token
 
 _TOKEN_BYTES: Final = 32
 _NOTE_USE_EVERY: Final = timedelta(minutes=1)
+_KEPT: Final = timedelta(days=30)  # once it has ended: a clock that was ahead for a while ends nobody's session for good
 
 
 class UserSessions:
@@ -39,8 +40,8 @@ class UserSessions:
         """See `Sessions`."""
         token, moment = secrets.token_urlsafe(_TOKEN_BYTES), self._clock()
         async with self._storage.transaction():
-            await SessionRow.filter(expires_at__lte=moment).delete()
-            await SessionRow.filter(last_seen_at__lte=moment - self._idle).delete()
+            await SessionRow.filter(expires_at__lte=moment - _KEPT).delete()
+            await SessionRow.filter(last_seen_at__lte=moment - self._idle - _KEPT).delete()
             await SessionRow.create(
                 id=str(uuid.uuid4()),
                 user_id=uid,
@@ -68,7 +69,7 @@ class UserSessions:
         moment = self._clock()
         if row is None or row.user.disabled or row.expires_at <= moment or row.last_seen_at <= moment - self._idle:
             return None
-        if moment - row.last_seen_at >= _NOTE_USE_EVERY:
+        if abs(moment - row.last_seen_at) >= _NOTE_USE_EVERY:  # also where that was by a clock that was ahead
             await SessionRow.filter(id=row.id).update(last_seen_at=moment)
         return context_of(row.user, f"session:{row.id}", row.expires_at)
 

@@ -36,6 +36,24 @@ async def test_they_end_when_idle_and_in_any_case(tmp_path: Path) -> None:
         assert len(await sessions.of(uid)) == 1
 
 
+async def test_a_clock_that_is_set_ends_no_session_for_good(tmp_path: Path) -> None:
+    """While the clock is ahead what it says has ended; when it is right again all is as before, and use counts from then."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    async with started(tmp_path) as app:
+        uid = (await app.services.get(Accounts).default()).uid
+        sessions = UserSessions(app.services.get(Storage), Revocations(), SessionConfig(idle_hours=10, longest_days=20), lambda: moment)
+        token = await sessions.begin(uid, address=None, agent="")
+        moment += timedelta(days=10)
+        assert await sessions.user_of(token) is None
+        ahead = await sessions.begin(uid, address=None, agent="")
+        moment -= timedelta(days=10)
+        assert await sessions.user_of(token) is not None
+        assert await sessions.user_of(ahead) is not None
+        moment += timedelta(hours=11)  # of which none was used for
+        assert await sessions.user_of(token) is None
+        assert await sessions.user_of(ahead) is None
+
+
 async def test_passwords() -> None:
     """Only the right one is right; a hash made with less effort is outdated, and what is none is none."""
     passwords = Argon2Passwords()

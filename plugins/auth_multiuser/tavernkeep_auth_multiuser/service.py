@@ -22,6 +22,7 @@ from tavernkeep_secrets.contracts import Secrets
 
 _LONGEST_PASSWORD: Final = 1000  # characters; hashing a longer one is work for nothing
 _STEP_S: Final = 30  # of one-time codes
+_KEPT: Final = timedelta(days=30)  # of tickets that have expired: a clock that was ahead for a while takes none away
 _USED_UP: Final = "This token is not, or no longer, good."
 _WRONG: Final = "The name or the password is wrong."
 
@@ -201,7 +202,7 @@ class Logins:
         token, moment = secrets.token_urlsafe(32), self.clock()
         expires, digest = moment + timedelta(hours=self.config.invitation_hours), self.passwords.digest(token)
         async with self.storage.transaction():
-            await Ticket.filter(Q(expires_at__lte=moment) | Q(purpose="reset", uid=values.get("uid") or "")).delete()
+            await Ticket.filter(Q(expires_at__lte=moment - _KEPT) | Q(purpose="reset", uid=values.get("uid") or "")).delete()
             ticket = await Ticket.create(
                 id=str(uuid.uuid4()), digest=digest, purpose=purpose, created_at=moment, expires_at=expires, **values
             )

@@ -139,7 +139,7 @@ def _entry(row: ExecutionRow) -> HistoryEntry:
         row.project_id,
         row.started_at,
         row.completed_at,
-        None if row.started_at is None or row.completed_at is None else row.completed_at - row.started_at,
+        None if row.completed_at is None else row.duration_ms,
         row.error_info,
         row.username,
     )

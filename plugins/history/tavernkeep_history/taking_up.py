@@ -70,6 +70,7 @@ class TakingUp:
             attempts,
             was.nodes,
             lambda: self.archive.recall(row),
+            row.duration_ms or 0,
         )
 
     async def give_up(self, unfinished: Unfinished, error_info: Mapping[str, Any]) -> None:

@@ -67,7 +67,7 @@ class Told:
             workflow_name=row.workflow_name,
             started_at=row.started_at,
             completed_at=row.completed_at,
-            duration_ms=None if row.started_at is None or row.completed_at is None else row.completed_at - row.started_at,
+            duration_ms=None if row.completed_at is None else row.duration_ms,
             error_info=row.error_info,
         )
 

@@ -51,4 +51,5 @@ def opening_of(
             stop(execution)
 
     warnings, submitted_at = [str(warning) for warning in execution.plan.warnings], execution.submitted_at
-    return Opening(execution.id, submission, submitted_at, warnings, execution.now, accepted, end_unheard, broken, overtaken, unfinished)
+    told = (accepted, end_unheard, broken, overtaken)
+    return Opening(execution.id, submission, submitted_at, warnings, execution.now, *told, unfinished, execution.ran_ms)

@@ -46,6 +46,8 @@ class Execution:
         publish: Takes each event as it happens; it comes back to `told` before anybody else is told.
         on_told: Called when its end has been told.
         taken: Done when it is accepted; it fails with `Refused` when it is not.
+        clock: Seconds, monotonic.
+        ran_before_ms: How long it ran in processes that have ended.
         recall: Reads what need not run again, when the run begins.
         attempts: How often a process ended in the middle of it.
         disowned: It is not this process's, or nobody's: it ends, and nobody is told.
@@ -67,6 +69,8 @@ class Execution:
     allowance: Allowance
     on_told: Callable[["Execution"], None]
     taken: asyncio.Future[None]
+    clock: Callable[[], float]
+    ran_before_ms: int = 0
     status: ExecutionStatus = ExecutionStatus.QUEUED
     started_at: int | None = None
     completed_at: int | None = None
@@ -83,6 +87,8 @@ class Execution:
     last_seq: int = 0
     last_told: int = 0
     ended: asyncio.Event = attrs.field(factory=asyncio.Event)
+    _ran_from: float | None = None
+    _ran_until: float | None = None
     _shown: ExecutionStatus = ExecutionStatus.QUEUED
     _shown_error: dict[str, Any] | None = None
     _untold: deque[tuple[int, Event | None, int]] = attrs.field(factory=deque)
@@ -152,9 +158,18 @@ class Execution:
         self.status = status
         if status is ExecutionStatus.RUNNING:
             self.started_at = self.started_at or now
+            self._ran_from = self.clock()
         elif status.is_final:
             self.completed_at = now
+            self._ran_until = self.clock()
         self.emit(StatusUpdate(status, self.error_info))
+
+    def ran_ms(self) -> int | None:
+        """How long it has run; `None` where it has not begun."""
+        if self._ran_from is None:
+            return self.ran_before_ms or None
+        until = self.clock() if self._ran_until is None else self._ran_until
+        return self.ran_before_ms + round((until - self._ran_from) * 1000)
 
     def now(self) -> ExecutionInfo:
         """The execution as it stands."""
@@ -180,7 +195,7 @@ class Execution:
             workflow_name=self.payload.name,
             started_at=info.started_at,
             completed_at=info.completed_at,
-            duration_ms=None if info.started_at is None or info.completed_at is None else info.completed_at - info.started_at,
+            duration_ms=None if info.completed_at is None else self.ran_ms(),
             error_info=self._shown_error,
         )
 

@@ -200,6 +200,8 @@ class EmbeddedScheduler:
             allowance=allowance,
             on_told=self._remember,
             taken=asyncio.get_running_loop().create_future(),
+            clock=self._clock,
+            ran_before_ms=unfinished.ran_ms if unfinished else 0,
             started_at=unfinished.started_at if unfinished else None,
             last_seq=unfinished.last_seq if unfinished else 0,
             recall=submission.recall,
