@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import re
+import statistics
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -37,7 +38,6 @@ _COLUMNS: Final = (
 _WIDTHS: Final = (5, 7, 7, 8, 9, 8, 13, 13, 6, 6)
 _LATE_S: Final = "0.1"
 _LAG: Final = re.compile(r'^tavernkeep_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
-_LONGEST: Final = re.compile(r"^tavernkeep_loop_longest_(lag|worked)_seconds (\S+)$", re.MULTILINE)
 
 
 @attrs.frozen
@@ -50,8 +50,7 @@ class Sample:
         database: What the database takes on the disk, its log included.
         cpu_s: Processor time of the server so far, `driver_cpu_s` of whoever makes the load.
         executions: How many have ended, `requests` how many were answered.
-        late: How often the event loop was late by more than 100 ms so far.
-        lag_s: The longest that it was late in the last minute, `worked_s` the processor time that it had until then.
+        late: How often the event loop was late so far, by at most how much, as Prometheus has it.
     """
 
     at_s: float
@@ -62,9 +61,7 @@ class Sample:
     driver_cpu_s: float
     executions: int
     requests: int
-    late: int
-    lag_s: float
-    worked_s: float
+    late: dict[str, int]
 
 
 class Watch:
@@ -81,8 +78,6 @@ class Watch:
     async def look(self) -> Sample:
         """How it stands now."""
         text = (await self._server.http.get("/metrics")).text
-        counts = {bound: int(float(count)) for bound, count in _LAG.findall(text)}
-        longest = {name: float(value) for name, value in _LONGEST.findall(text)}
         cpu, mine = self._process.cpu_times(), psutil.Process().cpu_times()
         return Sample(
             time.perf_counter() - self._began,
@@ -93,9 +88,7 @@ class Watch:
             mine.user + mine.system,
             self._load.executions,
             self._load.requests,
-            counts["+Inf"] - counts[_LATE_S],
-            longest["lag"],
-            longest["worked"],
+            {bound: int(float(count)) for bound, count in _LAG.findall(text)},
         )
 
     async def watch(self, length_s: float, row_s: float) -> None:
@@ -128,7 +121,7 @@ class Watch:
             f"{(now.requests - before.requests) / length:.1f}",
             _ms(took.get("small", []), 50, 99),
             _ms(requests, 50, 99),
-            f"{now.late - before.late}",
+            f"{_late(before, now)}",
             f"{(now.cpu_s - before.cpu_s) / length * 100:.0f}",
         )
         print(_row(values), flush=True)
@@ -136,6 +129,17 @@ class Watch:
 
 def _row(values: Iterable[str]) -> str:
     return " ".join(f"{value:>{width}}" for value, width in zip(values, _WIDTHS, strict=True))
+
+
+def _late(before: Sample, now: Sample) -> int:
+    """How often the event loop was late by more than 100 ms meanwhile."""
+    return sum(sign * (sample.late["+Inf"] - sample.late[_LATE_S]) for sign, sample in ((1, now), (-1, before)))
+
+
+def _latest(before: Sample, now: Sample) -> str:
+    """By how much it was late at most meanwhile, in seconds: the bound of a bucket."""
+    looks = now.late["+Inf"] - before.late["+Inf"]
+    return next(bound for bound in now.late if now.late[bound] - before.late[bound] == looks)
 
 
 def _rss(process: psutil.Process) -> int:
@@ -154,16 +158,17 @@ def _ms(seconds: Sequence[float], *percentiles: int) -> str:
 
 def _print_end(idle: Sample, watch: Watch, load: Load) -> None:
     samples = watch.samples
-    after_start = [sample for sample in samples if sample.at_s >= samples[-1].at_s / 5]  # from the second minute of ten on
-    worst = max(samples, key=lambda sample: sample.lag_s)
+    fifth = samples[-1].at_s / 5
+    second = statistics.median(sample.rss for sample in samples if fifth <= sample.at_s < 2 * fifth)
+    last = statistics.median(sample.rss for sample in samples if sample.at_s >= 4 * fifth)
     print(f"\n{'took, ms':34} {'times':>8} {'p50':>8} {'p95':>8} {'p99':>8} {'longest':>8}")
     for what, times in sorted(watch.took.items()):
         print(f"{what:34} {len(times):8} {_ms(times, 50):>8} {_ms(times, 95):>8} {_ms(times, 99):>8} {_ms(times, 100):>8}")
     print(f"\n{'memory when idle':44} {idle.rss / _MIB:8.1f} MiB")
     print(f"{'most above that':44} {(max(sample.rss for sample in samples) - idle.rss) / _MIB:8.1f} MiB (at most 150)")
-    print(f"{'from a fifth of the run to its end':44} {(after_start[-1].rss - after_start[0].rss) / _MIB:+8.1f} MiB (at most 0)")
-    print(f"{'the event loop was late by more than 100 ms':44} {samples[-1].late - samples[0].late:8} times (0)")
-    print(f"{'at most by':44} {worst.lag_s * 1000:8.1f} ms, of which {worst.worked_s * 1000:.1f} ms it worked")
+    print(f"{'the last fifth of the run above the second':44} {(last - second) / _MIB:+8.1f} MiB (at most 0)")
+    print(f"{'the event loop was late by more than 100 ms':44} {_late(idle, samples[-1]):8} times (0)")
+    print(f"{'at most by':44} {_latest(idle, samples[-1]):>8} s")
     print(f"{'executions':44} {load.executions:8}   {dict(sorted(load.ended.items()))}")
     print(f"{'slow viewers let go':44} {load.let_go:8}")
     print(f"{'errors':44} {len(load.errors):8} (0)")

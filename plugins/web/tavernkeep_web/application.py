@@ -12,6 +12,7 @@ import structlog
 from quart import Quart, g, request, send_file
 from quart import Response as QuartResponse
 from quart.wrappers import BaseRequestWebsocket
+from quart.wrappers.response import FileBody
 from quart_cors import cors
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import parse_range_header
@@ -37,6 +38,7 @@ _JSON: Final = "application/json"
 _LINGER_S: Final = 10.0
 _LOGGED: Final = 1000  # characters of a path
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
+_PIECE: Final = 128 * 1024  # bytes of a file that are read at once: each is two visits to a thread
 _REFUSALS: Final = {  # the status of an answer to a workflow that is not taken
     RefusalReason.INVALID: 422,
     RefusalReason.USER_LIMIT: 429,
@@ -218,6 +220,8 @@ async def _file(result: FileResponse) -> QuartResponse:
         )
     except OSError as error:
         raise ApiError(404, f"There is no such file: {error.strerror}.") from None
+    if isinstance(made.response, FileBody):
+        made.response.buffer_size = _PIECE
     made.headers["Accept-Ranges"] = "bytes"
     return made
 
