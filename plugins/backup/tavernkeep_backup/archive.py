@@ -43,13 +43,17 @@ class ArchiveWriter:
         """See `BackupWriter`."""
         info = tarfile.TarInfo(path)
         info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o700, max(0, modified_ns // 10**9)
-        self._tar.addfile(info)
+        self._add(info)
 
     def file(self, entry: BackupEntry, content: BinaryIO) -> None:
         """See `BackupWriter`."""
         info = tarfile.TarInfo(entry.path)
         info.size, info.mode, info.mtime = entry.size, 0o700 if entry.executable else 0o600, max(0, entry.modified_ns // 10**9)
+        self._add(info, content)
+
+    def _add(self, info: tarfile.TarInfo, content: BinaryIO | None = None) -> None:
         self._tar.addfile(info, content)
+        self._tar.members = []  # type: ignore[attr-defined]  # it would keep each
 
     def end(self, manifest: Path) -> None:
         """See `BackupWriter`."""

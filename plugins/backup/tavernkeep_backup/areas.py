@@ -65,6 +65,11 @@ class Areas:
         return self.folders["data"]
 
     @property
+    def restoring(self) -> Path:
+        """Is there while a backup is put into the data folder."""
+        return self.data / RESTORING
+
+    @property
     def key(self) -> Path:
         """The file with the key that secrets are sealed with."""
         return self.data / KEY_FILE

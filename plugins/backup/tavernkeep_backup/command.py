@@ -123,4 +123,5 @@ def _said(done: str) -> Iterator[None]:
     except (BackupError, CopyError) as error:
         raise click.ClickException(f"not {done}: {error}") from None
     except OSError as error:
-        raise click.ClickException(f"not {done}: {error.filename or ''}: {error.strerror or error}") from None
+        where = f"{error.filename}: " if error.filename else ""
+        raise click.ClickException(f"not {done}: {where}{error.strerror or error}") from None

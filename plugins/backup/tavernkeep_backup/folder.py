@@ -9,7 +9,7 @@ from typing import BinaryIO
 import attrs
 
 from tavernkeep_backup.manifest import MANIFEST, BackupEntry, BackupError, BackupManifest
-from tavernkeep_backup.streams import new_file, on_disk, sync_folder
+from tavernkeep_backup.streams import new_file
 
 
 @attrs.define(eq=False)
@@ -40,16 +40,13 @@ class FolderWriter:
         self._make(place.parent)
         with new_file(place, executable=entry.executable) as file:
             shutil.copyfileobj(content, file)
-            on_disk(file)
         os.utime(place, ns=(entry.modified_ns, entry.modified_ns))
 
     def end(self, manifest: Path) -> None:
         """See `BackupWriter`."""
         with manifest.open("rb") as lines, new_file(self.root / MANIFEST) as file:
             shutil.copyfileobj(lines, file)
-            on_disk(file)
-        for place, _, _ in os.walk(self.root):
-            sync_folder(Path(place))
+        os.sync()  # all at once: one by one takes minutes where there are many
 
     def close(self) -> None:
         """See `BackupWriter`."""

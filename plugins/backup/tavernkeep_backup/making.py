@@ -71,6 +71,8 @@ class Making:
         """
         begun, storage = now(), self.storage
         areas = Areas.of(self.config, storage)
+        if areas.restoring.exists():
+            raise BackupError(f"a restore into {areas.data} was cut off; run `tavernkeep restore` again, which finishes it")
         self._check_target(areas)
         for reason in (*areas.left_out, *self._left_over(), *self._plugins_elsewhere(areas)):
             self._tell(reason)

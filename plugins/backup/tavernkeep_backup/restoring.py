@@ -64,7 +64,7 @@ class Restoring:
             CopyError: Its database is damaged; everything is as it was.
             OSError: Something cannot be read or written.
         """
-        if self._restoring.exists():
+        if self._areas.restoring.exists():
             self._go_on()
             return None
         backup = forms.reader(self.source)
@@ -79,16 +79,12 @@ class Restoring:
         try:
             self._unpack(backup, manifest, places, unpacked)
             self._look_into(unpacked / DATABASE, manifest)
-            os.rename(unpacked, self._restoring)
+            os.rename(unpacked, self._areas.restoring)
         except BaseException:
             shutil.rmtree(unpacked, ignore_errors=True)
             raise
         self._go_on()
         return manifest
-
-    @property
-    def _restoring(self) -> Path:
-        return self._areas.data / RESTORING
 
     # What must be so
 
@@ -103,12 +99,14 @@ class Restoring:
         there += [file for file in self.storage.files() if not file.is_relative_to(data) and file.exists()]
         if there and not self.force:
             raise BackupError(f"{data} is not empty: there is {there[0].name}; --force moves what is there aside")
+        if self.config.file.is_relative_to(data) and self.config.file.parent != data:
+            raise BackupError(f"the configuration file {self.config.file} is in a folder of the data folder: move it out of there")
         for entry in there:
             if entry.is_mount():
                 raise BackupError(f"{entry} is a disk of its own, and cannot be moved aside: unmount it, or choose another data folder")
         for area, folder in self._areas.folders.items():
             is_filled = not folder.is_relative_to(data) and any(path.startswith(f"{area}/") and path != f"{area}/" for path in places)
-            if is_filled and folder.exists() and any(folder.iterdir()):
+            if is_filled and folder.exists() and any(entry.name != OF_THE_DISK for entry in folder.iterdir()):
                 raise BackupError(f"{folder} (paths.{area}) is not empty; it is outside of the data folder, so empty it yourself")
 
     def _look_into(self, copy: Path, manifest: BackupManifest) -> None:
@@ -125,10 +123,8 @@ class Restoring:
     # Unpacking
 
     def _unpack(self, backup: BackupReader, manifest: BackupManifest, places: Mapping[str, Path], unpacked: Path) -> None:
-        (unpacked / _ASIDE).mkdir(parents=True, mode=0o700)
-        (unpacked / _TREE).mkdir(mode=0o700)
-        (unpacked / _OUTSIDE).mkdir(mode=0o700)
-        unpacked.chmod(0o700)
+        for folder in (unpacked, unpacked / _ASIDE, unpacked / _TREE, unpacked / _OUTSIDE):
+            folder.mkdir(mode=0o700)
         for entry in manifest.entries.values():
             if entry.is_folder:
                 _make(self._where(entry, places, unpacked))
@@ -137,10 +133,8 @@ class Restoring:
             _make(place.parent)
             with new_file(place, executable=entry.executable) as file:
                 copy_checked(entry, content, file)
-                on_disk(file)
             os.utime(place, ns=(entry.modified_ns, entry.modified_ns))
-        for folder, _, _ in os.walk(unpacked):
-            sync_folder(Path(folder))
+        os.sync()  # all at once: one by one takes minutes where there are many
 
     def _where(self, entry: BackupEntry, places: Mapping[str, Path], unpacked: Path) -> Path:
         if entry.path == KEY:
@@ -157,7 +151,7 @@ class Restoring:
 
     def _go_on(self) -> None:
         """From wherever it is; each step does nothing where it has been done."""
-        data, restoring = self._areas.data, self._restoring
+        data, restoring = self._areas.data, self._areas.restoring
         if (restoring / _ASIDE).exists():
             with_key = (restoring / _TREE / self._areas.key.name).exists()
             for entry in sorted(data.iterdir()):

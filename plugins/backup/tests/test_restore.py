@@ -9,7 +9,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from support.backups import FORMS, Place, fail_at, rows
+from support.backups import FORMS, Place, contents, fail_at, rows
 from tavernkeep import StartError
 from tavernkeep_backup.manifest import BackupError
 from tavernkeep_storage.contracts import CopyError
@@ -73,6 +73,8 @@ async def test_the_next_restore_finishes_what_was_cut_off(place: Place, other: P
     monkeypatch.undo()
     with pytest.raises(StartError, match="was cut off"):
         await other.start()
+    with pytest.raises(BackupError, match="was cut off"):
+        await other.aside(lambda: other.back_up("half"))
     assert await other.aside(lambda: other.restore(place.folder.parent / "none")) is None
     assert rows(other) == rows(place)
     await other.start()
@@ -161,6 +163,26 @@ def test_folders_that_are_elsewhere_come_back_where_they_are_now(place: Place, o
     assert (third.folder / "books" / "card.png").read_bytes() == b"\x89PNG"
     with pytest.raises(BackupError, match="empty it yourself"):
         third.restore(source, force=True)
+
+
+def test_a_configuration_within_the_data_folder_stays_where_it_is(place: Place) -> None:
+    """Right in it; one that is deeper would be in the way of a folder that comes back, and is refused before anything is moved."""
+    source = place.back_up("backup")
+    for name, folder in (("right", "."), ("deeper", "..")):
+        here = Place(place.folder.parent / name / "data" / ("conf" if folder == ".." else ""))
+        here.folder.mkdir(parents=True)
+        (here.folder / "config.json").write_text(json.dumps({"paths": {"data": folder}}))
+        (here.folder.parent / "mine").touch()
+        if folder == "..":
+            with pytest.raises(BackupError, match="move it out of there"):
+                here.restore(source, force=True)
+            assert (here.folder.parent / "mine").exists()
+        else:
+            here.restore(source)
+            assert json.loads((here.folder / "config.json").read_text()) == {"paths": {"data": "."}}
+            held = contents(here.back_up("again"))
+            assert "config.json" in held
+            assert "data/config.json" not in held
 
 
 def test_a_database_that_is_elsewhere_comes_back_there(place: Place, other: Place) -> None:
