@@ -49,6 +49,7 @@ async def _serve(app: Application, listener: socket.socket) -> int:
         return 0 if app.ending.clean else 1
     try:
         app.services.get(AuthProvider).check_listening(host)
+        listener.listen()  # whoever reads that it is ready may come at once
         click.echo(_banner(host, port), err=True)
         config = HypercornConfig()
         config.bind = [f"fd://{listener.detach()}"]  # from here on the socket is Hypercorn's, to close as well
