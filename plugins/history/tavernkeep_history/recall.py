@@ -93,19 +93,27 @@ async def at_work(pieces: Pieces) -> AtWork:
     In each life it waits first: until it runs no node of it is at work; then those are that were before.
     """
     working: dict[str, None] = {}
-    before: dict[str, None] = {}
+    asking: dict[str, None] = {}
+    before: tuple[dict[str, None], dict[str, None]] = ({}, {})
     runs = has_nodes = False
     async for events, _ in pieces:
         for event in events:
             match event:
                 case StatusUpdate(status=ExecutionStatus.RUNNING):
-                    runs, working, before = True, before, {}
+                    runs, (working, asking) = True, before
                 case StatusUpdate():
-                    runs, working, before = False, {}, before | working
+                    runs, before = False, (before[0] | working, before[1] | asking)
+                    working, asking = {}, {}
                 case NodeExecuting() | NodeAnswered():
                     has_nodes = True
                     working[event.node_id] = None
+                    asking.pop(event.node_id, None)
                 case NodeWaiting() | NodeComplete() | NodeError() | NodeSkipped() | NodeBypassed():
                     has_nodes = True
                     working.pop(event.node_id, None)
-    return AtWork(list(working), bool(working) or (runs and not has_nodes))
+                    asking.pop(event.node_id, None)
+                    if isinstance(event, NodeWaiting):
+                        asking[event.node_id] = None
+    # A node in which another one asks waits with it; what else is in it is there itself where it is at work.
+    found = [node_id for node_id in working if not any(other.startswith(f"{node_id}/") for other in asking)]
+    return AtWork(found, bool(found) or (runs and not has_nodes))

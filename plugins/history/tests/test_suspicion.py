@@ -12,6 +12,7 @@ QUEUED, RUNNING, STOPPED = (
     StatusUpdate(status) for status in (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING, ExecutionStatus.INTERRUPTED)
 )
 A, B = NodeExecuting("a"), NodeExecuting("b")
+INNER, INNER_ASKS, INNER_ANSWERED = NodeExecuting("a/inner"), NodeWaiting("a/inner", {}), NodeAnswered("a/inner")
 ASKS, ANSWERED, DONE = NodeWaiting("a", {}), NodeAnswered("a"), NodeComplete("a", {})
 
 
@@ -33,6 +34,10 @@ async def pieces(events: Sequence[Event]) -> AsyncIterator[tuple[Sequence[Event]
         ([RUNNING, A, QUEUED, QUEUED, RUNNING], ["a"], True),
         ([RUNNING, A, STOPPED, QUEUED, RUNNING, A, DONE], [], False),
         ([RUNNING, A, ASKS, QUEUED, RUNNING], [], False),
+        ([RUNNING, A, INNER, INNER_ASKS], [], False),
+        ([RUNNING, A, INNER, INNER_ASKS, QUEUED, RUNNING], [], False),
+        ([RUNNING, A, INNER, INNER_ASKS, B], ["b"], True),
+        ([RUNNING, A, INNER, INNER_ASKS, INNER_ANSWERED], ["a", "a/inner"], True),
     ],
     ids=[
         "at work",
@@ -45,6 +50,10 @@ async def pieces(events: Sequence[Event]) -> AsyncIterator[tuple[Sequence[Event]
         "begun again, with what was at work before",
         "at work before, and done since",
         "asking before",
+        "a group in which a node asks",
+        "a group in which a node asked before",
+        "beside a group in which a node asks",
+        "a group in which a node was answered",
     ],
 )
 async def test_who_is_suspected(events: Sequence[Event], nodes: Sequence[str], is_suspect: bool) -> None:

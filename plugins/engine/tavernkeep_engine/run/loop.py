@@ -64,6 +64,7 @@ class Run:
         self._allowance = setting.allowance.part()
         self._places = Places(setting.limits.by_type)
         self._limited = bool(setting.limits.by_type)
+        self._in_line = setting.announced is None
         nest = partial(_nested, setting, teller, chain)
         self._host = NodeHost(teller, setting.preparer, chain, self._places, nest, setting.most, setting.rest, setting.answers)
         self._context = setting.context(interface_inputs, self._host)
@@ -182,7 +183,7 @@ class Run:
             return
         if kind is None:
             self._bypass(node)
-        elif kind is Kind.INLINE and node.policy is None and not (self._limited and self._places.limits(node.full_type)):
+        elif kind is Kind.INLINE and self._in_line and node.policy is None and not (self._limited and self._places.limits(node.full_type)):
             self._start_inline(node)
         elif node.streamed_by:
             self._spawn(node, takes_place=False)
@@ -263,6 +264,8 @@ class Run:
                 if (remembered := self._remembered(node, key)) is not None:
                     given, cached = remembered, True
                 else:
+                    if self._setting.announced is not None:
+                        await self._setting.announced()
                     perform, repeatable = lambda: self._performer.perform(node, inputs), lambda: not node.shape.stream_inputs
                     given = await self._attempts.at(node, perform, repeatable)
             self._allowance.take(given.size)
@@ -303,6 +306,8 @@ class Run:
         self._released(node.after_start)
         if (recorded := self._recorded(node)) is not None:
             return await self._streaming.replay(node, recorded)
+        if self._setting.announced is not None:
+            await self._setting.announced()
         return await self._streaming.run(node, inputs)
 
     # Bypassing

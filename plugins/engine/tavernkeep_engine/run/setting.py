@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
@@ -49,6 +49,7 @@ class Setting:
         rest: Whether all of it waits for people.
         recorded: What nodes gave that need not run again, by id, with that of the groups around them.
         answers: What people answered to nodes that ask again, by id as above.
+        announced: Returns when it is kept which nodes are at work, for which each waits; `None` where nobody needs to know.
         secrets: Strings that must not leave the engine in any message.
         cancelled: Set when the execution is to end.
     """
@@ -67,6 +68,7 @@ class Setting:
     preview: bool = False
     recorded: Mapping[str, Recorded] = attrs.field(factory=dict)
     answers: Mapping[str, deque[Any]] = attrs.field(factory=dict)
+    announced: Callable[[], Awaitable[None]] | None = None
     secrets: set[str] = attrs.field(factory=set, repr=False)
     cancelled: threading.Event = attrs.field(factory=threading.Event, repr=False)
 

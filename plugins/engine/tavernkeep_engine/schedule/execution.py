@@ -50,6 +50,7 @@ class Execution:
         ran_before_ms: How long it ran in processes that have ended.
         recall: Reads what need not run again, when the run begins.
         attempts: How often a process ended in the middle of it.
+        began_before: It ran in another process, which has ended.
         disowned: It is not this process's, or nobody's: it ends, and nobody is told.
         run: What executes it, for as long as it does.
         results: What has come of its nodes, from its start on.
@@ -77,6 +78,7 @@ class Execution:
     error_info: dict[str, Any] | None = None
     recall: Remember | None = None
     attempts: int = 0
+    began_before: bool = False
     run: Run | None = None
     rest: Rest | None = None
     results: Results | None = None

@@ -5,6 +5,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -203,6 +204,7 @@ class EmbeddedScheduler:
             clock=self._clock,
             ran_before_ms=unfinished.ran_ms if unfinished else 0,
             started_at=unfinished.started_at if unfinished else None,
+            began_before=unfinished is not None and unfinished.started_at is not None,
             last_seq=unfinished.last_seq if unfinished else 0,
             recall=submission.recall,
             attempts=unfinished.attempts if unfinished else 0,
@@ -371,6 +373,12 @@ class EmbeddedScheduler:
                 await asyncio.sleep(_RETRY_S)
         return Recall()
 
+    async def _announce(self, execution: Execution) -> None:
+        """Return when it is kept which nodes are at work: should one end the process, it is known which."""
+        if (journal := self._journal) is not None:
+            with suppress(Unavailable):
+                await journal.written(execution.id)
+
     async def _run(self, execution: Execution) -> ExecutionStatus:
         try:
             recall = await self._recall(execution)
@@ -397,6 +405,7 @@ class EmbeddedScheduler:
             preview=execution.payload.preview,
             recorded=recall.nodes,
             answers={node_id: deque(answers) for node_id, answers in recall.answers.items()},
+            announced=partial(self._announce, execution) if execution.began_before else None,
         )
         teller = Teller(execution.emit, setting.secrets)
         run = Run(execution.plan, execution.plan.interface_inputs, setting, teller, execution.preparer.chain)
