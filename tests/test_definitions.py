@@ -1,11 +1,13 @@
 """Every built-in node has the slots that saved workflows hold."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.client import viewer
 from support.server import Server
 
 SPECIFIED = json.loads((Path(__file__).parent / "data" / "nodes.json").read_text(encoding="utf-8"))
@@ -15,8 +17,9 @@ FREE = ("displayName", "description", "key", "secret")  # texts for people are t
 def bare(slot: dict[str, Any]) -> dict[str, Any]:
     """A slot without its texts for people, with what is said by leaving it out left out."""
     config = {key: value for key, value in slot.get("config", {}).items() if key not in ("label", "placeholder")}
-    if "suggestions" in config:
-        config["suggestions"] = [suggestion["value"] for suggestion in config["suggestions"]]
+    for key in ("suggestions", "acceptedTypes"):
+        if key in config:
+            config[key] = [choice["value"] for choice in config[key]]
     kept = {key: value for key, value in slot.items() if key not in FREE and value not in (False, [], {})}
     actions = [
         {key: value for key, value in action.items() if key not in ("tooltip", "label", "title")} for action in slot.get("actions", [])
@@ -45,3 +48,45 @@ async def test_definition(name: str, server: Server) -> None:
         assert slots(got["modes"][key]["outputs"]) == slots(mode["outputs"]), key
     assert got["displayName"]
     assert got["description"]
+
+
+async def test_everything_to_choose_from_has_a_label(server: Server) -> None:
+    """In every definition of every plugin: an editor shows, and stores, what has none as `[object Object]`."""
+    found = list(chosen((await server.http.get("/api/nodes")).json()))
+    assert len(found) > 100
+    assert [entry for entry in found if not (isinstance(entry, dict) and "value" in entry and isinstance(entry.get("label"), str))] == []
+
+
+def chosen(value: Any) -> Iterator[Any]:
+    """Whatever stands in a list of choices, wherever that is."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in ("suggestions", "acceptedTypes"):
+                yield from item
+            else:
+                yield from chosen(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from chosen(item)
+
+
+@pytest.mark.parametrize(
+    ("full_type", "key", "value", "names"),
+    [
+        ("core:MathOperation", "operation", "[object Object]", ["add", "to_degrees"]),
+        ("core:MatrixOperation", "operation", "ad", ["transpose"]),
+        ("flow:Map", "onError", "explode", ["fail", "null"]),
+    ],
+)
+async def test_a_value_that_is_none_of_the_choices_is_refused(
+    server: Server, full_type: str, key: str, value: str, names: list[str]
+) -> None:
+    """The node fails and names the choices; it never computes with the default without a word."""
+    schema = next(node for node in (await server.http.get("/api/nodes")).json() if f"{node['namespace']}:{node['type']}" == full_type)
+    key = schema.get("modeConfigKey", key)
+    payload = {"nodes": [{"id": "a", "fullType": full_type, "configValues": {key: value}}], "edges": []}
+    async with viewer(server.ws_url) as client:
+        (error,) = [message["payload"] for message in await client.run(payload) if message["type"] == "NODE_ERROR"]
+    said = error["errorDetails"]["message"]
+    assert key in said
+    assert all(name in said for name in names)

@@ -12,7 +12,7 @@ from tavernkeep.contracts.http import ApiError, FileResponse, Part, Request, Res
 from tavernkeep.contracts.nodes import NodeDefinition, NodeMode, PassThrough, Policy
 from tavernkeep.contracts.running import Chunk, NodeContext, NodeFailure, Outputs, Routed, Stream, StreamFailed, Subflow
 from tavernkeep.contracts.services import ServiceNotFound, Services
-from tavernkeep.contracts.slots import DataFlowType, Slot
+from tavernkeep.contracts.slots import DataFlowType, Slot, choices
 from tavernkeep.contracts.storage import ModelSet, StorageProvider
 from tavernkeep.hookspecs import hookimpl, hookspec
 
@@ -52,6 +52,7 @@ __all__ = [
     "Subflow",
     "UserContext",
     "WebSocketMessage",
+    "choices",
     "hookimpl",
     "hookspec",
     "node",

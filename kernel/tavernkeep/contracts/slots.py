@@ -1,7 +1,7 @@
 """What flows between nodes: data-flow types, and the slots that values come in and go out by."""
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -77,6 +77,16 @@ class Slot:
 
 
 Slots = Mapping[str, Slot]
+
+
+def choices(values: Iterable[Any] | Mapping[Any, str]) -> list[dict[str, Any]]:
+    """Values to choose from, as the `suggestions` of a slot; a mapping says what they are called, else that is the value as text.
+
+    >>> choices({"det": "Determinant"}), choices([1])
+    ([{'value': 'det', 'label': 'Determinant'}], [{'value': 1, 'label': '1'}])
+    """
+    labels = values if isinstance(values, Mapping) else {}
+    return [{"value": value, "label": labels.get(value, str(value))} for value in values]
 
 
 def all_slots(_: object, attribute: "attrs.Attribute[Slots]", slots: Slots) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
+from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot, choices
 from tavernkeep.wire import describe
 from tavernkeep_nodes_flow.ways import CATEGORY
 
@@ -127,7 +127,7 @@ _REFERENCE: Final = Slot(
     display_name="Workflow",
     required=True,
     match_categories=("ResourceId",),
-    config={"acceptedTypes": [{"value": "workflow"}]},
+    config={"acceptedTypes": choices({"workflow": "Workflow"})},
 )
 MAP = NodeDefinition(
     type="Map",
@@ -151,7 +151,7 @@ MAP = NodeDefinition(
             _T.STRING,
             display_name="When an item fails",
             match_categories=("ComboOption",),
-            config={"default": "fail", "suggestions": [{"value": "fail"}, {"value": "null"}]},
+            config={"default": "fail", "suggestions": choices({"fail": "Fail", "null": "Go on, with null in its place"})},
         ),
     },
     config_values={"concurrency": 4, "onError": "fail"},

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import httpx2
 
-from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
+from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot, choices
 from tavernkeep.wire import Invalid, describe, dumps, loads
 from tavernkeep_guard.contracts import OutgoingHttp, OutgoingRefused
 
@@ -129,7 +129,7 @@ REQUEST = NodeDefinition(
             _T.STRING,
             display_name="Method",
             match_categories=("ComboOption",),
-            config={"default": "GET", "suggestions": [{"value": method} for method in _METHODS]},
+            config={"default": "GET", "suggestions": choices(_METHODS)},
         ),
         "timeoutS": Slot(_T.FLOAT, display_name="Time limit, seconds", config={"default": _TIMEOUT_S, "min": 0.1}),
         "maxBytes": Slot(_T.INTEGER, display_name="Longest answer, bytes", config={"default": _MAX_BYTES, "min": 1}),

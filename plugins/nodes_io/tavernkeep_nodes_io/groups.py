@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeMode, Outputs, Slot, Subflow
+from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeMode, Outputs, Slot, Subflow, choices
 from tavernkeep.contracts.nodes import Resolution
 from tavernkeep.contracts.running import merged
 from tavernkeep.contracts.workflow import InterfaceSlot
@@ -110,7 +110,7 @@ NODE_GROUP = NodeDefinition(
             display_name="Workflow",
             required=True,
             match_categories=("ResourceId",),
-            config={"acceptedTypes": [{"value": "workflow"}]},
+            config={"acceptedTypes": choices({"workflow": "Workflow"})},
         )
     },
     resolve=resolve_node_group,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
-from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot
+from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot, choices
 from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmRequest
 from tavernkeep_nodes_llm.messages import compact, messages_of
 from tavernkeep_nodes_llm.nodes import finish_chunk
@@ -106,10 +106,6 @@ def _request(inputs: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], c
     return LlmRequest(str(inputs["model"]), messages, parameters), Channel("the API", "openai", settings["base_url"], key)
 
 
-def _choices(*values: str) -> list[dict[str, Any]]:
-    return [{"value": value} for value in values]
-
-
 _SETTINGS: Final = Slot(_T.OBJECT, display_name="API settings", required=True, match_categories=("LlmConfig",), secret=True)
 _TEMPERATURE: Final = Slot(_T.FLOAT, required=True, config={"default": 0.7, "min": 0, "max": 2, "step": 0.1})
 _MAX_TOKENS: Final = Slot(_T.INTEGER, required=True, config={"default": 512, "min": 1, "max": 16384})
@@ -151,8 +147,8 @@ NODES: Final = [
                 required=True,
                 config={
                     "default": "deepseek-chat",
-                    "suggestions": _choices(
-                        "deepseek-chat", "chatgpt-4o-latest", "claude-sonnet-4-20250514", "gemini-2.5-flash-preview-05-20"
+                    "suggestions": choices(
+                        ("deepseek-chat", "chatgpt-4o-latest", "claude-sonnet-4-20250514", "gemini-2.5-flash-preview-05-20")
                     ),
                     "multiline": False,
                 },
@@ -207,7 +203,7 @@ NODES: Final = [
             key: slot
             for number in _HISTORY_SLOTS
             for key, slot in {
-                f"role{number}": Slot(_T.STRING, match_categories=("ComboOption",), config={"suggestions": _choices(*_ROLES)}),
+                f"role{number}": Slot(_T.STRING, match_categories=("ComboOption",), config={"suggestions": choices(_ROLES)}),
                 f"content{number}": Slot(_T.STRING, config={"multiline": True}),
             }.items()
         },

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
-from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot
+from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot, choices
 from tavernkeep.wire import describe
 from tavernkeep_nodes_llm.contracts import Llm, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact, flattened, from_json, is_message, messages_of
@@ -125,7 +125,7 @@ CREATE_MESSAGE = NodeDefinition(
             _T.STRING,
             required=True,
             match_categories=("ComboOption",),
-            config={"default": "user", "suggestions": [{"value": role} for role in ("system", "user", "assistant")]},
+            config={"default": "user", "suggestions": choices(("system", "user", "assistant"))},
         ),
         "content": Slot(
             _T.STRING,

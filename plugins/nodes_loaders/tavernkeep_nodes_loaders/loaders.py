@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
+from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot, choices
 from tavernkeep.wire import describe
 from tavernkeep_characters.contracts import CardError, Cards
 from tavernkeep_files.contracts import Files, PathError
@@ -80,7 +80,7 @@ def _loader(
         display_name="File",
         required=True,
         match_categories=("ResourceId", "FilePath"),
-        config={"acceptedTypes": [{"value": kind} for kind in kinds]},
+        config={"acceptedTypes": choices(kinds)},
     )
     return NodeDefinition(
         type=type_,

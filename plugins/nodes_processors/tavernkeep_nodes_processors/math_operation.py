@@ -175,6 +175,54 @@ def _mode(mode: str) -> NodeMode:
 
 _MODES: Final = {mode: _mode(mode) for mode in _OPERATIONS}
 
+_GROUPS: Final = {
+    "Arithmetic 算术": {
+        "add": "Add 加",
+        "subtract": "Subtract 减",
+        "multiply": "Multiply 乘",
+        "multiply_add": "Multiply and add 乘加",
+        "divide": "Divide 除",
+        "power": "Power 幂",
+        "logarithm": "Logarithm 对数",
+        "sqrt": "Square root 平方根",
+        "inverse_sqrt": "Inverse square root 平方根倒数",
+        "absolute": "Absolute value 绝对值",
+        "exp": "Exponential 指数",
+    },
+    "Comparison 比较": {
+        "min": "Minimum 最小值",
+        "max": "Maximum 最大值",
+        "lessThan": "Less than 小于",
+        "greaterThan": "Greater than 大于",
+        "sign": "Sign 符号",
+    },
+    "Rounding 取整": {
+        "round": "Round 四舍五入",
+        "floor": "Floor 向下取整",
+        "ceil": "Ceiling 向上取整",
+        "truncate": "Truncate 截断",
+        "fraction": "Fraction 小数部分",
+        "modulo": "Modulo 取模",
+    },
+    "Trigonometry 三角": {
+        "sin": "Sine 正弦",
+        "cos": "Cosine 余弦",
+        "tan": "Tangent 正切",
+        "asin": "Arcsine 反正弦",
+        "acos": "Arccosine 反余弦",
+        "atan": "Arctangent 反正切",
+        "atan2": "Arctangent of two 反正切2",
+        "sinh": "Hyperbolic sine 双曲正弦",
+        "cosh": "Hyperbolic cosine 双曲余弦",
+        "tanh": "Hyperbolic tangent 双曲正切",
+    },
+    "Conversion 换算": {
+        "to_radians": "To radians 转弧度",
+        "to_degrees": "To degrees 转角度",
+    },
+}
+_LABELS: Final = {mode: f"{group}/{name}" for group, names in _GROUPS.items() for mode, name in names.items()}
+
 MATH_OPERATION = NodeDefinition(
     type="MathOperation",
     category="数学",
@@ -185,7 +233,7 @@ MATH_OPERATION = NodeDefinition(
     modes=_MODES,
     default_mode_id=_DEFAULT_MODE,
     mode_config_key=_MODE_KEY,
-    config_schema={_MODE_KEY: choice_of(_MODES, _DEFAULT_MODE)},
+    config_schema={_MODE_KEY: choice_of(_LABELS, _DEFAULT_MODE)},
     config_values={_MODE_KEY: _DEFAULT_MODE},
     inline=True,
 )

@@ -39,6 +39,15 @@ _MODES: Final = {
     "det": NodeMode("det", _SINGLE, _NUMBER_RESULT, _executor("det")),
 }
 
+_LABELS: Final = {
+    "add": "Add 加",
+    "subtract": "Subtract 减",
+    "multiply": "Multiply 乘",
+    "transpose": "Transpose 转置",
+    "invert": "Invert 求逆",
+    "det": "Determinant 行列式",
+}
+
 MATRIX_OPERATION = NodeDefinition(
     type="MatrixOperation",
     category="数学",
@@ -49,7 +58,7 @@ MATRIX_OPERATION = NodeDefinition(
     modes=_MODES,
     default_mode_id=_DEFAULT_MODE,
     mode_config_key=_MODE_KEY,
-    config_schema={_MODE_KEY: choice_of(_MODES, _DEFAULT_MODE)},
+    config_schema={_MODE_KEY: choice_of(_LABELS, _DEFAULT_MODE)},
     config_values={_MODE_KEY: _DEFAULT_MODE},
     deterministic=True,
 )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from tavernkeep import Config, NodeFailure, Slot, node
+from tavernkeep import Config, NodeFailure, Slot, choices, node
 from tavernkeep_nodes_text.json_nodes import CATEGORY
 
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
@@ -58,7 +58,7 @@ def case(
     text: str,
     style: Annotated[
         str,
-        Config(Slot(match_categories=("ComboOption",), config={"suggestions": [{"value": style} for style in _CASES]})),
+        Config(Slot(match_categories=("ComboOption",), config={"suggestions": choices(_CASES)})),
     ] = "lower",
 ) -> str:
     """Write a text in another case."""

@@ -3,7 +3,7 @@
 import secrets
 from typing import Any, Final
 
-from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
+from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot, choices
 from tavernkeep_nodes_utility.text import CATEGORY
 
 LIMIT: Final = 2**32  # numbers are below this, and count round to 0
@@ -36,7 +36,10 @@ RANDOM_NUMBER = NodeDefinition(
             display_name="Mode",
             description=f"{FIXED}: the value; {INCREASE}: one more; {DECREASE}: one less; {RANDOM}: any number.",
             match_categories=("ComboOption",),
-            config={"suggestions": [{"value": mode} for mode in (FIXED, INCREASE, DECREASE, RANDOM)], "default": FIXED},
+            config={
+                "suggestions": choices({FIXED: "Fixed 固定", INCREASE: "Increase 增加", DECREASE: "Decrease 减少", RANDOM: "Random 随机"}),
+                "default": FIXED,
+            },
         ),
         "value": Slot(DataFlowType.INTEGER, display_name="Value", config={"default": 0, "min": 0, "max": LIMIT - 1}),
         "reroll": Slot(DataFlowType.WILDCARD, display_name="Draw", match_categories=("Trigger",)),

@@ -2,14 +2,10 @@
 
 from typing import Any, Final
 
-from tavernkeep import DataFlowType, NodeContext, NodeDefinition, Slot
+from tavernkeep import DataFlowType, NodeContext, NodeDefinition, Slot, choices
 from tavernkeep_nodes_utility.text import CATEGORY
 
 _T = DataFlowType
-
-
-def _choices(*values: Any) -> list[dict[str, Any]]:
-    return [{"value": value} for value in values]
 
 
 # The default texts are what saved workflows and the editor's own tests expect.
@@ -36,7 +32,7 @@ _INPUTS: Final = {
         _T.STRING,
         required=True,
         match_categories=("ComboOption",),
-        config={"default": "选项A", "suggestions": _choices("选项A", "选项B", "选项C")},
+        config={"default": "选项A", "suggestions": choices(("选项A", "选项B", "选项C"))},
     ),
     "json_input": Slot(
         _T.OBJECT,
@@ -48,13 +44,13 @@ _INPUTS: Final = {
         match_categories=("Code", "JavaScript", "CanPreview"),
         config={"default": _SCRIPT, "languageHint": "javascript"},
     ),
-    "string_with_suggestions": Slot(_T.STRING, config={"default": "默认值", "suggestions": _choices("预设A", "预设B", "另一个预设")}),
+    "string_with_suggestions": Slot(_T.STRING, config={"default": "默认值", "suggestions": choices(("预设A", "预设B", "另一个预设"))}),
     "int_with_suggestions": Slot(
         _T.INTEGER,
-        config={"default": 512, "min": 64, "max": 4096, "step": 64, "suggestions": _choices(256, 512, 1024, 2048)},
+        config={"default": 512, "min": 64, "max": 4096, "step": 64, "suggestions": choices((256, 512, 1024, 2048))},
     ),
     "float_with_suggestions": Slot(
-        _T.FLOAT, config={"default": 7.5, "min": 0, "max": 15, "step": 0.5, "suggestions": _choices(1, 5, 7.5, 10, 12.5)}
+        _T.FLOAT, config={"default": 7.5, "min": 0, "max": 15, "step": 0.5, "suggestions": choices((1, 5, 7.5, 10, 12.5))}
     ),
     "button_trigger": Slot(_T.WILDCARD, match_categories=("Trigger",)),
 }

@@ -1,11 +1,13 @@
 """Node definitions as `GET /api/nodes` shows them: no function, no path of the server."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from tavernkeep.contracts.nodes import NodeDefinition, NodeMode
 from tavernkeep.contracts.slots import ConfigValues, Slot, Slots
 from tavernkeep.wire import unstructure
+
+_CHOICES: Final = {"suggestions", "acceptedTypes"}
 
 
 def shown_node(definition: NodeDefinition) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def shown_slot(slot: Slot, key: str, config_values: ConfigValues) -> dict[str, A
     }
     optional = {
         "description": slot.description,
-        "config": dict(slot.config),
+        "config": _shown_config(slot.config),
         "matchCategories": list(slot.match_categories),
         "multi": slot.multi,
         "isStream": slot.is_stream,
@@ -75,6 +77,22 @@ def shown_slot(slot: Slot, key: str, config_values: ConfigValues) -> dict[str, A
     }
     wire.update((name, value) for name, value in optional.items() if value not in (None, False, {}, []))
     return wire
+
+
+def _shown_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Editors show, and store, what has no label as something that nobody meant."""
+    shown = dict(config)
+    for key in _CHOICES & shown.keys():
+        if isinstance(shown[key], (list, tuple)):
+            shown[key] = [_choice(item) for item in shown[key]]
+    return shown
+
+
+def _choice(item: Any) -> dict[str, Any]:
+    if not isinstance(item, Mapping):
+        return {"value": item, "label": str(item)}
+    label = item.get("label")
+    return {**item, "label": str(item.get("value") if label is None else label)}
 
 
 def humanized(name: str) -> str:

@@ -14,6 +14,7 @@ from tavernkeep.contracts.nodes import POLICY_KEY, NodeDefinition, NodeMode, Nod
 from tavernkeep.contracts.workflow import PayloadNode, WorkflowPayload
 from tavernkeep.wire import Invalid, Problem, structure
 from tavernkeep_engine.plan.binding import Binder
+from tavernkeep_engine.plan.choices import wrong_choice
 from tavernkeep_engine.plan.links import find_cycle, link
 from tavernkeep_engine.plan.types import NO_SHAPE, InterfaceOutput, Plan, PlanNode, Shape
 
@@ -111,6 +112,7 @@ class _Compiler:
         else:
             config = definition.config_of(node.config_values)
             shape, problem = self._shape(definition, config, node)
+            problem = problem or wrong_choice(definition, node.config_values)
         required = shape.required
         if shape.conditional:
             try:

@@ -1,0 +1,29 @@
+"""Values of a node's configuration that are none of those to choose from."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from tavernkeep.contracts.nodes import NodeDefinition
+
+_ONE_OF: Final = "ComboOption"  # the category of a slot that takes no other value than those that it suggests
+_SHOWN: Final = 40  # choices, and characters of each
+
+
+def wrong_choice(definition: NodeDefinition, config_values: Mapping[str, Any]) -> str | None:
+    """What is wrong with the first such value, in words that name the choices; `None` where all are good. What is empty is no choice."""
+    for key, choices in _choices_of(definition):
+        value = config_values.get(key)
+        if value not in (None, "") and value not in choices:
+            names = ", ".join(str(choice)[:_SHOWN] for choice in choices[:_SHOWN])
+            more = f" and {len(choices) - _SHOWN} more" if len(choices) > _SHOWN else ""
+            return f"configValues.{key} is {str(value)[:_SHOWN]!r}, which is none of its choices: {names}{more}"
+    return None
+
+
+def _choices_of(definition: NodeDefinition) -> Iterator[tuple[str, list[Any]]]:
+    if definition.mode_config_key and definition.modes:
+        yield definition.mode_config_key, list(definition.modes)
+    for key, slot in (definition.config_schema or {}).items():
+        offered = slot.config.get("suggestions")
+        if _ONE_OF in slot.match_categories and isinstance(offered, (list, tuple)) and key != definition.mode_config_key:
+            yield key, [item.get("value") if isinstance(item, Mapping) else item for item in offered]
