@@ -67,20 +67,20 @@ async def test_what_could_not_be_written_is_written_the_next_time(app: Applicati
     async def record() -> None:
         for event in told[1:]:
             journal.note(event)
-        await journal._commit()
+        await journal._committing.commit()
 
     async def accept() -> None:
         await ExecutionRow.all().delete()
         assert await EventBlock.all().count() == 0
         journal.open(Opening(info.prompt_id, Submission(PAYLOAD, USER), 1, [], lambda: info, unasked, unasked, unasked, unasked))
         journal.note(told[0])
-        assert await journal._commit()
+        assert await journal._committing.commit()
 
     cuts = 0
     await accept()
     async for cut in every_cut(record, OSError("made to fail")):
         async with asyncio.timeout(30):
-            assert await journal._commit()
+            assert await journal._committing.commit()
         rows = await ExecutionRow.all()
         assert [(row.status, row.complete) for row in rows] == [("complete", True)], cut
         numbers = [(block.first_seq, block.last_seq) for block in await EventBlock.all()]

@@ -1,14 +1,17 @@
 """What the journal knows of an execution that is open."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from tavernkeep.clock import now
-from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.events import Event, InterfaceYield, NodeProgress, NodeYield
 from tavernkeep.contracts.execution import Opening
 from tavernkeep.contracts.storage import Unavailable
+
+EVENT: Final = 400  # bytes of an event beside what it carries, roughly
+MINOR: Final = (NodeYield, InterfaceYield, NodeProgress)  # what is left out first
 
 
 def now_ms() -> int:
