@@ -128,7 +128,8 @@ class EmbeddedScheduler:
         if (journal := self._journal) is not None:
             async for unfinished in journal.unfinished():
                 await self._go_on(unfinished, journal)
-            self._start_waiting()
+            if self._admission.pending:  # else there is nothing to tell
+                self._start_waiting()
 
     async def take_up_later(self) -> None:
         """Take up what is left open once that is possible again."""
