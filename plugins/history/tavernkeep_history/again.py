@@ -1,7 +1,8 @@
 """Running again what an execution ran: all of it, what it did not complete, or what comes from a node on."""
 
 import itertools
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -84,20 +85,29 @@ def _from_on(payload: WorkflowPayload, beginning: str) -> frozenset[str]:
     """A node of a workflow, and all that depend on it.
 
     Raises:
-        Invalid: There is no such node.
+        Invalid: There is no such node, or it is not asked for.
     """
     if all(node.id != beginning for node in payload.nodes):
         raise Invalid([Problem("from", f"the workflow itself has no node {beginning[:100]!r}; of a node in a group, name the group")])
-    followers: dict[str, list[str]] = {}
+    sources: defaultdict[str, list[str]] = defaultdict(list)
+    followers: defaultdict[str, list[str]] = defaultdict(list)
     for edge in payload.edges:
-        followers.setdefault(edge.source_node_id, []).append(edge.target_node_id)
+        sources[edge.target_node_id].append(edge.source_node_id)
+        followers[edge.source_node_id].append(edge.target_node_id)
+    if payload.target_node_ids is not None and beginning not in _reached(payload.target_node_ids, sources):
+        raise Invalid([Problem("from", f"node {beginning[:100]!r} did not run: the execution was for other nodes alone (targetNodeIds)")])
+    return _reached([beginning], followers)
+
+
+def _reached(starts: Iterable[str], ways: Mapping[str, list[str]]) -> frozenset[str]:
+    """Nodes, and all that one comes to from them."""
     found: set[str] = set()
-    waiting = [beginning]
+    waiting = list(starts)
     while waiting:
         here = waiting.pop()
         if here not in found:
             found.add(here)
-            waiting += followers.get(here, ())
+            waiting += ways.get(here, ())
     return frozenset(found)
 
 

@@ -57,11 +57,18 @@ def _server(value: str) -> str:
     """Where a server is."""
     try:
         parts = urlsplit(value)
-        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
         is_one = False
     if not is_one:
         raise click.BadParameter("give an address as http://127.0.0.1:3233")
+    return value
+
+
+def _key(value: str) -> str:
+    """An API key, or what may be one."""
+    if not re.fullmatch(r"[!-~]+", value):
+        raise click.BadParameter("an API key has letters, digits and signs of ASCII, and nothing else")
     return value
 
 
@@ -71,7 +78,14 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 _at = _options(
     click.option("--server", type=_server, metavar="URL", help="Ask the server that is there, instead of opening the data folder."),
-    click.option("--key", envvar="TAVERNKEEP_KEY", show_envvar=True, help="An API key, where a server is asked that wants one."),
+    click.option(
+        "--key",
+        type=_key,
+        metavar="KEY",
+        envvar="TAVERNKEEP_KEY",
+        show_envvar=True,
+        help="An API key, where a server is asked that wants one.",
+    ),
     click.pass_context,
 )
 

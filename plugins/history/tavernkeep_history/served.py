@@ -9,6 +9,7 @@ import click
 import httpx2
 
 from tavernkeep import ApiError
+from tavernkeep.contracts.events import ExecutionStatus, StatusUpdate
 from tavernkeep.wire import Invalid, loads, structure, unstructure
 from tavernkeep_history.bodies import Again, HistoryDetail, HistoryPage, HistoryQuery
 from tavernkeep_history.operating import Action
@@ -28,6 +29,12 @@ def client_of(server: str, key: str | None, *, near: bool) -> httpx2.AsyncClient
     """
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return httpx2.AsyncClient(base_url=server, headers=headers, timeout=_WAIT, trust_env=not near)
+
+
+@attrs.frozen
+class _Message:
+    type: str
+    payload: dict[str, Any]
 
 
 @attrs.frozen
@@ -77,12 +84,12 @@ class ServerOperator:
                     if name == "event":
                         kind = value
                     elif name == "data" and kind == "lost":
-                        raise ApiError(410, str(loads(value)))
+                        raise ApiError(410, _read(value, str))
                     elif name == "data":
-                        message = _read(loads(value), dict[str, Any])
-                        status = message["payload"].get("status") if message["type"] == "EXECUTION_STATUS_UPDATE" else None
-                        ended = status not in (None, "queued", "running")
-                        yield message
+                        message = _read(value, _Message)
+                        status = message.payload.get("status") if message.type == StatusUpdate.type else None
+                        ended = status not in (None, ExecutionStatus.QUEUED, ExecutionStatus.RUNNING)
+                        yield {"type": message.type, "payload": message.payload}
         except httpx2.HTTPError as error:
             raise self._silence(error) from None
         if not ended:
@@ -104,23 +111,23 @@ class ServerOperator:
         """See `Operator`."""
         await self._ask("DELETE", f"/api/history/{quote(execution_id, '')}")
 
-    async def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None, *, body: Any = None) -> Any:
+    async def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None, *, body: Any = None) -> bytes:
         try:
             answer = await self.client.request(method, path, params=query, json=body)
         except httpx2.HTTPError as error:
             raise self._silence(error) from None
         if not answer.is_success:
             raise _refusal(answer)
-        return loads(answer.content) if answer.content else None
+        return answer.content
 
     def _silence(self, error: httpx2.HTTPError) -> click.ClickException:
         said = str(error) or type(error).__name__
         return click.ClickException(f"no server answers at {str(self.client.base_url).rstrip('/')}: {said}{self.hint}")
 
 
-def _read(data: Any, type_: type[T]) -> T:
+def _read(data: bytes | str, type_: type[T]) -> T:
     try:
-        return structure(data, type_)
+        return structure(loads(data), type_)
     except Invalid as invalid:
         raise click.ClickException(f"what answers is no tavernkeep server, or one of another version: {invalid}") from None
 

@@ -145,6 +145,14 @@ async def test_only_a_node_of_the_workflow_itself_can_be_named(here: Town, node:
         assert "name the group" in problem["message"]
 
 
+async def test_only_a_node_that_was_asked_for_can_be_named(here: Town) -> None:
+    """Where an execution was for some nodes alone, no other of them would run."""
+    id_ = await run(here.admin, chain("some") | {"targetNodeIds": ["b"]})
+    assert set(texts(await again(here.admin, id_, "rerun", **{"from": "a"}))) == {"a", "b"}
+    answer = await here.admin.http.post(f"/api/prompt/{id_}/rerun", json={"from": "d"})
+    assert (answer.status_code, "targetNodeIds" in answer.text) == (422, True)
+
+
 async def test_an_administrator_lends_nobody_their_rights(here: Town) -> None:
     """Whoever asks, it runs as the user whose it is, as they are by now; who may run nothing any more has nothing run."""
     carol = await here.person("carol")

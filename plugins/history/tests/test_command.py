@@ -7,7 +7,9 @@ import shutil
 import signal
 import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +219,8 @@ def test_what_is_wrong_is_said_in_a_line(left: Left) -> None:
         (("list", "--user", "x" * 301), 2, "300"),
         (("list", "--server", "localhost:1"), 2, "give an address"),
         (("list", "--server", f"http://127.0.0.1:{free_port()}"), 1, "no server answers at http://127.0.0.1:"),
+        (("list", "--server", "http://ada:secret@localhost"), 2, "give an address"),
+        (("list", "--server", "http://localhost", "--key", "schlüssel"), 2, "an API key has"),
         (("events", left.complete, "--after", "-1"), 2, "range"),
         (("resume", left.complete), 1, "there is nothing left to do"),
         (("resume", left.waiting), 1, "has not ended"),
@@ -229,6 +233,29 @@ def test_what_is_wrong_is_said_in_a_line(left: Left) -> None:
     ]:
         result = executions(left.folder, *arguments)
         assert (result.exit_code, said in result.stderr) == (code, True), (arguments, result.output)
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"{}", b'{"executions": 7}', b'{"error": 7}'])
+def test_what_is_no_server_of_ours(tmp_path: Path, answer: bytes) -> None:
+    """Whatever answers, one line says that it is none."""
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(500 if b"error" in answer else 200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    (tmp_path / "config.json").write_text("{}")
+    with HTTPServer(("127.0.0.1", 0), Other) as other:
+        thread = threading.Thread(target=other.handle_request)
+        thread.start()
+        result = executions(tmp_path, "list", "--server", f"http://127.0.0.1:{other.server_port}")
+        thread.join()
+    assert result.exit_code == 1
+    assert re.fullmatch(r"Error: what answers .*is no tavernkeep server.*\n", result.stderr)
 
 
 def test_running_again_without_a_server(left: Left) -> None:
