@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import re
 import signal
 import socket
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import httpx2
 import psutil
 import pytest
 
@@ -166,8 +168,7 @@ def line_of(server: Server, *mentions: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("type_", ["Async", "Thread"])
+@pytest.mark.parametrize(("type_", "way"), [("Async", "tavernkeep serve"), ("Async", "hypercorn"), ("Thread", "tavernkeep serve")])
 async def test_a_node_that_never_ends_is_named_and_left(tmp_path: Path, type_: str, way: str) -> None:
     """Its execution ends as one that the stop interrupted, its viewer is told, and the process ends by itself."""
     async with stubborn(tmp_path, way=way) as server, viewer(server.ws_url) as client:
@@ -214,26 +215,28 @@ CUT_OFF: Final = "what has not come to an end is left"
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("hook", "codes", "mentions"),
+    ("way", "hook", "code", "mentions"),
     [
-        ("drain:waits", (1, 0), ("plugin failed to stop", "stubborn", "drain")),
-        ("shutdown:waits", (1, 0), ("plugin failed to stop", "stubborn", "shutdown")),
-        ("drain:swallows", (1, 1), (CUT_OFF, "plugin stubborn, hook drain")),
-        ("shutdown:swallows", (1, 1), (CUT_OFF, "plugin stubborn, hook shutdown")),
-        ("drain:blocks", (1, 1), (CUT_OFF, "plugin stubborn, hook drain", "stubborn.py:")),
-        ("drain:thread", (0, 0), (CUT_OFF, "thread stubborn thread")),
-        ("drain:task", (0, 0), (CUT_OFF, "stubborn task")),
+        ("tavernkeep serve", "drain:waits", 1, ("plugin failed to stop", "stubborn", "drain")),
+        ("tavernkeep serve", "shutdown:waits", 1, ("plugin failed to stop", "stubborn", "shutdown")),
+        ("tavernkeep serve", "drain:swallows", 1, (CUT_OFF, "plugin stubborn, hook drain")),
+        ("tavernkeep serve", "shutdown:swallows", 1, (CUT_OFF, "plugin stubborn, hook shutdown")),
+        ("tavernkeep serve", "drain:blocks", 1, (CUT_OFF, "plugin stubborn, hook drain", "stubborn.py:")),
+        ("tavernkeep serve", "drain:thread", 0, (CUT_OFF, "thread stubborn thread")),
+        ("tavernkeep serve", "drain:task", 0, (CUT_OFF, "stubborn task")),
+        ("hypercorn", "shutdown:waits", 0, ("plugin failed to stop", "stubborn", "shutdown")),
+        ("hypercorn", "drain:swallows", 1, (CUT_OFF, "plugin stubborn, hook drain")),
+        ("hypercorn", "drain:thread", 0, (CUT_OFF, "thread stubborn thread")),
     ],
 )
-@pytest.mark.parametrize("way", WAYS)
 async def test_a_hook_that_does_not_return_is_named_and_left(
-    tmp_path: Path, hook: str, codes: tuple[int, int], mentions: tuple[str, ...], way: str
+    tmp_path: Path, way: str, hook: str, code: int, mentions: tuple[str, ...]
 ) -> None:
     """The stop goes on without it where it can be cancelled, and else ends the process. The exit code says whether a hook was cut off;
     that of Hypercorn says so only where it was the process that was."""
     async with stubborn(tmp_path, hook=hook, way=way, wait_s=3) as server:
         assert (await server.http.get("/healthz")).status_code == 200
-        assert await server.stop() == codes[way == "hypercorn"]
+        assert await server.stop() == code
         assert line_of(server, *mentions)
         assert "Traceback" not in server.output()
 
@@ -372,3 +375,74 @@ async def test_a_workflow_in_the_foreground_ends_in_any_case(tmp_path: Path, sig
         assert b"left behind" in stderr
     else:
         assert process.returncode == -signal.SIGINT
+
+
+def starts(server: Server) -> int:
+    return server.output().count("is ready at")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("type_", ["Async", "Thread", "Once"])
+async def test_a_restart_comes_in_any_case(tmp_path: Path, type_: str) -> None:
+    """What does not end is left behind, as at a stop, and the server is there again in the same process."""
+    async with stubborn(tmp_path) as server, viewer(server.ws_url) as client:
+        await begin(client, node_of(type_))
+        assert (await server.http.post("/api/server/restart")).status_code == 202
+        async with asyncio.timeout(PATIENCE_S):
+            while starts(server) < 2:
+                await asyncio.sleep(0.02)
+        assert await server.stop() == 0
+
+
+@pytest.mark.slow
+async def test_a_server_that_is_told_to_stop_while_it_restarts_does_so(tmp_path: Path) -> None:
+    """The later word counts: it ends, and does not come again."""
+    async with stubborn(tmp_path, grace_s=600) as server, viewer(server.ws_url) as client:
+        await begin(client, node_of("Once"))
+        assert (await server.http.post("/api/server/restart")).status_code == 202
+        async with asyncio.timeout(PATIENCE_S):
+            while (await server.http.post("/api/prompt", json=node_of("Once"))).status_code != 503:
+                await asyncio.sleep(0.02)
+        server.process.send_signal(signal.SIGTERM)
+        (tmp_path / "gate").touch()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await server.process.wait() == 0
+        assert starts(server) == 1
+
+
+@pytest.mark.slow
+async def test_a_node_in_a_group_is_named_too(tmp_path: Path) -> None:
+    """By its whole path: the group that it is in, and its own id."""
+    nodes = [{"id": "stays", "type": "stubborn:Async"}]
+    inner = {"id": "inner", "name": "inner", "nodes": nodes, "edges": [], "interfaceInputs": {}, "interfaceOutputs": {}}
+    outer = {
+        "nodes": [{"id": "group", "fullType": "core:NodeGroup", "configValues": {"referencedWorkflowId": "inner"}}],
+        "edges": [],
+        "workflows": {"inner": inner},
+    }
+    async with stubborn(tmp_path, wait_s=20) as server, viewer(server.ws_url) as client:
+        await client.send("PROMPT_REQUEST", outer)
+        await client.until(lambda m: m["type"] == "NODE_EXECUTING" and "stays" in m["payload"]["nodeId"])
+        assert await server.stop() == 0
+        assert line_of(server, "left behind", "group/stays")
+
+
+@pytest.mark.slow
+async def test_a_log_that_nobody_reads_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """Where the pipe of standard error is full every line of the log waits, the last word too; the process ends all the same."""
+    (tmp_path / "config.json").write_text('{"server": {"stopWaitS": 2}}')
+    read, write = os.pipe()
+    with os.fdopen(read, "rb", buffering=0) as log:
+        program = (str(BIN / "tavernkeep"), "serve", "--port", "0")
+        process = await asyncio.create_subprocess_exec(*program, cwd=tmp_path, env=environment(), stderr=write)
+        os.close(write)
+        said = b""
+        while (found := re.search(rb"ready at (http://\S+)", said)) is None:
+            said += await asyncio.to_thread(log.read, 4096)
+        async with httpx2.AsyncClient(base_url=found[1].decode(), timeout=2, trust_env=False) as http:
+            with contextlib.suppress(httpx2.ReadTimeout):  # which comes as soon as a line does not fit
+                while True:
+                    await http.get("/healthz")
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(PATIENCE_S):
+                assert await process.wait() == 1

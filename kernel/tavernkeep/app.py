@@ -325,6 +325,7 @@ class Application:
         drained = asyncio.create_task(self._drained.wait())
         await asyncio.wait([server, drained], return_when=asyncio.FIRST_COMPLETED)
         drained.cancel()
+        self.ending.begin()
         try:
             async with self.ending.share():
                 await asyncio.wait([server])

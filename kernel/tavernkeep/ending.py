@@ -179,5 +179,9 @@ class Ending:
         yield from self.hooks
         tasks = asyncio.all_tasks(self._loop) if self._loop is not None else set()
         yield from sorted(task.get_name() for task in tasks if not task.done() and not _NO_NAME.fullmatch(task.get_name()))
-        main = threading.main_thread()
-        yield from sorted(f"thread {thread.name}" for thread in threading.enumerate() if not thread.daemon and thread is not main)
+        frames = sys._current_frames()
+        for thread in threading.enumerate():
+            frame = frames.get(thread.ident or 0)
+            waits = frame is not None and frame.f_code.co_name == "_worker"  # for work, in an executor: it ends when it is told
+            if not (thread.daemon or waits or thread is threading.main_thread()):
+                yield f"thread {thread.name}"

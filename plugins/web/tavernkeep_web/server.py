@@ -74,8 +74,9 @@ def _stop_of(app: Application) -> asyncio.Event:
     stop = asyncio.Event()
 
     def restart() -> None:
-        app.ending.then = _begin_anew
-        stop.set()
+        if not stop.is_set():  # else it is to stop, and not to begin anew
+            app.ending.then = _begin_anew
+            stop.set()
 
     def end() -> None:
         app.ending.then = None
