@@ -76,15 +76,18 @@ async def test_what_cannot_be_followed(odd: Server) -> None:
     assert (await odd.http.get(url, headers={"Last-Event-ID": "3"})).status_code == 410
 
 
-async def test_an_open_stream_does_not_hold_up_the_end(tmp_path: Path) -> None:
-    """The execution is stopped, which ends the stream, and the server ends well."""
+@pytest.mark.parametrize("resume", [True, False])
+async def test_an_open_stream_does_not_hold_up_the_end(tmp_path: Path, resume: bool) -> None:
+    """An execution that nobody goes on with is told to have ended; of another nothing is said, and the stream ends without an end."""
     path = on_path(install_odd_nodes(tmp_path / "packs"))
-    async with serve(tmp_path, {"engine": {"shutdownGraceS": 0}}, **path) as server:
+    config = {"engine": {"shutdownGraceS": 0}, "history": {"resume": resume}}
+    async with serve(tmp_path, config, **path) as server:
         id_ = (await server.http.post("/api/prompt", json=FOREVER)).json()["promptId"]
         async with server.http.stream("GET", f"/api/prompt/{id_}/events") as answer:
             events = read(answer)
-            await anext(events)
+            seen = [await anext(events)]
             server.process.terminate()
-            *_, last = [message async for _, message in events]
-        assert last["payload"]["status"] == "interrupted"
+            seen += [event async for event in events]
+        statuses = [message["payload"]["status"] for _, message in seen if message["type"] == "EXECUTION_STATUS_UPDATE"]
+        assert statuses == (["running"] if resume else ["running", "interrupted"])
         assert await server.stop() == 0

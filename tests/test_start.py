@@ -45,9 +45,9 @@ async def test_hypercorn_takes_the_config_that_the_environment_names(tmp_path: P
 
 @pytest.mark.parametrize("way", ["tavernkeep serve", "hypercorn"])
 async def test_a_running_execution_is_interrupted_when_the_server_stops(tmp_path: Path, way: str) -> None:
-    """What runs when the server is told to stop is given its grace and then stopped; viewers see that, then the socket closes."""
+    """What runs then is given its grace and stopped; where nobody is to go on with it viewers see that, then the socket closes."""
     chat = {"nodes": [{"id": "llm", "fullType": "core:GenericLlmRequest", "inputs": {"messages": _long(), "stream": True}}], "edges": []}
-    config = {"llm": {"demoDelayS": 0.05}, "engine": {"shutdownGraceS": 0.1}}
+    config = {"llm": {"demoDelayS": 0.05}, "engine": {"shutdownGraceS": 0.1}, "history": {"resume": False}}
     command = {"command": HYPERCORN} if way == "hypercorn" else {}
     async with serve(tmp_path, config, **command) as server, viewer(server.ws_url) as client:
         await client.send("PROMPT_REQUEST", chat)

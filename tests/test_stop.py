@@ -171,7 +171,7 @@ def line_of(server: Server, *mentions: str) -> str:
 @pytest.mark.parametrize(("type_", "way"), [("Async", "tavernkeep serve"), ("Async", "hypercorn"), ("Thread", "tavernkeep serve")])
 async def test_a_node_that_never_ends_is_named_and_left(tmp_path: Path, type_: str, way: str) -> None:
     """Its execution ends as one that the stop interrupted, its viewer is told, and the process ends by itself."""
-    async with stubborn(tmp_path, way=way) as server, viewer(server.ws_url) as client:
+    async with stubborn(tmp_path, {"history": {"resume": False}}, way=way) as server, viewer(server.ws_url) as client:
         id_ = await begin(client, node_of(type_))
         server.process.send_signal(signal.SIGTERM)
         messages = await client.until(is_final)
@@ -243,7 +243,7 @@ async def test_a_hook_that_does_not_return_is_named_and_left(
 
 async def test_the_second_signal_ends_the_grace_and_the_third_the_process(tmp_path: Path) -> None:
     """Told once, it gives what runs its time; told again, it interrupts that; told a third time, it waits for nothing."""
-    async with stubborn(tmp_path, grace_s=600) as server, viewer(server.ws_url) as client:
+    async with stubborn(tmp_path, {"history": {"resume": False}}, grace_s=600) as server, viewer(server.ws_url) as client:
         await begin(client, node_of("Once"))
         server.process.send_signal(signal.SIGTERM)
         await client.send("GET_EXECUTIONS", {})

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from tavernkeep.contracts.auth import UserContext
-from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.events import Event, StatusUpdate
 from tavernkeep.contracts.events import ExecutionStatus as ExecutionStatus
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import Problem
@@ -15,6 +15,11 @@ from tavernkeep.wire import Problem
 EXECUTE: Final = "workflow:execute"  # the scope of running workflows, and of all that one does with executions
 
 SHUTDOWN: Final = "Shutdown"  # the `type` in `errorInfo` of an execution that was interrupted because the server stops
+
+
+def is_the_end(event: Event) -> bool:
+    """Whether nothing of an execution comes after this; where the server was stopped in the middle of it, it may go on."""
+    return isinstance(event, StatusUpdate) and event.status.is_final and (event.error_info or {}).get("type") != SHUTDOWN
 
 
 @attrs.frozen
@@ -233,13 +238,16 @@ class Scheduler(Protocol):
     async def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
         """One execution with its results, for as long as anybody knows of it."""
 
-    async def events_after(self, execution_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
-        """The events with a number above `seq`, none for no number; `None` for an unknown execution.
+    async def events_after(self, execution_id: str, user: UserContext, seq: int | None, limit: int | None = None) -> list[Event] | None:
+        """The events with a number above `seq`, in order, none for no number; `None` for an unknown execution.
 
         Who watches the execution before it asks, and leaves out what it has, has every event once.
 
+        Args:
+            limit: How many at most; there may be fewer where they are large, but none only where there are none.
+
         Raises:
-            EventsLost: Some of them are remembered nowhere.
+            EventsLost: The first of them are remembered nowhere.
         """
 
     async def stats(self) -> SystemStats:
@@ -261,12 +269,8 @@ class ExecutionArchive(Protocol):
     async def detail(self, execution_id: str, user: UserContext) -> ExecutionDetail | None:
         """One execution with its results."""
 
-    async def events_after(self, execution_id: str, user: UserContext, seq: int) -> list[Event] | None:
-        """The recorded events with a number above `seq`; `None` for an unknown execution.
-
-        Raises:
-            EventsLost: Some of them were not recorded.
-        """
+    async def events_after(self, execution_id: str, user: UserContext, seq: int, limit: int | None = None) -> list[Event] | None:
+        """The recorded events with a number above `seq`; `None` for an unknown execution. The same as `Scheduler.events_after`."""
 
 
 @attrs.frozen
@@ -361,4 +365,12 @@ class ExecutionJournal(Protocol):
 
 
 class EventsLost(Exception):
-    """Events that a viewer asks for again are no longer remembered; it must ask for the execution's state instead."""
+    """Events that a viewer asks for again are no longer remembered; it must ask for the execution's state instead.
+
+    Args:
+        first: The number of the first that is there again.
+    """
+
+    def __init__(self, message: str, first: int) -> None:
+        super().__init__(message)
+        self.first = first

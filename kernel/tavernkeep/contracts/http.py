@@ -231,14 +231,15 @@ class Client(Protocol):
     def send(self, type_: str, payload: Mapping[str, Any]) -> None:
         """Queue a message; never waits."""
 
-    def watch(self, execution_id: str) -> None:
-        """Send it the events of an execution from now on."""
+    def watch(self, execution_id: str, after: int | None = None) -> None:
+        """Send it the events of an execution, each once and in order, however slowly it takes them.
+
+        Args:
+            after: Those with a higher number; from now on where there is none.
+        """
 
     def unwatch(self, execution_id: str) -> None:
-        """Stop sending them."""
-
-    def resume(self, events: list[Any]) -> None:
-        """Send events that were published before."""
+        """Stop sending them, also those that wait to be sent."""
 
     def allow_batches(self) -> None:
         """From now on several messages may go out as a JSON list in one frame."""

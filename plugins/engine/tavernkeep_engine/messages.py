@@ -1,12 +1,11 @@
 """The WebSocket messages of executions."""
 
 import asyncio
-from typing import ClassVar, Final
+from typing import Final
 
 import attrs
 import structlog
 
-from tavernkeep.contracts.events import Event
 from tavernkeep.contracts.execution import EXECUTE, Interrupted, Refused, Scheduler, Submission
 from tavernkeep.contracts.http import ApiError, Client, WebSocketMessage
 from tavernkeep.contracts.nodes import NodeRegistry
@@ -19,14 +18,6 @@ from tavernkeep_engine.routes import answer
 _log = structlog.get_logger(__name__)
 
 _LARGE: Final = 500  # nodes and edges; reading more of them takes longer than the event loop should wait
-
-
-@attrs.define(eq=False)
-class _AcceptedBefore(Event):
-    """The answer to a request that was accepted before, as the first of what its sender missed."""
-
-    type: ClassVar = "PROMPT_ACCEPTED_RESPONSE"
-    request_id: str
 
 
 async def read_payload(data: object) -> WorkflowPayload:
@@ -87,19 +78,14 @@ class ExecutionMessages:
             client.send("error", {"message": str(refused), "details": unstructure(refused.problems), **echo})
 
     async def _accept_again(self, execution_id: str, request_id: str, client: Client) -> None:
-        """Tell everything from the acceptance on; where that is no longer remembered, from now on."""
-        accepted = _AcceptedBefore(request_id).of(execution_id, 0)
+        """Tell everything from the acceptance on; where that is no longer remembered, what still is."""
+        client.send("PROMPT_ACCEPTED_RESPONSE", {"promptId": execution_id, "requestId": request_id})
         try:
-            missed = await self.following.missed(execution_id, client.user, 0)
+            await self.following.goes_on(execution_id, client.user, 0)
         except ApiError:
-            missed = []
-        await self._go_on(execution_id, [accepted, *missed], client)
-
-    async def _go_on(self, execution_id: str, missed: list[Event], client: Client) -> None:
-        client.resume(missed)
-        info = await self.scheduler.info(execution_id, client.user)
-        if info is not None and not info.status.is_final:  # of any other there will be no more
             client.watch(execution_id)
+        else:
+            client.watch(execution_id, 0)
 
     async def on_interrupt(self, request: InterruptRequest, client: Client) -> None:
         """Stop an execution; its watchers see the status `interrupted`."""
@@ -115,7 +101,8 @@ class ExecutionMessages:
 
     async def on_subscribe(self, request: Subscription, client: Client) -> None:
         """Watch an execution, from now on or from after an event that was seen before."""
-        await self._go_on(request.prompt_id, await self.following.missed(request.prompt_id, client.user, request.after), client)
+        if await self.following.goes_on(request.prompt_id, client.user, request.after):
+            client.watch(request.prompt_id, request.after)
 
     async def on_unsubscribe(self, request: Subscription, client: Client) -> None:
         """Stop watching an execution."""

@@ -89,8 +89,7 @@ class ExecutionRoutes:
         if not given.isdecimal() or len(given) > _DIGITS:
             raise ApiError(400, f"Last-Event-ID is no number of an event: {given[:100]!r}.")
         after = int(given)
-        missed = await self.following.missed(prompt_id, user, after)
-        if not missed and (detail := await self.scheduler.detail(prompt_id, user)) is not None and detail.status.is_final:
+        if not await self.following.goes_on(prompt_id, user, after):
             return None  # 204: a browser asks no more
         return Response(self.following.stream(prompt_id, user, after), "text/event-stream", headers=_UNBUFFERED)
 

@@ -14,13 +14,15 @@ from tavernkeep.contracts.execution import EventsLost, ExecutionDetail, Executio
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.damage import UNREADABLE, Damaged, read
 from tavernkeep_history.models import EventBlock, ExecutionRow
-from tavernkeep_history.packing import events_of, messages_of
+from tavernkeep_history.packing import events_of, measured, messages_of
 from tavernkeep_history.recall import Pieces, recalled
 from tavernkeep_history.told import Told
 from tavernkeep_history.writing import payload_of
 from tavernkeep_secrets.contracts import Secrets
 
 _AT_ONCE: Final = 50  # blocks; each is of one commit, so most are small
+_FEW: Final = 8  # blocks, where only some events are wanted
+_LARGE: Final = 1024 * 1024  # bytes of events after which no more are read than were wanted
 
 
 @attrs.frozen
@@ -88,21 +90,29 @@ class Archive:
                 told.take(event)
         return told
 
-    async def events_after(self, execution_id: str, user: UserContext, seq: int) -> list[Event] | None:
+    async def events_after(self, execution_id: str, user: UserContext, seq: int, limit: int | None = None) -> list[Event] | None:
         """See `ExecutionArchive`."""
         row = await self.find(execution_id, user)
         if row is None:
             return None
-        if not row.complete:
-            raise EventsLost(f"not all events of execution {execution_id} were recorded: there were too many")
         found: list[Event] = []
+        size = 0
         try:
-            async for block, after in self.blocks(row.id, seq):
-                found += await asyncio.to_thread(read, block, events_of, after)
+            async for block, after in self.blocks(row.id, seq, _AT_ONCE if limit is None else _FEW):
+                events, bytes_ = await asyncio.to_thread(read, block, measured, after)
+                found += events
+                size += bytes_
+                if limit is not None and (len(found) >= limit or size > _LARGE):
+                    break
         except Damaged as damaged:
-            raise EventsLost(str(damaged)) from damaged
+            if limit is None or not found:
+                raise EventsLost(str(damaged), damaged.until + 1) from damaged
+        found = found[:limit]
+        if not row.complete:
+            return _without_holes(found, seq, row)
         if found and 0 < seq < found[0].seq - 1 and not await EventBlock.exists(execution_id=row.id, first_seq__lte=seq, last_seq__gte=seq):
-            raise EventsLost(f"event {seq} of execution {execution_id} was not recorded before the server ended; start over")
+            why = f"event {seq} of execution {execution_id} was not recorded before the server ended; start over"
+            raise EventsLost(why, found[0].seq)
         return found
 
     async def messages(self, execution_id: str, after: int = 0) -> AsyncIterator[list[dict[str, Any]]]:
@@ -111,17 +121,17 @@ class Archive:
             with contextlib.suppress(Damaged):
                 yield await asyncio.to_thread(read, block, messages_of, seen)
 
-    async def blocks(self, execution_id: str, after: int = 0) -> AsyncIterator[tuple[EventBlock, int]]:
+    async def blocks(self, execution_id: str, after: int = 0, at_once: int = _AT_ONCE) -> AsyncIterator[tuple[EventBlock, int]]:
         """The blocks that hold the events with a higher number, one at a time, each with the number from which on it is new.
 
         Blocks are joined at any time: a later one may have in it what an earlier one had.
         """
         while True:
-            some = await EventBlock.filter(execution_id=execution_id, last_seq__gt=after).order_by("last_seq").limit(_AT_ONCE)
+            some = await EventBlock.filter(execution_id=execution_id, last_seq__gt=after).order_by("last_seq").limit(at_once)
             for block in some:
                 yield block, after
                 after = block.last_seq
-            if len(some) < _AT_ONCE:
+            if len(some) < at_once:
                 return
 
     async def payload_of(self, row: ExecutionRow) -> WorkflowPayload:
@@ -155,6 +165,14 @@ class Archive:
         """
         async for _ in self.pieces(row.id):
             pass
+
+
+def _without_holes(events: list[Event], seq: int, row: ExecutionRow) -> list[Event]:
+    """Of an execution of which some events were left out, those that come right after a number; later ones for who knows of the hole."""
+    if row.last_seq > seq and (not events or events[0].seq > seq + 1):
+        why = f"not all events of execution {row.id} were recorded: there were too many"
+        raise EventsLost(why, events[0].seq if events else row.last_seq + 1)
+    return [event for number, event in enumerate(events, seq + 1) if event.seq == number]
 
 
 def user_of(row: ExecutionRow) -> UserContext:

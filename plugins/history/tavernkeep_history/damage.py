@@ -17,11 +17,13 @@ class Damaged(ApiError):
 
     Args:
         what: What of it, as `its workflow`.
+        until: The number of the last event that cannot be read.
     """
 
-    def __init__(self, execution_id: str, what: str) -> None:
+    def __init__(self, execution_id: str, what: str, until: int = 0) -> None:
         super().__init__(409, f"What is recorded of execution {execution_id} is damaged: {what} cannot be read.")
         self.what = what
+        self.until = until
 
 
 def read(block: EventBlock, reader: Callable[[bytes, int], T], after: int) -> T:
@@ -35,4 +37,5 @@ def read(block: EventBlock, reader: Callable[[bytes, int], T], after: int) -> T:
             raise ValueError("which of them say what a node gave")
         return reader(block.lines, after)
     except UNREADABLE as error:
-        raise Damaged(block.execution_id, f"what was told from event {block.first_seq} to {block.last_seq}") from error
+        what = f"what was told from event {block.first_seq} to {block.last_seq}"
+        raise Damaged(block.execution_id, what, block.last_seq) from error

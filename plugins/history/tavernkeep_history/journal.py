@@ -99,6 +99,9 @@ class Journal:
             return
         if record.broken is not None and not (isinstance(event, StatusUpdate) and event.status.is_final):
             return
+        if isinstance(event, StatusUpdate) and self._config.resume and (event.error_info or {}).get("type") == SHUTDOWN:
+            self._pause(record, event)
+            return
         record.last_seq = event.seq
         if isinstance(event, MINOR) and self._is_too_much(record, event):
             leave_out(record, [event])
@@ -124,14 +127,17 @@ class Journal:
         return record.chunks > self._config.max_chunks or record.size > self._config.max_event_bytes
 
     def _note_status(self, record: Record, event: StatusUpdate) -> None:
-        status, info = event.status, event.error_info
+        status, info, times = event.status, event.error_info, record.opening.times()
         record.last = status.is_final
-        record.row["duration_ms"] = record.opening.ran_ms()
-        if info and info.get("type") == SHUTDOWN and self._config.resume:
-            record.row["paused"] = True  # it stays where it stood, to be gone on with
-            return
-        times = record.opening.times()
         record.row |= {"status": status.value, "error_info": info, "started_at": times.started_at, "completed_at": times.completed_at}
+        record.row["duration_ms"] = record.opening.ran_ms()
+
+    def _pause(self, record: Record, event: StatusUpdate) -> None:
+        """It stays where it stood, to be gone on with: that is no end, and nobody is told of one."""
+        record.last, record.last_seq = True, event.seq
+        # What was told is written with this, so no number is reserved any more.
+        record.row |= {"paused": True, "duration_ms": record.opening.ran_ms(), "reserved_seq": 0}
+        self._book.change(record, urgent=True)
 
     def _reserve(self, record: Record) -> None:
         record.wanted = max(record.wanted, record.last_seq) + _RESERVED

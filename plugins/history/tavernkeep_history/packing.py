@@ -82,7 +82,10 @@ def joined(blocks: Sequence[Block]) -> tuple[Block, int]:
 
 def messages_of(lines: bytes, after: int = 0) -> list[dict[str, Any]]:
     """The messages of a block with a higher number, as they were told."""
-    data = zlib.decompress(lines)
+    return _messages(zlib.decompress(lines), after)
+
+
+def _messages(data: bytes, after: int) -> list[dict[str, Any]]:
     # Before there was another form they were written as JSON, a line each.
     messages = [json.loads(line) for line in data.split(b"\n")] if data.startswith(b"{") else _decode(data)
     return [message for message in messages if message["payload"]["seq"] > after]
@@ -90,7 +93,13 @@ def messages_of(lines: bytes, after: int = 0) -> list[dict[str, Any]]:
 
 def events_of(lines: bytes, after: int = 0) -> list[Event]:
     """The events of a block with a higher number."""
-    return [told_before(message["type"], message["payload"]) for message in messages_of(lines, after)]
+    return measured(lines, after)[0]
+
+
+def measured(lines: bytes, after: int) -> tuple[list[Event], int]:
+    """The same, and what the whole block takes before it is compressed, in bytes."""
+    data = zlib.decompress(lines)
+    return [told_before(message["type"], message["payload"]) for message in _messages(data, after)], len(data)
 
 
 def _pack(events: Sequence[Event], messages: Sequence[bytes]) -> Block:

@@ -298,7 +298,11 @@ async def test_a_long_stream_leaves_the_least_out(tmp_path: Path, path: Mapping[
         whole = (await server.http.get(f"/api/history/{id_}", params={"limit": 10_000})).json()
         assert (whole["execution"]["status"], whole["complete"]) == ("complete", False)
         assert whole["execution"]["nodeStatus"]["a"]["status"] == "complete"
-        assert (await server.http.get(f"/api/prompt/{id_}/events")).status_code == 410
+        told = (await server.http.get(f"/api/prompt/{id_}/events")).text.splitlines()
+        numbers = [int(line[4:]) for line in told if line.startswith("id: ")]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert "event: lost" in told[-3:]
+        assert (await server.http.get(f"/api/prompt/{id_}/events", headers={"Last-Event-ID": str(numbers[-1])})).status_code == 410
 
 
 async def test_a_large_output_is_kept_of_neither(tmp_path: Path, path: Mapping[str, str]) -> None:

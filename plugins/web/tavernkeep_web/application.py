@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import structlog
 from quart import Quart, g, request, send_file
 from quart import Response as QuartResponse
@@ -19,7 +20,7 @@ from werkzeug.http import parse_range_header
 from werkzeug.routing import Map, MapAdapter, PathConverter, Rule
 
 from tavernkeep.contracts.app import App
-from tavernkeep.contracts.auth import KEY_PREFIX, AuthError, AuthProvider, RequestLimiter, UserContext
+from tavernkeep.contracts.auth import KEY_PREFIX, AuthError, AuthProvider, Credentials, RequestLimiter
 from tavernkeep.contracts.execution import RefusalReason, Refused
 from tavernkeep.contracts.http import ApiError, FileResponse, Request, Response, Route
 from tavernkeep.contracts.storage import Unavailable
@@ -30,7 +31,9 @@ from tavernkeep_web.binding import RouteBinding, handled
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.gate import Denied, Gate
 from tavernkeep_web.incoming import meter_of, parts_of
+from tavernkeep_web.presence import Presence
 from tavernkeep_web.sockets import credentials_of, origin_of
+from tavernkeep_web.streams import EVENT_STREAM, EventStreams
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +58,7 @@ _SECURITY_HEADERS: Final = {
 }
 
 
-def build_quart(app: App, routes: Iterable[tuple[str, Route, RouteBinding]], gate: Gate, config: WebConfig) -> Quart:
+def build_quart(app: App, routes: Iterable[tuple[str, Route, RouteBinding]], gate: Gate, config: WebConfig, streams: EventStreams) -> Quart:
     """A Quart application that serves the routes, checks who may, and answers every error as JSON.
 
     Args:
@@ -69,7 +72,7 @@ def build_quart(app: App, routes: Iterable[tuple[str, Route, RouteBinding]], gat
     _Requests(app, gate, config).install(quart)
     quart.url_map.converters["rest"] = _Rest
     for name, route, binding in routes:
-        view = _view(app, name, route, binding, frozenset(config.trusted_proxies))
+        view = _view(app, name, route, binding, config, streams)
         quart.add_url_rule(_rule(route), f"{route.method} {route.path}", view, methods=[route.method], strict_slashes=False)
     cors(
         quart,
@@ -132,16 +135,18 @@ class _Rest(PathConverter):
     part_isolating = False
 
 
-def _view(app: App, name: str, route: Route, binding: RouteBinding, proxies: frozenset[str]) -> Any:
+def _view(app: App, name: str, route: Route, binding: RouteBinding, config: WebConfig, streams: EventStreams) -> Any:
     plugin = app.plugins.get(name)
     assert plugin is not None, "routes come from plugins"
+    proxies = frozenset(config.trusted_proxies)
     limiter = app.services.find(RequestLimiter)
     authority = Authority(route.scope, sources=route.sources())
 
     async def view(**path: str) -> QuartResponse:
         if not plugin.is_active:
             raise ApiError(503, f"The plugin {name!r}, which answers here, has been put out of service: it is {plugin.status}.")
-        user = None if route.own_login else await _authenticate(app)
+        credentials = None if route.own_login else _credentials()
+        user = None if credentials is None else await app.services.get(AuthProvider).authenticate(credentials)
         client, secure = _origin(proxies)
         if limiter is not None and (wait_s := limiter.wait_s(user, client)):
             raise ApiError(429, "Too many requests; slow down.", headers={"Retry-After": str(math.ceil(wait_s))})
@@ -150,14 +155,17 @@ def _view(app: App, name: str, route: Route, binding: RouteBinding, proxies: fro
             request.max_content_length = route.max_body
         arguments = await binding.arguments(path, _request(client, secure), user)
         authority.check(user, arguments)
-        return await _response(await handled(route.handler(**arguments)), route.status)
+        result = await handled(route.handler(**arguments))
+        if isinstance(result, Response) and result.content_type == EVENT_STREAM and not isinstance(result.body, bytes):
+            presence = None if credentials is None or user is None else Presence(app, user, credentials, config.socket_recheck_s)
+            result = attrs.evolve(result, body=streams.kept(result.body, presence))
+        return await _response(result, route.status)
 
     return view
 
 
-async def _authenticate(app: App) -> UserContext | None:
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return await app.services.get(AuthProvider).authenticate(credentials_of(request.scope, headers))
+def _credentials() -> Credentials:
+    return credentials_of(request.scope, {name.lower(): value for name, value in request.headers.items()})
 
 
 def _origin(proxies: frozenset[str]) -> tuple[str | None, bool]:

@@ -1,5 +1,6 @@
 """Puts the surface together, of what all plugins have registered."""
 
+import asyncio
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from tavernkeep_web.entrance import Entrance
 from tavernkeep_web.gate import Gate
 from tavernkeep_web.openapi import openapi_document
 from tavernkeep_web.sockets import SocketEndpoint
+from tavernkeep_web.streams import EventStreams
 
 Bound = list[tuple[str, Route, RouteBinding]]
 
@@ -59,7 +61,8 @@ def entrance_of(app: App, bound: Bound) -> Entrance:
     """The ASGI application that serves the routes and `/ws`."""
     config = app.config.section(WebConfig)
     gate = Gate.of(config, app.config.section(ServerConfig), app.config.section(OriginsConfig))
-    socket = SocketEndpoint(app, gate, config)
+    closing = asyncio.Event()
     drain = app.services.get(Drain)
-    drain.disconnect = socket.close
-    return Entrance(build_quart(app, bound, gate, config), socket, drain)
+    drain.disconnect = closing.set
+    quart = build_quart(app, bound, gate, config, EventStreams(closing))
+    return Entrance(quart, SocketEndpoint(app, gate, config, closing), drain)

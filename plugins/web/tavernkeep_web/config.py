@@ -27,18 +27,18 @@ class WebConfig:
     Attributes:
         allowed_hosts: Names by which browsers reach this server, besides localhost and plain addresses.
         max_body_bytes: The longest request body and the longest WebSocket message.
-        socket_queue_messages: How many messages may wait for a slow viewer before it is disconnected.
-        socket_queue_bytes: How many bytes of messages may wait for a slow viewer before it is disconnected; a message that is longer than a
-            quarter of it counts as that.
-        socket_recheck_s: How often a socket's session or key is looked at again, in seconds.
+        socket_queue_messages: How many events of executions may wait for a slow viewer; what comes after them it is told later, from where
+            they are remembered. And how many other messages, notices and answers; with more of these it is disconnected.
+        socket_queue_bytes: The same in bytes; a notice or an answer that is longer than a quarter of it counts as that.
+        socket_recheck_s: How often the session or key behind a socket or a stream of events is looked at again, in seconds.
         access_log: Log every request.
         trusted_proxies: Addresses of proxies whose word counts on where a request comes from, and whether by TLS.
     """
 
     allowed_hosts: list[str] = attrs.field(factory=list)
     max_body_bytes: int = attrs.field(default=32 * _MIB, validator=attrs.validators.ge(1024))
-    socket_queue_messages: int = attrs.field(default=100_000, validator=attrs.validators.ge(16))
-    socket_queue_bytes: int = attrs.field(default=32 * _MIB, validator=attrs.validators.ge(1024))
+    socket_queue_messages: int = attrs.field(default=20_000, validator=attrs.validators.ge(16))
+    socket_queue_bytes: int = attrs.field(default=8 * _MIB, validator=attrs.validators.ge(1024))
     socket_recheck_s: float = attrs.field(default=30.0, validator=attrs.validators.gt(0), metadata={"wire_name": "socketRecheckS"})
     access_log: bool = True
     trusted_proxies: list[str] = attrs.field(factory=lambda: ["127.0.0.1", "::1"])

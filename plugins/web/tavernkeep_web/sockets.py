@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
@@ -11,7 +10,8 @@ import structlog
 
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import BEARER, KEY_PREFIX, AuthError, AuthProvider, Credentials, UserContext
-from tavernkeep.contracts.events import Event, StatusUpdate
+from tavernkeep.contracts.events import Event
+from tavernkeep.contracts.execution import Scheduler
 from tavernkeep.contracts.http import ApiError, WebSocketMessage
 from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.wire import Invalid, describe, dumps, loads, structure, unstructure
@@ -20,6 +20,8 @@ from tavernkeep_web.binding import handled
 from tavernkeep_web.config import WebConfig
 from tavernkeep_web.gate import Denied, Gate
 from tavernkeep_web.outbox import Outbox
+from tavernkeep_web.presence import Presence
+from tavernkeep_web.watching import Watching
 
 _log = structlog.get_logger(__name__)
 
@@ -32,18 +34,18 @@ _NO_WINDOW: Final = re.compile(r"max_window_bits[^=;,]*=(?!\s*\d{1,9}\s*(?:[;,]|
 _CLOSE_WAIT_S: Final = 5.0  # for the close frame to a viewer that reads nothing
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class SocketEndpoint:
-    """Accepts viewers."""
+    """Accepts viewers.
+
+    Attributes:
+        closing: Once it is set, every viewer is sent what waits for it and disconnected.
+    """
 
     app: App
     gate: Gate
     config: WebConfig
-    _closing: asyncio.Event = attrs.field(factory=asyncio.Event)
-
-    def close(self) -> None:
-        """Send every viewer what waits for it, then disconnect it."""
-        self._closing.set()
+    closing: asyncio.Event
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one WebSocket connection."""
@@ -69,7 +71,8 @@ class SocketEndpoint:
             await refuse_handshake(scope, send, 503, str(unavailable))
             return
         await send({"type": "websocket.accept"} | ({"subprotocol": BEARER} if BEARER in scope.get("subprotocols", ()) else {}))
-        await _Connection(self.app, user, credentials, self.config, receive, send).serve(self._closing)
+        presence = Presence(self.app, user, credentials, self.config.socket_recheck_s)
+        await _Connection(self.app, presence, self.config, receive, send).serve(self.closing)
 
 
 def _headers(scope: Any) -> dict[str, str]:
@@ -117,40 +120,32 @@ async def refuse_handshake(scope: Any, send: Any, status: int, message: str) -> 
 class _Connection:
     """One viewer; what message handlers get as their `Client`."""
 
-    def __init__(self, app: App, user: UserContext, credentials: Credentials, config: WebConfig, receive: Any, send: Any) -> None:
-        self.user = user
-        self._credentials = credentials
+    def __init__(self, app: App, presence: Presence, config: WebConfig, receive: Any, send: Any) -> None:
+        self._presence = presence
         self._app = app
         self._config = config
         self._receive = receive
         self._send = send
         self._outbox = Outbox(config.socket_queue_messages, config.socket_queue_bytes)
-        self._watched: dict[str, Callable[[], None]] = {}
+        self._watching = Watching(app.events, self._outbox, self._fetch, self.send)
         self._batches = False
-        self._revoked = asyncio.Event()
 
     async def serve(self, closing: asyncio.Event) -> None:
         """Take messages and send events until either side ends it, or `closing` is set."""
-        unlisten = self._app.events.listen(self._outbox.put)
-        unwatch_revocation = self._app.revocations.watch(self.user, self._revoked.set)
-        expires_in = None if self.user.valid_until is None else max(0.0, self.user.valid_until - time.time())
-        timer = None if expires_in is None else asyncio.get_running_loop().call_later(expires_in, self._revoked.set)
+        unlisten = self._app.events.listen(self._outbox.put_notice)
         writer = asyncio.create_task(self._write())
         # The overflow is waited for apart from the writer, which a viewer that reads nothing holds up in the middle of a message.
-        ends = (self._read(), closing.wait(), self._outbox.overflow.wait(), self._revoked.wait(), self._recheck())
+        ends = (self._read(), closing.wait(), self._outbox.overflow.wait(), self._presence.end())
         tasks = {writer, *map(asyncio.create_task, ends)}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if closing.is_set():
+                await self._watching.close()
                 self._outbox.close()
                 await asyncio.wait({writer}, timeout=_CLOSE_WAIT_S)
         finally:
             unlisten()
-            unwatch_revocation()
-            if timer is not None:
-                timer.cancel()
-            for unwatch in self._watched.values():
-                unwatch()
+            await self._watching.close()
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -159,35 +154,28 @@ class _Connection:
                     _log.error("socket failed", exc_info=result)
         if closing.is_set():
             await self._close(_GOING_AWAY, "the server is stopping")
-        elif self._revoked.is_set():
+        elif self._presence.has_ended:
             await self._close(_LOG_IN_AGAIN, "the session or key that opened this socket has ended")
         elif self._outbox.overflow.is_set():
             _log.warning("viewer is too slow and is disconnected", user=self.user.uid)
             await self._close(_TRY_AGAIN_LATER, "too slow; SUBSCRIBE with `after` to resume")
 
-    async def _recheck(self) -> None:
-        """Ends when what let the user in is no longer good by another process's doing, such as a command's."""
-        while not self._revoked.is_set():
-            await asyncio.sleep(self._config.socket_recheck_s)
-            try:
-                user = await self._app.services.get(AuthProvider).authenticate(self._credentials)
-            except AuthError:
-                user = None
-            except Exception as error:
-                # It is known who they were a moment ago, and nobody can have been shut out in a database that cannot be read.
-                _log.error("it cannot be looked up whether a viewer may still be here; they stay", user=self.user.uid, error=str(error))
-                continue
-            if user is None or user.uid != self.user.uid:
-                self._revoked.set()
-            else:
-                self.user = user
-
     async def _close(self, code: int, reason: str) -> None:
+        # What comes in is read to the end: unread messages keep Hypercorn from ending the connection, for ever where there are some.
+        rest = asyncio.create_task(self._read_to_the_end())
         try:
             async with asyncio.timeout(_CLOSE_WAIT_S):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                await rest
         except TimeoutError:
-            _log.info("viewer does not even take the close frame", user=self.user.uid)
+            _log.info("viewer does not even take the close frame, or does not answer it", user=self.user.uid)
+        finally:
+            rest.cancel()
+            await asyncio.wait([rest])
+
+    async def _read_to_the_end(self) -> None:
+        while (await self._receive())["type"] != "websocket.disconnect":
+            pass
 
     async def _write(self) -> None:
         outbox, send = self._outbox, self._send
@@ -211,7 +199,6 @@ class _Connection:
 
     async def _read(self) -> None:
         while True:
-            await self._outbox.caught_up()  # who does not take what it asked for asks for nothing more
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return
@@ -258,33 +245,30 @@ class _Connection:
         authority.check(self.user, {"payload": payload})
         await handled(message.handler(payload, self))
 
-    def _on_event(self, event: Event) -> None:
-        self._outbox.put(event)
-        if isinstance(event, StatusUpdate) and event.status.is_final:
-            self.unwatch(event.execution_id)
+    async def _fetch(self, execution_id: str, after: int, limit: int) -> list[Event] | None:
+        return await self._app.services.get(Scheduler).events_after(execution_id, self.user, after, limit)
 
     def _error(self, message: str, details: Any = None) -> None:
         self.send("error", {"message": message} | ({} if details is None else {"details": details}))
 
     # What handlers may do; see `tavernkeep.contracts.http.Client`
 
+    @property
+    def user(self) -> UserContext:
+        """Who it is."""
+        return self._presence.user
+
     def send(self, type_: str, payload: Mapping[str, Any]) -> None:
         """Queue a message."""
         self._outbox.put_message(type_, payload)
 
-    def watch(self, execution_id: str) -> None:
-        """Send the events of an execution from now on."""
-        if execution_id not in self._watched:
-            self._watched[execution_id] = self._app.events.watch(execution_id, self._on_event)
+    def watch(self, execution_id: str, after: int | None = None) -> None:
+        """Send the events of an execution after a number, or from now on."""
+        self._watching.watch(execution_id, after)
 
     def unwatch(self, execution_id: str) -> None:
         """Stop sending them."""
-        if unwatch := self._watched.pop(execution_id, None):
-            unwatch()
-
-    def resume(self, events: list[Event]) -> None:
-        """Send events that were published before."""
-        self._outbox.resume(events)
+        self._watching.unwatch(execution_id)
 
     def allow_batches(self) -> None:
         """Send several messages in one frame from now on."""

@@ -80,8 +80,11 @@ class Ended:
         """The execution with its results; from any thread. `None` where an archive has them."""
         return None if self.results is None else _unpacked(self.results)
 
-    def after(self, seq: int | None) -> list[Event]:
+    def after(self, seq: int | None, limit: int | None = None) -> list[Event]:
         """The events with a higher number than one, none for no number; from any thread.
+
+        Args:
+            limit: How many at most.
 
         Raises:
             EventsLost: Some of them are no longer kept.
@@ -89,9 +92,9 @@ class Ended:
         if seq is None:
             return []
         if seq + 1 < self.first_seq:
-            raise EventsLost(f"the events before number {self.first_seq} are no longer remembered")
+            raise EventsLost(f"the events before number {self.first_seq} are no longer remembered", self.first_seq)
         lines = itertools.islice(self.events.splitlines(), seq + 1 - self.first_seq, None)
-        return [told_before(message["type"], message["payload"]) for message in map(loads, lines)]
+        return [told_before(message["type"], message["payload"]) for message in map(loads, itertools.islice(lines, limit))]
 
 
 async def off_the_loop(work: Callable[[], T], size: int) -> T:

@@ -74,7 +74,7 @@ class Knowledge:
         archive = self._archive_of(execution_id)
         return await archive.detail(execution_id, user) if archive else None
 
-    async def events_after(self, execution_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
+    async def events_after(self, execution_id: str, user: UserContext, seq: int | None, limit: int | None = None) -> list[Event] | None:
         """See `tavernkeep.contracts.execution.Scheduler`: the last look is at memory, so that nothing falls in between."""
         archive = self._archive_of(execution_id)
         older: list[Event] = []
@@ -82,19 +82,26 @@ class Knowledge:
         for _ in range(_LOOKS):
             lost: EventsLost | None = None
             newer: list[Event] | None = None
+            found: list[Event] | None = None
             if (execution := self.find(execution_id, user)) is not None:
                 try:
                     if isinstance(execution, Execution):
-                        newer = execution.log.after(last, execution.last_told)
+                        newer = execution.log.after(last, execution.last_told, limit)
                     else:
-                        newer = await off_the_loop(partial(execution.after, last), execution.size)
+                        newer = await off_the_loop(partial(execution.after, last, limit), execution.size)
                 except EventsLost as error:
                     if archive is None:
                         raise
                     lost = error
             if newer is not None:
                 return older + newer
-            found = await archive.events_after(execution_id, user, _NONE if last is None else last) if archive else None
+            if archive is not None:
+                try:
+                    found = await archive.events_after(execution_id, user, _NONE if last is None else last, limit)
+                except EventsLost as error:
+                    raise EventsLost(str(error), error.first if lost is None else min(error.first, lost.first)) from None
+            if found and limit is not None:
+                return found  # whoever wants more comes again
             if found:
                 older += found
                 last = found[-1].seq
@@ -102,7 +109,7 @@ class Knowledge:
                 return older or found
             else:  # told and forgotten again, and not in the archive yet: it soon is
                 await asyncio.sleep(_SOON_S)
-        raise EventsLost(f"the events of execution {execution_id} come faster than they can be read again")
+        raise EventsLost(f"the events of execution {execution_id} come faster than they can be read again", lost.first if lost else 0)
 
     def _archive_of(self, execution_id: str) -> ExecutionArchive | None:
         return self.find_archive() if _ID.fullmatch(execution_id) else None

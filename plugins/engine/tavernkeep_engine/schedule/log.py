@@ -1,5 +1,6 @@
 """The last events of an execution, for viewers that come late or come back."""
 
+import itertools
 from collections import deque
 
 from tavernkeep.contracts.events import Event
@@ -39,11 +40,12 @@ class EventLog:
         self._held.append((seq, size))
         self._give_back()
 
-    def after(self, seq: int | None, last_told: int) -> list[Event]:
+    def after(self, seq: int | None, last_told: int, limit: int | None = None) -> list[Event]:
         """The events with a higher number than one; none for no number.
 
         Args:
             last_told: The number of the last that there was, kept or not.
+            limit: How many at most.
 
         Raises:
             EventsLost: Some of them are no longer kept.
@@ -52,8 +54,10 @@ class EventLog:
             return []
         first = self.events[0].seq if self.events else last_told + 1
         if seq + 1 < first:
-            raise EventsLost(f"the events before number {first} are no longer remembered")
-        return [event for event in self.events if event.seq > seq]
+            raise EventsLost(f"the events before number {first} are no longer remembered", first)
+        newer = list(itertools.takewhile(lambda event: event.seq > seq, reversed(self.events)))  # mostly few of many
+        newer.reverse()
+        return newer[:limit]
 
     def forget_until(self, seq: int) -> None:
         """Keep no event with that number or a lower one."""

@@ -272,9 +272,9 @@ class EmbeddedScheduler:
         """See `tavernkeep.contracts.execution.Scheduler`."""
         return await self._knowledge.detail(execution_id, user)
 
-    async def events_after(self, execution_id: str, user: UserContext, seq: int | None) -> list[Event] | None:
+    async def events_after(self, execution_id: str, user: UserContext, seq: int | None, limit: int | None = None) -> list[Event] | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
-        return await self._knowledge.events_after(execution_id, user, seq)
+        return await self._knowledge.events_after(execution_id, user, seq, limit)
 
     async def stats(self) -> SystemStats:
         """See `tavernkeep.contracts.execution.Scheduler`."""
