@@ -138,7 +138,7 @@ class ArchiveReader:
                         measured.due = entry.size
                         yield entry, cast("BinaryIO", tar.extractfile(info))
         if left:
-            raise BackupError(f"it has no {next(iter(left))}")
+            raise BackupError(f"it has no {next(iter(left))!r}")
 
 
 def _is_plain(info: tarfile.TarInfo) -> bool:

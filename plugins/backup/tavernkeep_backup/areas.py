@@ -2,9 +2,9 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -14,6 +14,8 @@ from tavernkeep_backup.manifest import BackupError
 from tavernkeep_files.contracts import TEMPORARY
 from tavernkeep_secrets.contracts import KEY_FILE
 from tavernkeep_storage.contracts import CopyingProvider
+
+Tell = Callable[[str], None]
 
 UNPACKED: Final = ".unpacked"  # in the data folder: what a restore is about to put there
 REPLACED: Final = ".replaced-"  # there too, with the time: what a restore has moved aside
@@ -99,7 +101,7 @@ class Areas:
             return True
         return (place.parent == self.data and name.startswith(REPLACED)) or (name == OF_THE_DISK and place.parent in self.folders.values())
 
-    def walk(self, tell: Any) -> Iterator[Found]:
+    def walk(self, tell: Tell) -> Iterator[Found]:
         """Everything that a backup is to hold, as it is found; links are not followed, and told of.
 
         Args:
@@ -133,7 +135,7 @@ def _unreadable(error: OSError) -> None:
         raise BackupError(f"{error.filename} cannot be read: {error.strerror}") from None
 
 
-def _is_sayable(name: str, place: Path, tell: Any) -> bool:
+def _is_sayable(name: str, place: Path, tell: Tell) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -145,7 +147,7 @@ def _is_sayable(name: str, place: Path, tell: Any) -> bool:
     return True
 
 
-def _is_file(file: Path, tell: Any) -> bool:
+def _is_file(file: Path, tell: Tell) -> bool:
     try:
         mode = file.lstat().st_mode
     except FileNotFoundError:

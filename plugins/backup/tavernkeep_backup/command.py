@@ -27,7 +27,7 @@ class _Told:
     def __call__(self, text: str) -> None:
         self._count += 1
         if self._count <= _MOST_TOLD:
-            click.echo(f"tavernkeep: {text}", err=True)
+            click.echo(f"tavernkeep: {_plain(text)}", err=True)
 
     def end(self) -> None:
         if self._count > _MOST_TOLD:
@@ -86,7 +86,8 @@ def restore(context: click.Context, source: Path, force: bool) -> None:
         click.echo("finished a restore that had been cut off; to put another backup there, run it again with --force")
         return
     head = manifest.head
-    click.echo(f"restored {head.files} files, {head.bytes} bytes, as of {head.created_at} (version {head.version}), into {app.config.data}")
+    made = _plain(f"as of {head.created_at} (version {head.version})")
+    click.echo(f"restored {head.files} files, {head.bytes} bytes, {made}, into {app.config.data}")
     if KEY not in manifest.entries:
         here = app.config.data / KEY
         stays = f"; {here}, which was here, has stayed" if here.exists() else ""
@@ -121,7 +122,12 @@ def _said(done: str) -> Iterator[None]:
     try:
         yield
     except (BackupError, CopyError) as error:
-        raise click.ClickException(f"not {done}: {error}") from None
+        raise click.ClickException(f"not {done}: {_plain(str(error))}") from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        raise click.ClickException(f"not {done}: {where}{error.strerror or error}") from None
+        raise click.ClickException(f"not {done}: {_plain(where)}{error.strerror or error}") from None
+
+
+def _plain(text: str) -> str:
+    """A text that may come from a backup, without what steers a terminal."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import attrs
 
 from tavernkeep_backup.manifest import MANIFEST, BackupEntry, BackupError, BackupManifest
-from tavernkeep_backup.streams import new_file
+from tavernkeep_backup.streams import make_folder, new_file
 
 
 @attrs.define(eq=False)
@@ -27,17 +27,12 @@ class FolderWriter:
 
     def folder(self, path: str, modified_ns: int) -> None:
         """See `BackupWriter`."""
-        self._make(self.root / path)
-
-    def _make(self, folder: Path) -> None:
-        if not folder.is_dir():
-            self._make(folder.parent)
-            folder.mkdir(mode=0o700)
+        make_folder(self.root / path)
 
     def file(self, entry: BackupEntry, content: BinaryIO) -> None:
         """See `BackupWriter`."""
         place = self.root / entry.path
-        self._make(place.parent)
+        make_folder(place.parent)
         with new_file(place, executable=entry.executable) as file:
             shutil.copyfileobj(content, file)
         os.utime(place, ns=(entry.modified_ns, entry.modified_ns))

@@ -16,11 +16,11 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import attrs
 
@@ -28,7 +28,7 @@ from tavernkeep.clock import now
 from tavernkeep.config.shown import Configuration
 from tavernkeep.contracts.storage import ModelSet
 from tavernkeep_backup import forms
-from tavernkeep_backup.areas import Areas
+from tavernkeep_backup.areas import Areas, Tell
 from tavernkeep_backup.manifest import CONFIG, DATABASE, KEY, MOST_ENTRIES, BackupEntry, BackupError, BackupManifest, BackupWriter
 from tavernkeep_backup.streams import Exactly, new_file, sync_folder
 from tavernkeep_secrets.contracts import KEY_SETTINGS
@@ -36,8 +36,6 @@ from tavernkeep_storage.contracts import CopyingProvider
 
 UNFINISHED: Final = ".unfinished-"  # in the name of a folder beside the target; what a kill leaves of a backup is in there
 _TIMES: Final = 5  # that the folders are read, at most: beside a busy server there is always something new
-
-Tell = Callable[[str], None]
 
 
 @attrs.define(eq=False)
@@ -221,19 +219,15 @@ class Making:
     def _write(self, writer: BackupWriter, path: str, data: bytes) -> None:
         self._add(writer, BackupEntry(path, len(data), modified_ns=_nanoseconds(now())), BytesIO(data))
 
-    def _add(self, writer: BackupWriter, entry: BackupEntry, file: Any) -> None:
+    def _add(self, writer: BackupWriter, entry: BackupEntry, file: BinaryIO) -> None:
         content = Exactly(file, entry.size)
-        writer.file(entry, _as_file(content))
+        writer.file(entry, cast("BinaryIO", content))
         self._entries[entry.path] = attrs.evolve(entry, sha256=content.sha256)
 
     def _tell(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
             self.tell(text)
-
-
-def _as_file(content: Exactly) -> BinaryIO:
-    return content  # type: ignore[return-value]  # who copies only reads
 
 
 def _nanoseconds(moment: datetime) -> int:

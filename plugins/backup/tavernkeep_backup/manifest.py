@@ -26,9 +26,9 @@ MOST_ENTRIES: Final = 1_000_000
 MOST_BYTES: Final = 2**50  # of a file; more than any disk has, and no number that something is multiplied with runs over
 _LONGEST_LINE: Final = 64 * 1024
 _LONGEST_HEAD: Final = 1024 * 1024
-LONGEST: Final = 1024**3  # bytes of a manifest
+LONGEST: Final = 256 * 1024**2  # bytes of a manifest
 _LONGEST_NAME: Final = 255
-_DEEPEST: Final = 100
+_LONGEST_PATH: Final = 4096  # Linux's own
 
 
 class BackupError(Exception):
@@ -68,8 +68,8 @@ class BackupEntry:
         for name in names:
             if name in ("", ".", "..") or "\0" in name or "\\" in name or len(name.encode()) > _LONGEST_NAME:
                 raise BackupError(f"{self.path!r} is no safe path")
-        if len(names) > _DEEPEST:
-            raise BackupError(f"{self.path!r} leads too deep")
+        if len(self.path) > _LONGEST_PATH:
+            raise BackupError("it has a path in it that leads too deep")
         return tuple(parts)
 
 
@@ -87,8 +87,8 @@ class Head:
     """
 
     format: int
-    version: str
-    created_at: str
+    version: str = attrs.field(validator=attrs.validators.max_len(100))
+    created_at: str = attrs.field(validator=attrs.validators.max_len(100))
     provider: str
     migrations: list[Migration]
     rows: Mapping[str, int]

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,16 +23,14 @@ from tavernkeep.config.sections import PathsConfig
 from tavernkeep.config.shown import Configuration, beside
 from tavernkeep.contracts.storage import ModelSet
 from tavernkeep_backup import forms
-from tavernkeep_backup.areas import OF_THE_DISK, REPLACED, UNPACKED, Areas
+from tavernkeep_backup.areas import OF_THE_DISK, REPLACED, UNPACKED, Areas, Tell
 from tavernkeep_backup.manifest import APART, CONFIG, DATABASE, KEY, BackupEntry, BackupError, BackupManifest, BackupReader
-from tavernkeep_backup.streams import copy_checked, new_file, on_disk, sync_folder
-from tavernkeep_storage.contracts import CopyingProvider
+from tavernkeep_backup.streams import copy_checked, make_folder, new_file, on_disk, sync_folder
+from tavernkeep_storage.contracts import CopyError, CopyingProvider
 
 _TREE: Final = "tree"  # of what is unpacked: what belongs into the data folder
 _OUTSIDE: Final = "outside"  # what belongs into folders that are elsewhere, by area
 _ASIDE: Final = "replaced"  # what is moved aside, until all of it is
-
-Tell = Callable[[str], None]
 
 
 @attrs.define(eq=False)
@@ -60,9 +58,9 @@ class Restoring:
         """Do it, whole or not at all; gives what is there now, or `None` where another one that had been cut off was finished instead.
 
         Raises:
-            BackupError: The backup is none that can be put here; everything is as it was.
+            BackupError: The backup is none that can be put here, and everything is as it was; or it says that this is to be finished.
             CopyError: Its database is damaged; everything is as it was.
-            OSError: Something cannot be read or written.
+            OSError: Something cannot be read or written; everything is as it was.
         """
         if self._areas.restoring.exists():
             self._go_on()
@@ -127,10 +125,10 @@ class Restoring:
             folder.mkdir(mode=0o700)
         for entry in manifest.entries.values():
             if entry.is_folder:
-                _make(self._where(entry, places, unpacked))
+                make_folder(self._where(entry, places, unpacked))
         for entry, content in backup.contents(manifest):
             place = self._where(entry, places, unpacked)
-            _make(place.parent)
+            make_folder(place.parent)
             with new_file(place, executable=entry.executable) as file:
                 copy_checked(entry, content, file)
             os.utime(place, ns=(entry.modified_ns, entry.modified_ns))
@@ -151,6 +149,13 @@ class Restoring:
 
     def _go_on(self) -> None:
         """From wherever it is; each step does nothing where it has been done."""
+        try:
+            self._put_in_place()
+        except (OSError, CopyError) as error:
+            what = f"{self._areas.data} is neither what it was nor what it is to be: {error}"
+            raise BackupError(f"{what}; mend that, and run `tavernkeep restore` again, which finishes it") from None
+
+    def _put_in_place(self) -> None:
         data, restoring = self._areas.data, self._areas.restoring
         if (restoring / _ASIDE).exists():
             with_key = (restoring / _TREE / self._areas.key.name).exists()
@@ -204,12 +209,6 @@ class Restoring:
             paths = ConfigSource.read(restored).early("paths", PathsConfig)
             return beside(self._areas.config, paths.data) == self._areas.data
         return False
-
-
-def _make(folder: Path) -> None:
-    if not folder.is_dir():
-        _make(folder.parent)
-        folder.mkdir(mode=0o700)
 
 
 def move(source: Path, target: Path) -> None:

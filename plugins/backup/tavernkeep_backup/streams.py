@@ -1,6 +1,7 @@
 """The bytes of files, as they are copied: exactly as many as was said, and what they are known by."""
 
 import hashlib
+import itertools
 import os
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -50,7 +51,14 @@ def copy_checked(entry: BackupEntry, content: BinaryIO, target: BinaryIO | None 
         if target is not None:
             target.write(piece)
     if left or checked.hexdigest() != entry.sha256:
-        raise BackupError(f"{entry.path} is damaged: it is not what was backed up")
+        raise BackupError(f"{entry.path!r} is damaged: it is not what was backed up")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for its owner alone, and those on the way, where they are not there."""
+    missing = itertools.takewhile(lambda place: not place.is_dir(), (folder, *folder.parents))
+    for place in reversed(list(missing)):
+        place.mkdir(mode=0o700)
 
 
 def new_file(place: Path, *, executable: bool = False) -> BinaryIO:

@@ -98,7 +98,7 @@ async def test_it_is_put_back_whole_or_not_at_all(place: Place, tmp_path: Path, 
             reached = fail_at(patch, at, error)
             try:
                 await here.aside(lambda here=here: here.restore(source, force=True))  # type: ignore[misc]
-            except (OSError, CopyError, KeyboardInterrupt):
+            except (OSError, CopyError, BackupError, KeyboardInterrupt):
                 assert reached()
             else:
                 assert not reached()

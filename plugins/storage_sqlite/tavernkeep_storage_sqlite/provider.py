@@ -89,7 +89,10 @@ class SqliteStorage(TortoiseDoor):
         """See `CopyingProvider`."""
         from tavernkeep_storage_sqlite.copies import BESIDE
 
-        return [] if self._database == MEMORY else [Path(self._database + ending).absolute() for ending in ("", *BESIDE)]
+        if self._database == MEMORY:
+            return []
+        folder, name = Path(self._database).parent.resolve(), Path(self._database).name
+        return [folder / f"{name}{ending}" for ending in ("", *BESIDE)]
 
     async def copy(self, target: Path) -> None:
         """See `CopyingProvider`: by SQLite's online backup."""
