@@ -357,6 +357,13 @@ class ExecutionJournal(Protocol):
             tavernkeep.contracts.storage.Unavailable: That is not possible at present.
         """
 
+    async def confirm(self) -> None:
+        """Find out which executions other processes have taken up meanwhile; these are overtaken when it returns.
+
+        Raises:
+            tavernkeep.contracts.storage.Unavailable: That is not possible at present.
+        """
+
     async def flush(self) -> None:
         """Return when all that was published until now is kept and delivered, or that has proved impossible."""
 

@@ -50,7 +50,10 @@ class EnginePlugin:
         collector = GarbageCollector()
         collector.settle()
         self._tasks.append(asyncio.create_task(collector.collect_always(), name="engine collects garbage"))
-        if self._scheduler is app.services.get(Scheduler) and Role.WORKER | Role.KEEPER in app.roles:
+        if self._scheduler is not app.services.get(Scheduler) or Role.WORKER not in app.roles:
+            return
+        self._tasks.append(asyncio.create_task(self._scheduler.pulse.beat_always(), name="engine has a pulse"))
+        if Role.KEEPER in app.roles:
             try:
                 await self._scheduler.take_up()
             except Unavailable as error:  # no reason not to serve what can be served

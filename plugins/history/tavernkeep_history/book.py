@@ -17,6 +17,7 @@ class Book:
         open: By their ids.
         changed: Of these, those of which something waits.
         refused: The ids of those that were not accepted after all; a commit of which it is said that it failed may yet be found done.
+        overtaken: The ids of those that other processes have taken up; they are let go of before the next commit.
         notices: What everybody is told once what happened before is.
         committing: A commit runs.
         closing: What waits is written, and that is the end.
@@ -28,6 +29,7 @@ class Book:
     open: dict[str, Record] = attrs.field(factory=dict)
     changed: dict[str, Record] = attrs.field(factory=dict)
     refused: set[str] = attrs.field(factory=set)
+    overtaken: set[str] = attrs.field(factory=set)
     notices: list[Event] = attrs.field(factory=list)
     committing: bool = False
     closing: bool = False

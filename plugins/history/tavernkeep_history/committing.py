@@ -94,6 +94,7 @@ class Committing:
 
     async def commit(self) -> bool:
         """Write what waits, and tell it; `False` where nothing can be written at present."""
+        self._outcomes.let_go()
         changed, self._book.changed = list(self._book.changed.values()), {}
         notices, self._book.notices = self._book.notices, []
         self._book.committing = True

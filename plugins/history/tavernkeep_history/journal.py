@@ -27,6 +27,7 @@ from tavernkeep_secrets.contracts import Secrets
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _RESERVED: Final = 2000  # event numbers at once
+_LOOKED_UP: Final = 500  # executions at once
 _NAME: Final = 300  # characters
 
 
@@ -169,6 +170,17 @@ class Journal:
         record.waiters.append((record.last_kept, future))
         self._book.change(record, urgent=True)
         await future
+
+    async def confirm(self) -> None:
+        """See `ExecutionJournal`."""
+        known = [record for record in self._book.open.values() if record.known and not record.last]
+        epochs: dict[str, int] = {}
+        for start in range(0, len(known), _LOOKED_UP):
+            ids = [record.id for record in known[start : start + _LOOKED_UP]]
+            epochs |= dict(await ExecutionRow.filter(id__in=ids).values_list("id", "epoch"))
+        self._book.overtaken.update(record.id for record in known if epochs.get(record.id) != record.epoch)
+        if self._book.overtaken:
+            await self.flush()
 
     async def flush(self) -> None:
         """See `ExecutionJournal`."""

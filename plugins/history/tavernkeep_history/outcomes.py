@@ -102,6 +102,12 @@ class Outcomes:
         self._book.changed.pop(record.id, None)
         asyncio.get_running_loop().call_later(0 if self._book.closing else _REST_S * record.tries / _TRIES, self._wake, record)
 
+    def let_go(self) -> None:
+        """Of all that other processes have taken up."""
+        overtaken, self._book.overtaken = self._book.overtaken, set()
+        for execution_id in overtaken & self._book.open.keys():
+            self._drop(self._book.open[execution_id])
+
     def _drop(self, record: Record) -> None:
         """It is not this process's any more."""
         self._book.remove(record)

@@ -13,6 +13,7 @@ from support.house import GATES, House, is_final, started
 from tavernkeep import UserContext
 from tavernkeep.contracts.events import NodeComplete, NodeExecuting, NodeWaiting, StatusUpdate
 from tavernkeep.contracts.execution import ExecutionArchive, ExecutionStatus
+from tavernkeep.contracts.storage import Unavailable
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_history.models import EventBlock, ExecutionRow
 
@@ -252,3 +253,23 @@ async def test_who_was_overtaken_changes_nothing_and_tells_nothing(lives: Lives,
         assert (await ExecutionRow.get(id=id_)).status == "running"
     else:
         assert await house.scheduler.info(id_, house.user) is None
+
+
+async def test_who_asks_whether_it_was_overtaken_is_told(lives: Lives) -> None:
+    """Nothing happens to it here, so nobody would notice: from then on it is another's, and nobody stops or answers it here."""
+    house = lives.house
+    assert house is not None
+    id_, other = await house.submit("a", type_="j:Ask"), await house.submit("b")
+    await house.until(lambda event: isinstance(event, NodeWaiting))
+    await working(house, other)
+    await ExecutionRow.filter(id=id_).update(epoch=7)
+    await house.journal.confirm()
+    assert [info.prompt_id for info in await house.scheduler.executions(house.user)] == [other]
+    info = await house.scheduler.info(id_, house.user)
+    assert info is not None
+    assert info.status is ExecutionStatus.RUNNING
+    for attempt in (house.scheduler.interrupt(id_, house.user), house.scheduler.answer(id_, "a", "yes", house.user)):
+        with pytest.raises(Unavailable):
+            await attempt
+    GATES.setdefault("b", asyncio.Event()).set()
+    await house.ended(other)

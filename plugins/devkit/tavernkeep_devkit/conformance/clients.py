@@ -214,7 +214,7 @@ class Patron:
     def socket(self) -> Iterator[Line]:
         """Open a socket."""
         url = self.url.replace("http", "ws", 1) + "/ws"
-        with connect(url, additional_headers={USER: self.name}, max_size=None, proxy=None) as opened:
+        with connect(url, additional_headers={USER: self.name}, max_size=None, proxy=None, ping_interval=None) as opened:
             yield Line(opened)
 
 

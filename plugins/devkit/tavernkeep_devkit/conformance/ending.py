@@ -1,5 +1,6 @@
-"""What a scheduler owes its clients when a process ends."""
+"""What a scheduler owes its clients when a process ends, or is frozen while another takes over what it ran."""
 
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -161,3 +162,50 @@ class EndingConformance(Conformance):
         anna.ends(asked)
         assert marks.count()["guilty.Die0"] == ends
         assert marks.count()["innocent.Gate0"] <= ends
+
+    def test_a_zombie_changes_nothing(self, lives: Lives) -> None:
+        """A worker was frozen while another took over, and wakes up: what the other told stays true, and the zombie tells nothing else."""
+        capacity, marks = Capacity(running=2, running_each=2), lives.marks
+        frozen = lives.start(capacity)
+        before = lives.user(frozen)
+        ids = {}
+        with before.socket() as socket:
+            for name, kinds, type_, node in (
+                ("asking", ("Mark", "Ask", "Mark"), "NODE_WAITING", "Ask1"),
+                ("gated", ("Mark", "Gate", "Mark"), "NODE_EXECUTING", "Gate1"),
+                ("held", ("Gate", "Mark"), "NODE_EXECUTING", "Gate0"),
+                ("waiting", ("Mark", "Mark"), "EXECUTION_STATUS_UPDATE", None),
+            ):
+                ids[name] = before.submit(marks.chain(name, *kinds))
+                socket.send("SUBSCRIBE", {"promptId": ids[name], "after": 0})
+                before.until(ids[name], type_, node)
+            os.kill(frozen.pid, signal.SIGSTOP)
+
+            other = lives.take_over(frozen, capacity)
+            anna = lives.user(other)
+            anna.until(ids["asking"], "NODE_WAITING", "Ask1")
+            eventually(lambda: anna.answer(ids["asking"], "Ask1", "go").is_success, "the question being asked again")
+            marks.open("gated", "held")
+            events = {name: anna.ends(id_) for name, id_ in ids.items()}
+            told = Heard(ids, events, {name: anna.detail(id_) for name, id_ in ids.items()})
+            left = marks.count()
+
+            os.kill(frozen.pid, signal.SIGCONT)
+            for name, id_ in ids.items():
+                assert not before.interrupt(id_).is_success, name
+            assert not before.answer(ids["asking"], "Ask1", "stop").is_success
+            for name, id_ in ids.items():
+                eventually(lambda id_=id_: before.status(id_) == "complete", f"the zombie knowing better of {name}")  # type: ignore[misc]
+                assert before.events(id_) == events[name]
+            frozen.stop()
+            heard = socket.rest()
+        for message in heard:
+            id_ = message["payload"].get("promptId")
+            for name in (name for name in ids if ids[name] == id_):
+                assert message in events[name], f"the zombie told of {name}: {message}"
+        told.check(anna)
+        assert marks.count() == left
+        other.stop()
+        again = lives.user(lives.start(capacity))
+        told.check(again)
+        assert marks.count() == left

@@ -183,7 +183,13 @@ class Run:
             return
         if kind is None:
             self._bypass(node)
-        elif kind is Kind.INLINE and self._in_line and node.policy is None and not (self._limited and self._places.limits(node.full_type)):
+        elif (
+            kind is Kind.INLINE
+            and self._in_line
+            and node.policy is None
+            and not (self._limited and self._places.limits(node.full_type))
+            and not self._setting.pulse.has_missed()
+        ):
             self._start_inline(node)
         elif node.streamed_by:
             self._spawn(node, takes_place=False)
@@ -245,6 +251,10 @@ class Run:
             await self._execute(node)
 
     async def _execute(self, node: PlanNode) -> None:
+        if self._setting.pulse.has_missed():
+            await self._setting.pulse.come_to()
+            if self._setting.cancelled.is_set():
+                return
         if self._state.nodes[node.index] is not NodeState.PENDING:
             return  # skipped while it waited for its turn
         key = None

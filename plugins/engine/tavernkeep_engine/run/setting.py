@@ -16,6 +16,7 @@ from tavernkeep.contracts.services import Services
 from tavernkeep_engine.plan.prepare import Preparer
 from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.cache import OutputCache
+from tavernkeep_engine.run.pulse import Pulse
 from tavernkeep_engine.run.resting import Rest
 
 
@@ -46,6 +47,7 @@ class Setting:
         preview: What must not run in a preview is skipped.
         allowance: What its values may take.
         most: How many bytes one value may take.
+        pulse: That of the process; where it was missed, no node begins before it has come to.
         rest: Whether all of it waits for people.
         recorded: What nodes gave that need not run again, by id, with that of the groups around them.
         answers: What people answered to nodes that ask again, by id as above.
@@ -64,6 +66,7 @@ class Setting:
     cache: OutputCache
     allowance: Allowance
     most: int
+    pulse: Pulse
     rest: Rest
     preview: bool = False
     recorded: Mapping[str, Recorded] = attrs.field(factory=dict)

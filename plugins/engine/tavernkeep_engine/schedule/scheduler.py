@@ -43,6 +43,7 @@ from tavernkeep_engine.plan.types import Plan
 from tavernkeep_engine.run.allowance import Allowance
 from tavernkeep_engine.run.cache import OutputCache
 from tavernkeep_engine.run.loop import Run
+from tavernkeep_engine.run.pulse import Pulse
 from tavernkeep_engine.run.resting import Rest
 from tavernkeep_engine.run.setting import Limits, Setting
 from tavernkeep_engine.run.telling import Teller
@@ -106,6 +107,7 @@ class EmbeddedScheduler:
         self._processes = anyio.CapacityLimiter(config.max_concurrent_processes or max(1, (os.cpu_count() or 2) // 2))
         self._closing = False
         self._requests = Requests(self._take, clock)
+        self.pulse = Pulse(clock, self._confirm)
 
     # The contract
 
@@ -118,6 +120,10 @@ class EmbeddedScheduler:
     @property
     def _journal(self) -> ExecutionJournal | None:
         return self._services.find(ExecutionJournal)
+
+    async def _confirm(self) -> None:
+        if (journal := self._journal) is not None:
+            await journal.confirm()
 
     async def take_up(self) -> None:
         """Go on with what processes before this one left open, in its order and whatever the limits say; call it before anything is served.
@@ -235,25 +241,35 @@ class EmbeddedScheduler:
         """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._knowledge.find(execution_id, user)
         if not isinstance(execution, Execution):
-            info = await self._knowledge.info(execution_id, user)
-            return Interrupted.FINISHED if info is not None and info.status.is_final else Interrupted.UNKNOWN
+            return Interrupted.FINISHED if await self._has_ended(execution_id, user) else Interrupted.UNKNOWN
         ended_before = execution.status.is_final
         if not ended_before:
             self._stop(execution)
         await execution.ended.wait()
         if (journal := self._journal) is not None:
             await journal.written(execution_id)
+        if execution.disowned:
+            raise _elsewhere()
         return Interrupted.FINISHED if ended_before else Interrupted.DONE
+
+    async def _has_ended(self, execution_id: str, user: UserContext) -> bool:
+        """Whether one that does not run here has ended; `False` for an unknown one."""
+        info = await self._knowledge.info(execution_id, user)
+        if info is not None and not info.status.is_final:
+            raise _elsewhere()
+        return info is not None
 
     async def answer(self, execution_id: str, node_id: str, value: Any, user: UserContext) -> bool | None:
         """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._knowledge.find(execution_id, user)
         if not isinstance(execution, Execution):
-            return None if await self._knowledge.info(execution_id, user) is None else False
+            return False if await self._has_ended(execution_id, user) else None
         if execution.run is None or not execution.run.answer(node_id, value):
             return False
         if (journal := self._journal) is not None:
             await journal.written(execution_id)
+        if execution.disowned:
+            raise _elsewhere()
         return True
 
     async def executions(self, user: UserContext) -> list[ExecutionInfo]:
@@ -402,6 +418,7 @@ class EmbeddedScheduler:
             cache=self._cache_of(execution.preparer.nodes),
             allowance=execution.allowance,
             most=self._config.max_value_bytes,
+            pulse=self.pulse,
             rest=execution.rest,
             preview=execution.payload.preview,
             recorded=recall.nodes,
@@ -482,3 +499,7 @@ class EmbeddedScheduler:
         self._events.unwatch(execution.id, execution.told)
         del self._executions[execution.id]
         execution.allowance.release()
+
+
+def _elsewhere() -> Unavailable:
+    return Unavailable("gone", "Another process goes on with the execution.")
