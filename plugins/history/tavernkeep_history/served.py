@@ -13,6 +13,7 @@ from tavernkeep.contracts.events import ExecutionStatus, StatusUpdate
 from tavernkeep.wire import Invalid, loads, structure, unstructure
 from tavernkeep_history.bodies import Again, HistoryDetail, HistoryPage, HistoryQuery
 from tavernkeep_history.operating import Action
+from tavernkeep_history.shown import plain
 
 T = TypeVar("T")
 
@@ -146,4 +147,4 @@ def _refusal(answer: httpx2.Response) -> Exception:
     details = said.get("details") if isinstance(said, dict) else None
     if isinstance(details, list) and all(isinstance(problem, dict) for problem in details):
         message += "".join(f"\n  {problem.get('path')}: {problem.get('message')}" for problem in details)
-    return ApiError(answer.status_code, message)
+    return ApiError(answer.status_code, "\n".join(map(plain, message.split("\n"))))
