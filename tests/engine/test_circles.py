@@ -1,10 +1,9 @@
 """Nothing of an execution that has ended waits for the garbage collector: Python's counting of references frees it."""
 
 import asyncio
-import gc
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -166,29 +165,6 @@ def engine() -> Engine:
     for definition in (*REGISTRY, MAP, *(found.definition for found in mine)):
         nodes.add(definition, "test")
     return Engine(EngineConfig(stream_buffer=2, max_concurrent_nodes=3, remembered_executions=1), nodes)
-
-
-@pytest.fixture
-def circles() -> Iterator[Callable[[], list[str]]]:
-    """Tells what can only be freed by the garbage collector, of what was made since."""
-    gc.collect()
-    gc.disable()
-    gc.freeze()  # what others left is none of this
-
-    def found() -> list[str]:
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        try:
-            gc.collect()
-            return sorted(f"{type(item).__module__}.{type(item).__qualname__}" for item in gc.garbage)
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-
-    try:
-        yield found
-    finally:
-        gc.unfreeze()
-        gc.enable()
 
 
 async def forget(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """Fixtures on a running server, for the tests of plugins and of what crosses them."""
 
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
@@ -28,3 +29,26 @@ async def llm_backed(tmp_path_factory: pytest.TempPathFactory, llm: LlmServer) -
     """A server whose one channel is the local service, for all tests of a module."""
     async with serve(tmp_path_factory.mktemp("llm_backed"), {"llm": channel(llm)}) as running:
         yield running
+
+
+@pytest.fixture
+def circles() -> Iterator[Callable[[], list[str]]]:
+    """Tells what can only be freed by the garbage collector, of what was made since."""
+    gc.collect()
+    gc.disable()
+    gc.freeze()  # what others left is none of this
+
+    def found() -> list[str]:
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            gc.collect()
+            return sorted(f"{type(item).__module__}.{type(item).__qualname__}" for item in gc.garbage)
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+
+    try:
+        yield found
+    finally:
+        gc.unfreeze()
+        gc.enable()

@@ -1,0 +1,92 @@
+"""What has ended leaves memory for the archive, and nobody sees a hole."""
+
+import asyncio
+import json
+import weakref
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from support.house import GATES, House, started, workflow
+from tavernkeep.contracts.events import Event, NodeExecuting, NodeWaiting, StatusUpdate
+from tavernkeep.contracts.execution import Submission
+from tavernkeep_engine.schedule.execution import Execution
+
+
+@pytest_asyncio.fixture(params=["strict", "relaxed"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    GATES.clear()
+    house = await started(tmp_path, json.dumps({"engine": {"shutdownGraceS": 0}, "history": {"durability": request.param}}))
+    yield house
+    await house.app.stop()
+
+
+async def settled(house: House) -> None:
+    """Return when all that has ended has left memory."""
+    scheduler: Any = house.scheduler
+    await asyncio.gather(*scheduler._settling._tasks)
+
+
+async def test_nobody_sees_a_hole(house: House) -> None:
+    """From the moment its end is told, its results and all its events are there at any moment, until and after it has left memory."""
+    looking: list[asyncio.Task[bool]] = []
+
+    async def look(event: Event) -> bool:
+        for _ in range(20):
+            detail = await house.scheduler.detail(event.execution_id, house.user)
+            events = await house.scheduler.events_after(event.execution_id, house.user, 0)
+            info = await house.scheduler.info(event.execution_id, house.user)
+            assert detail is not None
+            assert info is not None
+            assert (detail.status, info.status) == ("complete", "complete")
+            assert {node.status for node in detail.node_status.values()} == {"complete"}
+            assert events is not None
+            assert [told.seq for told in events] == list(range(1, event.seq + 1))
+            await asyncio.sleep(0)
+        return True
+
+    def watch(event: Event) -> None:
+        if isinstance(event, StatusUpdate) and event.status.is_final:
+            looking.append(asyncio.ensure_future(look(event)))
+
+    house.app.events.add_sink(watch)
+    for number in range(5):
+        id_ = await house.submit(f"{number}a", f"{number}b")
+        await house.until(lambda event: event.execution_id == id_ and isinstance(event, NodeExecuting))  # noqa: B023
+        for name in (f"{number}a", f"{number}b"):  # where it is told at once, its beginning is recorded and its end is not
+            GATES.setdefault(name, asyncio.Event()).set()
+        await house.ended(id_)
+    await settled(house)
+    assert await asyncio.gather(*looking) == [True] * 5
+
+
+async def test_what_has_ended_is_freed(house: House, circles: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Complete, failed, answered or interrupted, recorded and read again: nothing of it is left, and nothing waits for the collector."""
+    begun: list[weakref.ref[Execution]] = []
+    begin = Execution.begin
+
+    def noted(execution: Execution, *arguments: Any) -> None:
+        begun.append(weakref.ref(execution))
+        begin(execution, *arguments)
+
+    monkeypatch.setattr(Execution, "begin", noted)
+    GATES.setdefault("a", asyncio.Event()).set()
+    ids = [await house.submit("a"), await house.submit("x", type_="no:Such"), await house.submit("never")]
+    ids.append(await house.scheduler.submit(Submission(workflow("q", type_="j:Ask"), house.user)))
+    for number in (1, 2):
+        await house.until(lambda _: sum(isinstance(event, NodeWaiting) for event in house.told) == number)  # noqa: B023
+        assert await house.scheduler.answer(ids[3], "q", "yes", house.user)
+    await house.scheduler.interrupt(ids[2], house.user)
+    for id_ in ids:
+        await house.ended(id_)
+    await settled(house)
+    for id_ in ids:
+        assert await house.scheduler.detail(id_, house.user) is not None
+    house.told.clear()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert [execution() for execution in begun] == [None] * 4
+    assert circles() == []
