@@ -246,7 +246,6 @@ async def test_the_second_signal_ends_the_grace_and_the_third_the_process(tmp_pa
     async with stubborn(tmp_path, {"history": {"resume": False}}, grace_s=600) as server, viewer(server.ws_url) as client:
         await begin(client, node_of("Once"))
         server.process.send_signal(signal.SIGTERM)
-        await client.send("GET_EXECUTIONS", {})
         server.process.send_signal(signal.SIGINT)
         assert statuses(await client.until(is_final))[-1] == "interrupted"
         assert await server.stop(signal.SIGTERM) in (0, 128 + signal.SIGTERM)

@@ -60,6 +60,7 @@ class Ending:
     _times_told: int = 0
     _hurried: asyncio.Event = attrs.field(factory=asyncio.Event)
     _at_once: int | None = None
+    _over: threading.Event = attrs.field(factory=threading.Event)
 
     def begin(self) -> None:
         """The time is running from now on, if it was not before."""
@@ -74,7 +75,7 @@ class Ending:
         Raises:
             TimeoutError: It took longer, and was cancelled.
         """
-        seconds = max(_LEAST_S, (self._deadline - time.monotonic()) * _SHARE)
+        seconds, around = max(_LEAST_S, (self._deadline - time.monotonic()) * _SHARE), self._limit
         try:
             async with asyncio.timeout(seconds) as limit:
                 self._limit = limit
@@ -84,7 +85,7 @@ class Ending:
                 raise TimeoutError(f"it has not come to its end within {seconds:.1f} s, and is left") from None
             raise
         finally:
-            self._limit = None
+            self._limit = around
 
     async def grace(self, work: Collection["asyncio.Task[Any]"], seconds: float) -> float:
         """See `tavernkeep.contracts.app.App`."""
@@ -148,15 +149,17 @@ class Ending:
 
     def watch(self) -> None:
         """End the process when the time is over; whoever calls this owns it."""
-        threading.Thread(target=self._watch, name="the end", daemon=True).start()
+        # Both from the start: there may be no thread to be had later. What is said is said in one of its own, as who holds the lock of the
+        # log may be what hangs.
+        saying = threading.Thread(target=self._say, name="the last word", daemon=True)
+        saying.start()
+        threading.Thread(target=self._watch, args=(saying,), name="the end", daemon=True).start()
 
-    def _watch(self) -> None:
+    def _watch(self, saying: threading.Thread) -> None:
         self._begun.get()
         while self._at_once is None and time.monotonic() < self._deadline:
             time.sleep(_LOOK_S)
-        # In a thread of its own: who holds the lock of the log may be what hangs.
-        saying = threading.Thread(target=self._say, name="the last word", daemon=True)
-        saying.start()
+        self._over.set()
         saying.join(_LEAST_S)
         try:
             if self._at_once is None and self.then is not None:
@@ -165,15 +168,14 @@ class Ending:
             leave(self._code if self._at_once is None else 128 + self._at_once)
 
     def _say(self) -> None:
+        self._over.wait()
         left = list(self._left())
         if self._brief and not left and self._at_once is None:
             return  # only the interpreter itself was slow
-        more = {"more": len(left) - _NAMED} if len(left) > _NAMED else {}
         why = "the process ends" if self._at_once is None else "the process ends at once, as it was told three times"
-        frame = sys._current_frames().get(threading.main_thread().ident or 0)
-        at = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else None
-        _log.error(f"{why}; what has not come to an end is left", left=left[:_NAMED], main_thread_at=at, **more)
-        sys.stdout.flush()
+        at = sys._current_frames().get(threading.main_thread().ident or 0)
+        where = at and f"{at.f_code.co_filename}:{at.f_lineno}"
+        _log.error(f"{why}; what has not come to an end is left", left=left[:_NAMED], number=len(left), main_thread_at=where)
 
     def _left(self) -> Iterator[str]:
         yield from self.hooks
