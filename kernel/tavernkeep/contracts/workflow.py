@@ -198,6 +198,16 @@ def payload_from(data: object) -> WorkflowPayload:
     return structure(data, WorkflowPayload)
 
 
+def meant_by(reference: str) -> tuple[str, ...]:
+    """The ids that a reference may mean, the likelier first: itself, or what stands in brackets at its end, as editors write it.
+
+    >>> meant_by("Greeting (w1)"), meant_by("w1")
+    (('Greeting (w1)', 'w1'), ('w1',))
+    """
+    name, opened, rest = reference.rpartition(" (")
+    return (reference, rest[:-1]) if name and opened and rest.endswith(")") and len(rest) > 1 else (reference,)
+
+
 class WorkflowSource(Protocol):
     """Knows stored workflows; a service that a plugin provides."""
 

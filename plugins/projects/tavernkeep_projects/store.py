@@ -14,6 +14,7 @@ import structlog
 
 from tavernkeep import ApiError, UserContext
 from tavernkeep.clock import Clock, now
+from tavernkeep.contracts.workflow import meant_by
 from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, dumps, iso, loads
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
@@ -77,7 +78,8 @@ class ProjectStore:
             "updatedAt": "",
             "preferredView": "editor",
             "schemaVersion": "1.0",
-            "enableChatPage": False,
+            "enableChatPage": True,
+            "description": "",
         }
         return {**defaults, **content, "id": project_id}
 
@@ -102,10 +104,9 @@ class ProjectStore:
                 "updatedAt": moment,
                 "preferredView": "editor",
                 "schemaVersion": "1.0",
-                "enableChatPage": False,
+                "enableChatPage": True,  # nothing in the front end can switch it on
+                "description": description or "",
             }
-            if description is not None:
-                metadata["description"] = description
             async with self.files.making(folder, user) as place:
                 await self.files.write(folder / _METADATA, dumps(metadata), user)
                 await asyncio.to_thread((place / _WORKFLOWS).mkdir, exist_ok=True)
@@ -191,7 +192,7 @@ class ProjectStore:
     async def _find(self, folder: LogicalPath, workflow_id: str, user: UserContext) -> tuple[Path, Json]:
         for path, content in await self._stored(folder, user):
             if content.get("id", path.stem) == workflow_id:
-                return path, {"id": workflow_id, **content}
+                return path, completed({"id": workflow_id, **content})
         raise ApiError(404, f"There is no workflow {workflow_id!r}.")
 
     async def workflow(self, project_id: str, workflow_id: str, user: UserContext) -> Json:
@@ -220,7 +221,9 @@ class ProjectStore:
             target = self._target(folder, content["name"], None, stored)
             moment = iso(self.clock())
             made = {**content, "id": workflow_id, "createdAt": moment, "updatedAt": moment, "version": content.get("version") or "1.0.0"}
+            made = completed(made)
             await self.files.write(target, dumps(made), user)
+            await self._touch(project_id, user)
         return made
 
     @finishing
@@ -240,6 +243,7 @@ class ProjectStore:
             if before.get("createdAt"):
                 made["createdAt"] = before["createdAt"]
             made.setdefault("version", before.get("version", "1.0.0"))
+            made = completed(made)
             moves = target.name != path.name
             try:
                 await self.files.write(target, dumps(made), user)
@@ -250,7 +254,16 @@ class ProjectStore:
                     await asyncio.to_thread(self.files.locate(target, user, write=True).path.unlink, missing_ok=True)
                 raise
             await self._pass_interface_on(folder, made, user)
+            await self._touch(project_id, user)
         return made
+
+    async def _touch(self, project_id: str, user: UserContext) -> None:
+        """Something in a project has changed: who lists projects sorts them by when."""
+        try:
+            metadata = await self.metadata(project_id, user) | {"updatedAt": iso(self.clock())}
+            await self.files.write(self._folder(project_id) / _METADATA, dumps(metadata), user)
+        except (ApiError, OSError) as error:  # what was to be stored is
+            _log.warning("it could not be noted when a project was changed", project=project_id, problem=str(error))
 
     def _target(self, folder: LogicalPath, name: str, own: Path | None, stored: list[tuple[Path, Json]]) -> LogicalPath:
         file = f"{self.files.safe_name(name)}.json"
@@ -267,6 +280,7 @@ class ProjectStore:
             for node in groups:
                 interface = {"inputs": changed.get("interfaceInputs") or {}, "outputs": changed.get("interfaceOutputs") or {}}
                 node["data"] = {**(node.get("data") or {}), "groupInterface": interface}
+            content["updatedAt"] = iso(self.clock())
             await self.files.write(folder / path.name, dumps(content), user)
 
     @finishing
@@ -299,15 +313,36 @@ def workflow_files(folder: Path) -> Iterator[tuple[Path, Json]]:
             yield path, content
 
 
+def completed(content: Json) -> Json:
+    """A workflow with everything that the editor reads of it, also where whoever stored it left that out."""
+    interfaces = {key: content.get(key) or {} for key in ("interfaceInputs", "interfaceOutputs")}
+    return {**content, **interfaces, "referencedWorkflows": _referenced(content)}
+
+
+def _referenced(content: Json) -> list[str]:
+    """The ids of the workflows that its groups refer to, each once, in their order."""
+    nodes = content.get("nodes")
+    groups = map(_reference_of, nodes) if isinstance(nodes, list) else ()
+    return list(dict.fromkeys(meant_by(reference)[-1] for reference in groups if reference))
+
+
+def _reference_of(node: Any) -> str | None:
+    if not isinstance(node, dict) or node.get("type") != "core:NodeGroup":
+        return None
+    config = node.get("configValues")
+    reference = config.get("referencedWorkflowId") if isinstance(config, dict) else None
+    return reference if isinstance(reference, str) and reference else None
+
+
 def _refers_to(node: Any, workflow_id: str) -> bool:
-    config = node.get("configValues") if isinstance(node, dict) else None
-    return isinstance(config, dict) and node.get("type") == "core:NodeGroup" and config.get("referencedWorkflowId") == workflow_id
+    reference = _reference_of(node)
+    return reference is not None and workflow_id in meant_by(reference)
 
 
 def in_short(path: Path, content: Json) -> Json:
     """A workflow as lists show it."""
-    shown = {"id": content.get("id", path.stem), "name": content.get("name", path.stem)}
-    for key in ("description", "updatedAt", "creationMethod", "referencedWorkflows"):
+    shown = {"id": content.get("id", path.stem), "name": content.get("name", path.stem), "referencedWorkflows": _referenced(content)}
+    for key in ("description", "updatedAt", "creationMethod"):
         if content.get(key) is not None:
             shown[key] = content[key]
     return shown

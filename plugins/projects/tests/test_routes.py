@@ -52,7 +52,7 @@ async def test_projects(server: Server) -> None:
         "My_ 项目_one",
         "My: 项目/one",
         "editor",
-        False,
+        True,
     )
     assert metadata["createdAt"] == metadata["updatedAt"]
     assert (await server.http.post("/api/projects", json={"name": "My: 项目/one"})).status_code == 409
@@ -105,6 +105,44 @@ async def test_a_workflow_is_stored_as_it_was_sent(server: Server) -> None:
     assert again["createdAt"] == stored["createdAt"]
     listed = (await server.http.get(f"/api/projects/{id_}/workflows")).json()
     assert [(entry["id"], entry["name"], entry["description"]) for entry in listed] == [(stored["id"], "greeting", "second")]
+
+
+async def test_what_the_editor_reads_of_a_workflow_is_always_there(server: Server) -> None:
+    """Interfaces, and the ids that its groups refer to, in any of the forms that a reference has; kept up to date, and in lists."""
+    id_ = await project(server, "complete")
+    inner = await store(server, id_, name="inner", id="inner-id")
+    group = {"id": "g", "type": "core:NodeGroup", "configValues": {"referencedWorkflowId": f"inner ({inner['id']})"}}
+    sent: dict[str, Any] = {"name": "outer", "nodes": [group], "edges": []}
+    outer = (await server.http.post(f"/api/projects/{id_}/workflows", json=sent)).json()
+    assert (outer["interfaceInputs"], outer["interfaceOutputs"], outer["referencedWorkflows"]) == ({}, {}, ["inner-id"])
+    listed = {entry["name"]: entry["referencedWorkflows"] for entry in (await server.http.get(f"/api/projects/{id_}/workflows")).json()}
+    assert listed == {"inner": [], "outer": ["inner-id"]}
+    url = f"/api/projects/{id_}/workflows/{outer['id']}"
+    assert (await server.http.put(url, json=outer | {"nodes": []})).json()["referencedWorkflows"] == []
+    folder = server.folder / "data" / "users" / "default_user" / "projects" / id_ / "workflows"
+    (folder / "by-hand.json").write_text(json.dumps(sent | {"id": "h", "name": "by hand", "referencedWorkflows": ["old"]}))
+    assert (await server.http.get(f"/api/projects/{id_}/workflows/h")).json()["referencedWorkflows"] == ["inner-id"]
+
+
+async def test_what_changes_in_a_project_moves_when_it_was_changed(server: Server) -> None:
+    """A workflow that is stored moves the project, by which recent ones are sorted; an interface that changes moves who refers to it."""
+    id_ = await project(server, "moved")
+
+    async def moment(path: str) -> str:
+        return str((await server.http.get(f"/api/projects/{id_}/{path}")).json()["updatedAt"])
+
+    before = await moment("metadata")
+    inner = await store(server, id_, name="inner")
+    assert (between := await moment("metadata")) > before
+    group = {"id": "g", "type": "core:NodeGroup", "configValues": {"referencedWorkflowId": inner["id"]}}
+    outer = await store(server, id_, name="outer", nodes=[group], edges=[])
+    url = f"/api/projects/{id_}/workflows/{inner['id']}"
+    interface = {"x": {"key": "x", "dataFlowType": "STRING", "displayName": "X"}}
+    assert (await server.http.put(url, json=inner | {"interfaceInputs": interface})).status_code == 200
+    assert await moment(f"workflows/{outer['id']}") > outer["updatedAt"]
+    assert await moment("metadata") > between
+    stale = await server.http.put(f"/api/projects/{id_}/workflows/{outer['id']}", json=outer, headers={"if-match": outer["updatedAt"]})
+    assert stale.status_code == 412
 
 
 async def test_names_of_workflows(server: Server) -> None:

@@ -12,7 +12,7 @@ from tavernkeep.contracts.nodes import NodeMode, NodeRegistry
 from tavernkeep.contracts.running import NodeFailure, Subflow
 from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.slots import ConfigValues
-from tavernkeep.contracts.workflow import InterfaceSlot, StoredWorkflow, WorkflowPayload, WorkflowSource
+from tavernkeep.contracts.workflow import InterfaceSlot, StoredWorkflow, WorkflowPayload, WorkflowSource, meant_by
 from tavernkeep.wire import Invalid
 from tavernkeep_engine.plan.compile import compile_plan
 from tavernkeep_engine.plan.types import Plan
@@ -59,13 +59,16 @@ class Preparer:
         Raises:
             NodeFailure: There is none, it is broken, or it contains itself.
         """
-        if reference in chain:
-            circle = " → ".join((*chain[chain.index(reference) :], reference))
-            raise ContainsItself(f"workflow {reference!r} contains itself: {circle}")
-        if reference not in self._subflows:
-            stored = await self._find(reference)
-            self._subflows[reference] = await self.build(stored.to_payload(), stored.name or reference, chain, reference)
-        return self._subflows[reference]
+        for id_ in meant_by(reference):
+            if id_ in chain:
+                circle = " → ".join((*chain[chain.index(id_) :], id_))
+                raise ContainsItself(f"workflow {id_!r} contains itself: {circle}")
+            if id_ not in self._subflows and (stored := await self._find(id_)) is not None:
+                self._subflows[id_] = await self.build(stored.to_payload(), stored.name or id_, chain, id_)
+            if id_ in self._subflows:
+                return self._subflows[id_]
+        place = f"project {self.root.project_id!r}" if self.root.project_id else "the workflow's own file"
+        raise NodeFailure(f"there is no workflow {reference!r} in {place} or in the library")
 
     async def build(self, payload: WorkflowPayload, name: str, chain: Chain, reference: str | None = None) -> Subflow:
         """A workflow that is given as it is, ready to run.
@@ -88,18 +91,14 @@ class Preparer:
             raise NodeFailure(f"workflow {name!r} cannot run: {plan.fatal}")
         return Subflow(reference or name, name, payload.interface_inputs, payload.interface_outputs, plan)
 
-    async def _find(self, reference: str) -> StoredWorkflow:
+    async def _find(self, reference: str) -> StoredWorkflow | None:
         if reference in self.root.workflows:
             return self.root.workflows[reference]
         source = self.services.find(WorkflowSource)
         try:
-            stored = await source.find(reference, self.root.project_id, self.user) if source else None
+            return await source.find(reference, self.root.project_id, self.user) if source else None
         except Invalid as invalid:
             raise NodeFailure(f"workflow {reference!r} is broken: {invalid}") from None
-        if stored is None:
-            place = f"project {self.root.project_id!r}" if self.root.project_id else "the workflow's own file"
-            raise NodeFailure(f"there is no workflow {reference!r} in {place} or in the library")
-        return stored
 
     async def _plan(self, payload: WorkflowPayload, chain: Chain) -> Plan:
         resolved: dict[str, NodeMode | str] = {}
