@@ -51,6 +51,12 @@ NODES = '''
         return name
 
 
+    @node("outage:Big")
+    async def big() -> str:
+        """Give a text that no page of the database has room for, however it is packed."""
+        return os.urandom(20_000).hex()
+
+
     @node("outage:End")
     async def end(how: str, after: str = "") -> str:
         """End the process."""
@@ -71,7 +77,7 @@ NODES = '''
 
     @hookimpl
     def register_nodes():
-        return [hold, end, never]
+        return [hold, big, end, never]
 '''
 pytestmark = pytest.mark.slow
 QUICK: Mapping[str, Any] = {"storage": {"sqlite": {"busyTimeoutS": 0.05}}, "logging": {"level": "warning"}}
@@ -271,6 +277,46 @@ async def test_another_process_that_writes_all_the_time(forged: Forge, tmp_path:
         finally:
             other.kill()
             await other.wait()
+
+
+def corrupt_a_page(database: Path) -> None:
+    """Write nonsense over the first page of the database that holds nothing but a part of one large block of events."""
+    with closing(sqlite3.connect(database)) as opened:
+        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        pages = "SELECT pageno FROM dbstat WHERE name = 'execution_events' AND pagetype = 'overflow'"
+        (page,) = opened.execute(pages).fetchone()
+        (size,) = opened.execute("PRAGMA page_size").fetchone()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+
+
+async def test_a_corrupt_page(forged: Forge, tmp_path: Path) -> None:
+    """Whose page it is does not go on, and says why; the others do, what is new is taken, and of it the rest is shown."""
+    configure(tmp_path)
+    large = holds(tmp_path, "a")
+    large["nodes"].append({"id": "big", "fullType": "outage:Big"})
+    large["edges"].append({"sourceNodeId": "big", "sourceHandle": "output", "targetNodeId": "a", "targetHandle": "after"})
+    async with forged.serve(tmp_path) as server, viewer(server.ws_url, close_timeout=0.1) as client:
+        watching = Watching(client)
+        damaged = await watching.submit(large)
+        await watching.until(executing("a"))
+        other = await watching.submit(holds(tmp_path, "b"))
+        await watching.until(executing("b"))
+    corrupt_a_page(tmp_path / "data" / "tavernkeep.sqlite3")
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    async with forged.serve(tmp_path) as server, viewer(server.ws_url) as client:
+        watching.client = client
+        await client.send("SUBSCRIBE", {"promptId": other, "after": watching.of(other)[-1]["payload"]["seq"]})
+        await watching.until(lambda message: is_final(message) and message["payload"]["promptId"] == other)
+        assert await recorded(server, other) == ("complete", watching.of(other))
+        new = await watching.submit(holds(tmp_path, "b"))
+        await watching.until(lambda message: is_final(message) and message["payload"]["promptId"] == new)
+        assert await recorded(server, new) == ("complete", watching.of(new))
+        found = (await server.http.get(f"/api/prompt/{damaged}")).json()
+        assert (found["status"], "cannot" in found["errorInfo"]["message"]) == ("error", True)
+        assert {entry["promptId"] for entry in (await server.http.get("/api/history")).json()["executions"]} == {damaged, other, new}
 
 
 # No more of something

@@ -11,6 +11,7 @@ from tortoise.expressions import Q
 from tavernkeep import ApiError, UserContext
 from tavernkeep.contracts.events import Event
 from tavernkeep.contracts.execution import EventsLost, ExecutionDetail, ExecutionInfo, ExecutionStatus, Recall
+from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.damage import UNREADABLE, Damaged, read
 from tavernkeep_history.models import EventBlock, ExecutionRow
@@ -127,7 +128,7 @@ class Archive:
         Blocks are joined at any time: a later one may have in it what an earlier one had.
         """
         while True:
-            some = await EventBlock.filter(execution_id=execution_id, last_seq__gt=after).order_by("last_seq").limit(at_once)
+            some = await _some_blocks(execution_id, after, at_once)
             for block in some:
                 yield block, after
                 after = block.last_seq
@@ -186,6 +187,27 @@ def user_of(row: ExecutionRow) -> UserContext:
         return UserContext(row.user_id, user["username"], user["isAdmin"], frozenset(user["scopes"]), credential=user.get("credential", ""))
     except UNREADABLE as error:
         raise Damaged(row.id, "with which rights it ran") from error
+
+
+async def _some_blocks(execution_id: str, after: int, most: int) -> list[EventBlock]:
+    """The first blocks of an execution after an event; of one whose pages in the database are damaged, where it stands and nothing else."""
+    wanted = EventBlock.filter(execution_id=execution_id, last_seq__gt=after).order_by("last_seq").limit(most)
+    try:
+        return await wanted
+    except Unavailable as error:
+        if error.reason != "corrupt":
+            raise
+    found = []
+    for place in await wanted.only("id", "first_seq", "last_seq"):
+        try:
+            block = await EventBlock.get_or_none(id=place.id)
+        except Unavailable as error:
+            if error.reason != "corrupt":
+                raise
+            block = EventBlock(execution_id=execution_id, first_seq=place.first_seq, last_seq=place.last_seq, lines=b"", inexact=[])
+        if block is not None:  # else it was joined to others meanwhile
+            found.append(block)
+    return found
 
 
 def _info_of(row: ExecutionRow) -> ExecutionInfo:

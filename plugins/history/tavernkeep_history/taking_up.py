@@ -40,9 +40,9 @@ class TakingUp:
                 continue
             try:
                 taken = await self._take(row)
-            except Unavailable:
-                raise
             except Exception as error:  # its row, its payload or a block of its events is damaged: that is nobody else's trouble
+                if isinstance(error, Unavailable) and error.reason != "corrupt":
+                    raise
                 _log.exception("what is recorded of an execution cannot be read", execution=row.id)
                 said = f"What is recorded of the execution cannot be read, so it cannot go on: {error or type(error).__name__}"
                 await self._end(row.id, row.epoch, row.epoch, {"message": said})
