@@ -33,17 +33,18 @@ class Memory:
         execution = self._known[ended.id]
         if isinstance(execution, Execution):
             execution.allowance.release()
-        self._known[ended.id] = ended
         try:
             self.retained.take(ended.size)
-        except ValueRefused:  # what runs has all that there is
+        except ValueRefused:  # it is larger than all that there is beside what runs
             del self._known[ended.id]
+        else:
+            self._known[ended.id] = ended
         while len(self._known) > self.most and isinstance(oldest := next(iter(self._known.values())), Ended):
             self._forget(oldest)
 
     def forget(self, execution: Execution) -> None:
-        """Remember one no longer that was not packed."""
-        del self._known[execution.id]
+        """Remember one no longer that could not be packed."""
+        self._known.pop(execution.id, None)
         execution.allowance.release()
 
     def _forget(self, ended: Ended) -> None:
