@@ -159,7 +159,7 @@ def walk(new_world: Callable[[Counter[tuple[str, str]]], World], walked: Counter
             stateful_step_count=steps,
             deadline=None,
             phases=[Phase.generate],
-            derandomize=examples < 10,
+            derandomize=examples < 5,
             database=None,
         ),
     )
@@ -228,4 +228,4 @@ def test_any_order_of_things(new_world: Callable[[Counter[tuple[str, str]]], Wor
 @pytest.mark.timeout(1800)
 def test_any_long_order_of_things(new_world: Callable[[Counter[tuple[str, str]]], World]) -> None:
     """As above, longer and more often."""
-    walk(new_world, Counter(), 25, 40)
+    walk(new_world, Counter(), 8, 30)

@@ -35,7 +35,7 @@ class Modelled:
     """An execution as it should be.
 
     Attributes:
-        told: The statuses that a client has been told, in order.
+        told: The statuses that are recorded to have been told, in order.
         has_begun: It has had a place before.
         attempts: How often a process ended in its midst.
         answered: Somebody has answered.
@@ -152,8 +152,6 @@ class World:
         for one in left:
             if what == "crash" and (one in self._working or one.answered):
                 one.attempts += 1
-            if what == "stop":
-                one.told.append("interrupted")
             self._move(one, what, tell=False)
         self.close(number)
         self._working, self._suspects, self._waiting, self._come_back, self._tried = [], [], [], [], None
