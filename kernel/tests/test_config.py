@@ -155,3 +155,9 @@ def test_a_section_that_is_no_object_is_told_once(sections: tuple[ConfigSection,
     except ConfigError as error:
         problems = [str(problem) for problem in error.problems]
     assert problems == ["demo: expected an object, got an integer"]
+
+
+def test_what_commands_read_of_the_environment_is_no_key() -> None:
+    """The configuration file, an API key and a new password are not taken for misspelt keys, as any other name is."""
+    given = {f"TAVERNKEEP_{name}": "x" for name in ("CONFIG", "KEY", "NEW_PASSWORD", "KEYS")}
+    assert [str(problem) for problem in source({}, **given).resolve(SHARED).warnings] == ["TAVERNKEEP_KEYS: names no configuration key"]

@@ -114,7 +114,8 @@ class ConfigSource:
             known.update((normal(path), (path, type_)) for path, type_ in section.leaves())
         warnings = []
         for variable, text in sorted(self._environment.items()):
-            if not variable.startswith(ENV_PREFIX) or variable == f"{ENV_PREFIX}CONFIG":
+            # The others of its names are what commands read.
+            if not variable.startswith(ENV_PREFIX) or variable.removeprefix(ENV_PREFIX) in ("CONFIG", "KEY", "NEW_PASSWORD"):
                 continue
             name = variable.removeprefix(ENV_PREFIX)
             entry = known.get(normal(name.replace("__", ".")))
