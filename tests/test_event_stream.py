@@ -1,9 +1,12 @@
 """An execution followed over HTTP, as Server-Sent Events."""
 
+import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -11,7 +14,7 @@ import pytest_asyncio
 
 from support.client import viewer
 from support.plugins import install_odd_nodes, on_path
-from support.server import Server, serve
+from support.server import PATIENCE_S, Server, serve
 
 STREAM = {"nodes": [{"id": "a", "fullType": "odd:Count", "inputs": {"upto": 10}}], "edges": []}
 LONG = {"nodes": [{"id": "a", "fullType": "odd:Count", "inputs": {"upto": 2000}}], "edges": []}
@@ -74,6 +77,38 @@ async def test_what_cannot_be_followed(odd: Server) -> None:
     for wrong in ("x", "-1", "1.5", "²"):
         assert (await odd.http.get(url, headers={"Last-Event-ID": wrong.encode()})).status_code == 400
     assert (await odd.http.get(url, headers={"Last-Event-ID": "3"})).status_code == 410
+
+
+def connections(server: Server) -> int:
+    """How many the system has open at the server."""
+    end = f":{urlsplit(server.url).port:04X}"
+    return sum(line.split()[1].endswith(end) and line.split()[3] == "01" for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system cannot tell")
+async def test_a_reader_that_stands_still_is_let_go(tmp_path: Path) -> None:
+    """After the configured time its connection is there no more, and holds nothing; one that waits for something to happen stays."""
+    path = on_path(install_odd_nodes(tmp_path / "packs"))
+    async with serve(tmp_path, {"web": {"stalledS": 0.5}}, **path) as server:
+        node = {"fullType": "core:TextMerge", "inputs": {"text_inputs": ["x" * 10**6]}}
+        large = {"nodes": [node | {"id": f"n{i}"} for i in range(10)], "edges": []}
+        id_ = (await server.http.post("/api/prompt", json=large)).json()["promptId"]
+        waiting = (await server.http.post("/api/prompt", json=FOREVER)).json()["promptId"]
+        async with server.http.stream("GET", f"/api/prompt/{waiting}/events") as answer:
+            events = read(answer)
+            assert [(await anext(events))[0] for _ in range(2)] == [1, 2]
+            before = connections(server)
+            with socket.create_connection(("127.0.0.1", urlsplit(server.url).port)) as still:
+                still.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                still.sendall(f"GET /api/prompt/{id_}/events HTTP/1.1\r\nHost: {urlsplit(server.url).netloc}\r\n\r\n".encode())
+                async with asyncio.timeout(PATIENCE_S):
+                    while connections(server) == before:
+                        await asyncio.sleep(0.01)
+                    while connections(server) > before:
+                        await asyncio.sleep(0.05)
+            assert (await server.http.delete(f"/api/interrupt/{waiting}")).status_code == 200
+            assert [message["payload"]["status"] async for _, message in events][-1] == "interrupted"
+        assert "Traceback" not in server.output()
 
 
 @pytest.mark.parametrize("resume", [True, False])

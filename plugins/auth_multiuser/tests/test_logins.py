@@ -151,6 +151,27 @@ async def test_a_revoked_key_ends_its_sockets(place: Town) -> None:
             assert (await client.get("/api/projects")).status_code == 401
 
 
+async def test_a_revoked_key_ends_its_streams(place: Town) -> None:
+    """Streams of events too: nothing more is told, not even that there is no more; the execution goes on."""
+    emma = await place.person("emma")
+    asks = {"nodes": [{"id": "ask", "fullType": "flow:WaitForPerson", "inputs": {"question": "Serve?"}}], "edges": []}
+    id_ = (await emma.http.post("/api/prompt", json=asks)).json()["promptId"]
+    for by_command in (False, True):
+        key = await emma.key(name="stream")
+        async with place.with_key(key) as client, client.stream("GET", f"/api/prompt/{id_}/events") as answer:
+            lines = answer.aiter_lines()
+            while "NODE_WAITING" not in await anext(lines):
+                pass
+            if by_command:
+                assert (await tavernkeep(place.server.folder, "key", "revoke", key)).code == 0
+            else:
+                keys = (await emma.http.get("/api/users/me/service-keys")).json()["keys"]
+                assert (await emma.http.delete(f"/api/users/me/service-keys/{keys[0]['id']}")).status_code == 204
+            assert "".join([line async for line in lines if not line.startswith(":")]) == ""
+    assert (await emma.http.get(f"/api/prompt/{id_}")).json()["status"] == "running"
+    assert (await emma.http.delete(f"/api/interrupt/{id_}")).status_code == 200
+
+
 async def test_keys_expire_and_have_scopes(place: Town) -> None:
     """An expired one is no key; one for a single project reaches that alone; none gives what its maker has not."""
     fritz = await place.person("fritz")

@@ -31,6 +31,8 @@ class WebConfig:
             they are remembered. And how many other messages, notices and answers; with more of these it is disconnected.
         socket_queue_bytes: The same in bytes; a notice or an answer that is longer than a quarter of it counts as that.
         socket_recheck_s: How often the session or key behind a socket or a stream of events is looked at again, in seconds.
+        stalled_s: How long whoever is sent something may take nothing of it before the connection is ended, in seconds; where the system
+            can tell, as Linux can, and for connections that the server itself takes, which under the program `hypercorn` it does not.
         access_log: Log every request.
         trusted_proxies: Addresses of proxies whose word counts on where a request comes from, and whether by TLS.
     """
@@ -40,6 +42,7 @@ class WebConfig:
     socket_queue_messages: int = attrs.field(default=20_000, validator=attrs.validators.ge(16))
     socket_queue_bytes: int = attrs.field(default=8 * _MIB, validator=attrs.validators.ge(1024))
     socket_recheck_s: float = attrs.field(default=30.0, validator=attrs.validators.gt(0), metadata={"wire_name": "socketRecheckS"})
+    stalled_s: float = attrs.field(default=120.0, validator=attrs.validators.gt(0), metadata={"wire_name": "stalledS"})
     access_log: bool = True
     trusted_proxies: list[str] = attrs.field(factory=lambda: ["127.0.0.1", "::1"])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import structlog
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config as HypercornConfig
 
@@ -19,6 +20,8 @@ from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep_web.config import ServerConfig, WebConfig
 from tavernkeep_web.drain import Drain
+
+_log = structlog.get_logger(__name__)
 
 _EXAMPLE: Final = "examples/chat.json"
 _DRAIN_S: Final = 3.0  # for requests that are being answered when the server is told to stop
@@ -49,6 +52,7 @@ async def _serve(app: Application, listener: socket.socket) -> int:
         return 0 if app.ending.clean else 1
     try:
         app.services.get(AuthProvider).check_listening(host)
+        _let_none_stall(listener, app.config.section(WebConfig).stalled_s)
         listener.listen()  # whoever reads that it is ready may come at once
         click.echo(_banner(host, port), err=True)
         config = HypercornConfig()
@@ -144,6 +148,21 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setblocking(False)
     listener.set_inheritable(True)
     return listener
+
+
+def _let_none_stall(listener: socket.socket, longest_s: float) -> None:
+    """End connections whose other end takes nothing for so long. Nothing above the system could: it waits for them to take what is left."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(round(longest_s * 1000), 2**31 - 1))
+        asyncio.get_running_loop().set_exception_handler(_note)
+
+
+def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Hypercorn leaves it to the event loop that a connection has timed out while it was being closed; that is no error of the server."""
+    if isinstance(context.get("exception"), TimeoutError) and "client_connected_cb" in context["message"]:
+        _log.info("a connection whose other end took nothing was ended")
+    else:
+        loop.default_exception_handler(context)
 
 
 def _banner(host: str, port: int) -> str:
