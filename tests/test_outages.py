@@ -469,8 +469,10 @@ def bounded_memory(how: str) -> Iterator[Callable[[int], None]]:
     def bound(pid: int) -> None:
         (group / "cgroup.procs").write_text(str(pid))
 
-    yield bound
-    group.rmdir()
+    try:
+        yield bound
+    finally:
+        group.rmdir()
 
 
 @pytest.mark.parametrize("how", ["exit", "crash", "eat"])
