@@ -23,6 +23,8 @@ from support.server import Server, serve
 
 _EVERY_S: Final = 1.0
 _MIB: Final = 1024 * 1024
+_LONGEST: Final = re.compile(r"^tavernkeep_loop_longest_(lag|worked)_seconds (\S+)$", re.MULTILINE)
+_RECENT_S: Final = 120.0  # what that looks back
 _COLUMNS: Final = (
     ("time", "s"),
     ("memory", "MiB"),
@@ -51,6 +53,7 @@ class Sample:
         cpu_s: Processor time of the server so far, `driver_cpu_s` of whoever makes the load.
         executions: How many have ended, `requests` how many were answered.
         late: How often the event loop was late so far, by at most how much, as Prometheus has it.
+        lag_s: The longest that it was late in the last minute or two, `worked_s` the processor time that it had until then.
     """
 
     at_s: float
@@ -62,6 +65,8 @@ class Sample:
     executions: int
     requests: int
     late: dict[str, int]
+    lag_s: float
+    worked_s: float
 
 
 class Watch:
@@ -78,6 +83,7 @@ class Watch:
     async def look(self) -> Sample:
         """How it stands now."""
         text = (await self._server.http.get("/metrics")).text
+        longest = {name: float(value) for name, value in _LONGEST.findall(text)}
         cpu, mine = self._process.cpu_times(), psutil.Process().cpu_times()
         return Sample(
             time.perf_counter() - self._began,
@@ -89,6 +95,8 @@ class Watch:
             self._load.executions,
             self._load.requests,
             {bound: int(float(count)) for bound, count in _LAG.findall(text)},
+            longest["lag"],
+            longest["worked"],
         )
 
     async def watch(self, length_s: float, row_s: float) -> None:
@@ -169,6 +177,9 @@ def _print_end(idle: Sample, watch: Watch, load: Load) -> None:
     print(f"{'the last fifth of the run above the second':44} {(last - second) / _MIB:+8.1f} MiB (at most 0)")
     print(f"{'the event loop was late by more than 100 ms':44} {_late(idle, samples[-1]):8} times (0)")
     print(f"{'at most by':44} {_latest(idle, samples[-1]):>8} s")
+    if later := [sample for sample in samples if sample.at_s > _RECENT_S]:
+        worst = max(later, key=lambda sample: sample.lag_s)
+        print(f"{'after two minutes':44} {worst.lag_s * 1000:8.1f} ms, in which it had {worst.worked_s * 1000:.1f} ms of a processor")
     print(f"{'executions':44} {load.executions:8}   {dict(sorted(load.ended.items()))}")
     print(f"{'slow viewers let go':44} {load.let_go:8}")
     print(f"{'errors':44} {len(load.errors):8} (0)")

@@ -153,7 +153,7 @@ class Load:
                     continue
                 await client.send("SUBSCRIBE", {"promptId": self._streams[-1], "after": 0})
                 try:
-                    while not is_final(message := await client.receive()):
+                    while not self._stopped and not is_final(message := await client.receive()):
                         assert message["type"] != "error", message
                         await asyncio.sleep(_READ_S)
                 except ConnectionClosed as closed:

@@ -55,6 +55,7 @@ class Statements:
         Raises:
             tavernkeep.wire.Invalid: A value is none that a column can hold.
         """
+        assert write.values or write.key, "it says what is to be written, or which rows are to go"
         given, key = write.values or {}, write.key or {}
         kind = (write.model, None if write.values is None else tuple(given), tuple(key))
         made = self._known.get(kind)
