@@ -15,6 +15,7 @@ from support.plugins import install_odd_nodes, on_path
 from support.users import Person, Town, town
 
 WAITS = {"nodes": [{"id": "n", "fullType": "flow:WaitForPerson", "inputs": {"question": "?"}}], "edges": []}
+WORKS = {"nodes": [{"id": "n", "fullType": "flow:Delay", "inputs": {"seconds": 3600}}], "edges": []}
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -167,8 +168,8 @@ async def test_the_scheduler_is_fair_and_bounds_each(tmp_path: Path) -> None:
     config = {"execution": {"max_concurrent_workflows": 1}, "engine": {"maxQueuedPerUser": 5}}
     async with town(tmp_path, config) as place:
         greedy, modest = await place.person("greedy"), await place.person("modest")
-        blocked = (await made(greedy.http, "/api/prompt", WAITS))["promptId"]
-        answers = [await greedy.http.post("/api/prompt", json=WAITS | {"priority": 9}) for _ in range(7)]
+        blocked = (await made(greedy.http, "/api/prompt", WORKS))["promptId"]
+        answers = [await greedy.http.post("/api/prompt", json=WORKS | {"priority": 9}) for _ in range(7)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
         mine = (await made(modest.http, "/api/prompt", {"nodes": [], "edges": []}))["promptId"]
         await greedy.http.delete(f"/api/interrupt/{blocked}")

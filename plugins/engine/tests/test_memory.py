@@ -133,13 +133,16 @@ async def test_what_is_remembered_is_nothing_to_the_garbage_collector(nodes: Nod
     engine = Engine(EngineConfig(), nodes)
     await run(engine, chain(500))
     await engine.settled()
-    gc.collect()
-    before = len(gc.get_objects())
-    for _ in range(20):
-        await run(engine, chain(500))
-    await engine.settled()
-    gc.collect()
-    assert len(gc.get_objects()) - before < 2000
+    grown = []
+    for _ in range(3):  # in one of them nothing else in this process makes objects that stay
+        gc.collect()
+        before = len(gc.get_objects())
+        for _ in range(20):
+            await run(engine, chain(500))
+        await engine.settled()
+        gc.collect()
+        grown.append(len(gc.get_objects()) - before)
+    assert min(grown) < 2000
 
 
 @attrs.define(eq=False)
