@@ -1,22 +1,33 @@
-"""Character cards, versions 1 to 3: JSON, or base64 of it in a text chunk of a PNG picture.
+"""Character cards, versions 1 to 3, out of whatever they come in: JSON, a picture (PNG, JPEG, WebP) or a `.charx` archive.
 
-The chunks are `ccv3` (version 3), which goes first, and `chara` (versions 1 and 2).
+In a PNG they are texts called `ccv3` (version 3), which goes first, or `chara` (versions 1 and 2), in base64; in other pictures a comment.
 Source: https://github.com/kwaroran/character-card-spec-v3
 """
 
 import base64
 import binascii
-import struct
+import io
+import json
+import re
+import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tavernkeep.wire import Invalid, describe, loads
-from tavernkeep_characters.contracts import CardError
+import structlog
 
-_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_KEYWORDS: Final = (b"ccv3", b"chara")
-_LONGEST: Final = 16 * 1024 * 1024  # bytes of a card's text
+from tavernkeep.wire import Invalid, describe, dumps, loads
+from tavernkeep_characters.contracts import CardError
+from tavernkeep_characters.fields import card_data
+from tavernkeep_characters.pictures import LONGEST, PNG, is_photo, photo_texts, png_texts, with_png_texts
+
+_log = structlog.get_logger(__name__)
+
+_KEYWORDS: Final = ("ccv3", "chara")
+_MOST_FILES: Final = 10_000  # of an archive
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_NUMBERS: Final = re.compile(rb"\d{1,3}(?:\s*,\s*\d{1,3})+")
+_PATIENCE: Final = 64  # texts of a picture that are looked at
 
 
 class CardReader:
@@ -28,60 +39,120 @@ class CardReader:
 
 
 def read_card(data: bytes) -> dict[str, Any]:
-    """The card as it stands in a PNG or JSON file.
+    """The card as it stands in a file, by what the file holds and not by its name.
 
     Raises:
         CardError: There is none in it, or it is broken.
     """
-    if data.startswith(_SIGNATURE):
-        data = _from_png(data)
-    try:
-        card = loads(data.removeprefix(b"\xef\xbb\xbf"))
-    except Invalid as invalid:
-        raise CardError(f"the card is {invalid}") from None
-    if not isinstance(card, dict):
-        raise CardError(f"a card is an object, not {describe(card)}")
-    if not isinstance(card.get("data", {}), dict):
-        raise CardError("the card's data is no object")
-    return card
+    if data.startswith(PNG):
+        return _from_png(data)
+    if is_photo(data):
+        return _from_photo(data)
+    if data.startswith(b"PK\x03\x04"):
+        return _from_archive(data)
+    return _from_json(data)
 
 
-def card_data(card: dict[str, Any]) -> dict[str, Any]:
-    """The character's own fields (`name`, `description`, `system_prompt`, …), wherever the card's version has them."""
-    data = card.get("data")
-    return data if isinstance(data, dict) else card
+def write_card(picture: bytes, card: dict[str, Any]) -> bytes:
+    """The PNG picture with the card in it, for readers of version 3 and for older ones, and without any that it had before.
+
+    Raises:
+        CardError: The picture is no PNG, or it is cut off.
+    """
+    if not picture.startswith(PNG):
+        raise CardError("a card is written into a PNG picture")
+    fields = card_data(card)
+    newer = {**card, "spec": "chara_card_v3", "spec_version": "3.0", "data": fields}
+    older = {**card, "spec": "chara_card_v2", "spec_version": "2.0", "data": fields}
+    return with_png_texts(picture, {"chara": base64.b64encode(dumps(older)), "ccv3": base64.b64encode(dumps(newer))})
 
 
-def _from_png(data: bytes) -> bytes:
-    texts: dict[bytes, bytes] = {}
-    for kind, body in _chunks(data):
-        keyword, separator, text = body.partition(b"\0")
-        if kind == b"tEXt" and separator and keyword.lower() in _KEYWORDS:
-            texts[keyword.lower()] = text
-    for keyword in _KEYWORDS:
-        if keyword in texts:
-            if len(texts[keyword]) > _LONGEST:
-                raise CardError(f"the card is longer than {_LONGEST} bytes")
-            try:
-                return base64.b64decode(texts[keyword], validate=True)
-            except binascii.Error:
-                raise CardError(f"the picture's {keyword.decode()} text is not base64") from None
+def _from_png(data: bytes) -> dict[str, Any]:
+    texts = list(png_texts(data))
+    problem = next((text for _, text in texts if isinstance(text, CardError)), None)
+    found = [(keyword, text) for keyword, text in texts if keyword in _KEYWORDS]
+    for keyword, text in sorted(found, key=lambda one: _KEYWORDS.index(one[0])):
+        try:
+            if isinstance(text, CardError):
+                raise text
+            return _from_text(text)
+        except CardError as error:
+            problem = CardError(f"the picture's {keyword} text: {error}")
+            _log.warning("a text of a picture is no card", keyword=keyword, problem=str(error))
+    if problem is not None and not found:  # its keyword may be what is damaged
+        raise CardError(f"the picture holds no character card that can be read: of one of its texts, {problem}")
+    raise problem or CardError("the picture holds no character card")
+
+
+def _from_photo(data: bytes) -> dict[str, Any]:
+    for _, text in zip(range(_PATIENCE), _longest_first(photo_texts(data)), strict=False):
+        try:
+            return _from_text(text)
+        except CardError:
+            continue  # any comment of a camera
+    if zipfile.is_zipfile(io.BytesIO(data)):  # an archive behind a picture is both
+        return _from_archive(data)
     raise CardError("the picture holds no character card")
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    position = len(_SIGNATURE)
-    while position < len(data):
-        if position + 12 > len(data):
-            raise CardError("the picture is cut off")
-        length, kind = struct.unpack_from(">I4s", data, position)
-        end = position + 8 + length
-        if end + 4 > len(data):
-            raise CardError("the picture is cut off")
-        if zlib.crc32(data[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            raise CardError("the picture is damaged")
-        yield kind, data[position + 8 : end]
-        if kind == b"IEND":
-            return
-        position = end + 4
-    raise CardError("the picture is cut off")
+def _longest_first(texts: Iterator[bytes]) -> list[bytes]:
+    return sorted(texts, key=len, reverse=True)
+
+
+def _from_archive(data: bytes) -> dict[str, Any]:
+    if data.count(b"PK\x01\x02") > _MOST_FILES:
+        raise CardError(f"the archive holds more than {_MOST_FILES} files")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entry = next((entry for entry in archive.infolist() if entry.filename.lower().removeprefix("./") == "card.json"), None)
+            if entry is None:
+                raise CardError("the archive holds no card.json")
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise CardError("the archive's card.json is packed in a way that is not read")
+            with archive.open(entry) as file:
+                text = file.read(LONGEST + 1)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError) as error:
+        if isinstance(error, CardError):
+            raise
+        raise CardError(f"the archive cannot be read: {error}") from None
+    if len(text) > LONGEST:
+        raise CardError(f"the card is longer than {LONGEST} bytes")
+    return _from_json(text)
+
+
+def _from_text(text: bytes) -> dict[str, Any]:
+    """A card as it stands in a picture: base64 of any kind, JSON as it is, or the numbers of its bytes."""
+    text = text.removeprefix(_BYTE_ORDER_MARK).strip(b" \t\r\n\0")
+    if text.startswith(b"{"):
+        return _from_json(text)
+    if _NUMBERS.fullmatch(text):
+        try:
+            return _from_json(bytes(map(int, text.split(b","))))
+        except ValueError as error:
+            raise error if isinstance(error, CardError) else CardError("they are no bytes") from None
+    digits = b"".join(text.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+    try:
+        return _from_json(base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True))
+    except binascii.Error:
+        raise CardError("it is not base64") from None
+
+
+def _from_json(data: bytes) -> dict[str, Any]:
+    card = _parsed(data)
+    if not isinstance(card, dict):
+        raise CardError(f"a card is an object, not {describe(card)}")
+    if not isinstance(card.get("data"), dict | None):
+        raise CardError(f"the card's data is no object, but {describe(card['data'])}")
+    return card
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return loads(data.removeprefix(_BYTE_ORDER_MARK))
+    except Invalid as invalid:
+        # Line ends in texts, half an emoji, NaN, UTF-16: others wrote that, and read it.
+        try:
+            text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+            return loads(dumps(json.loads(text, strict=False)))
+        except (ValueError, RecursionError):
+            raise CardError(f"the card is {invalid}") from None

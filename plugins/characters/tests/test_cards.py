@@ -2,32 +2,17 @@
 
 import base64
 import json
-import struct
-import zlib
 from typing import Any
 
 import pytest
 
+from support.cards import png
 from tavernkeep_characters.cards import card_data, read_card
 from tavernkeep_characters.contracts import CardError
 
 V1 = {"name": "Ada", "description": "A tavern keeper.", "first_mes": "Welcome!"}
 V2 = {"spec": "chara_card_v2", "spec_version": "2.0", "data": V1 | {"system_prompt": "You are Ada 🎭."}}
 V3 = {"spec": "chara_card_v3", "spec_version": "3.0", "data": V1 | {"name": "Ada the Third", "group_only_greetings": []}}
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def png(*texts: tuple[bytes, Any]) -> bytes:
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    pieces = [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"\0\0\0\0"))]
-    pieces += [
-        chunk(b"tEXt", key + b"\0" + (value if isinstance(value, bytes) else base64.b64encode(json.dumps(value).encode())))
-        for key, value in texts
-    ]
-    return b"".join([*pieces, chunk(b"IEND", b"")])
 
 
 @pytest.mark.parametrize("card", [V1, V2, V3])

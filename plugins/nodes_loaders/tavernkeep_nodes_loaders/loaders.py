@@ -36,7 +36,7 @@ def _expect(value: Any, kind: type, path: str, what: str) -> Any:
 
 
 async def load_character(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
-    """The character's own fields, of a JSON or PNG card of any version."""
+    """The character's own fields, of a card of any version in JSON, a picture or an archive."""
     data, path = await _read(context, "cardResource")
     try:
         return {"characterData": context.service(Cards).character(data)}
@@ -100,9 +100,9 @@ NODES: Final = [
     _loader(
         "CharacterCardLoader",
         "Character card",
-        "Reads a character card, a PNG picture or JSON, of version 1, 2 or 3.",
+        "Reads a character card of version 1, 2 or 3: JSON, a picture (PNG, JPEG, WebP) or a charx archive.",
         "cardResource",
-        ("json", "png"),
+        ("json", "png", "charx", "jpg", "jpeg", "webp"),
         ("characterData", Slot(_T.OBJECT, display_name="Character", match_categories=("CharacterProfile",))),
         load_character,
     ),

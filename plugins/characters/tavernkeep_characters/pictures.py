@@ -1,0 +1,140 @@
+"""What is written in pictures beside the picture: text chunks of PNG, EXIF and XMP of JPEG and WebP."""
+
+import html
+import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+from tavernkeep_characters.contracts import CardError
+
+PNG: Final = b"\x89PNG\r\n\x1a\n"
+LONGEST: Final = 16 * 1024 * 1024  # bytes of a text, unpacked
+_EXIF_TEXTS: Final = (0x010E, 0x9C9C)  # ImageDescription, XPComment
+_EXIF_MORE: Final = (0x9286, 0x927C)  # UserComment, MakerNote, in the part that follows
+_EXIF_PART: Final = 0x8769
+_XMP_TEXT: Final = re.compile(r'(?:=\s*"([^"<>]{2,})")|(?:=\s*\'([^\'<>]{2,})\')|(?:>([^<>]{2,})<)')
+
+
+def is_photo(data: bytes) -> bool:
+    """Whether the data is a JPEG or WebP picture."""
+    return data.startswith(b"\xff\xd8\xff") or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
+def png_texts(data: bytes) -> Iterator[tuple[str, bytes | CardError]]:
+    """The texts of a PNG picture by their keywords, in lower case; of one that cannot be read, why.
+
+    Raises:
+        CardError: The picture is cut off.
+    """
+    for kind, body, whole in _chunks(data):
+        if kind not in (b"tEXt", b"zTXt", b"iTXt"):
+            continue
+        keyword, _, rest = body.partition(b"\0")
+        name = keyword.decode("latin-1").strip().lower()
+        try:
+            if not whole:
+                raise CardError("it is damaged")
+            yield name, _text(kind, rest)
+        except CardError as error:
+            yield name, error
+
+
+def with_png_texts(data: bytes, texts: dict[str, bytes]) -> bytes:
+    """The PNG picture with these texts instead of all that it has under the same keywords, in whatever case and kind of chunk.
+
+    Raises:
+        CardError: The picture is cut off.
+    """
+    pieces = [PNG]
+    for kind, body, _ in _chunks(data):
+        if kind in (b"tEXt", b"zTXt", b"iTXt") and body.partition(b"\0")[0].decode("latin-1").strip().lower() in texts:
+            continue
+        if kind == b"IEND":
+            pieces += [_chunk(b"tEXt", keyword.encode("latin-1") + b"\0" + text) for keyword, text in texts.items()]
+        pieces.append(_chunk(kind, body))
+    return b"".join(pieces)
+
+
+def photo_texts(data: bytes) -> Iterator[bytes]:
+    """The texts in the EXIF and XMP data of a JPEG or WebP picture.
+
+    Raises:
+        CardError: The picture cannot be read.
+    """
+    from PIL import Image  # late, as it would hold up the start of every server
+
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "WEBP")) as picture:
+            exif = picture.getexif()
+            part = exif.get_ifd(_EXIF_PART)
+            xmp = picture.info.get("xmp") or b""
+    except Exception as error:  # whatever a library for pictures finds in a broken one
+        raise CardError(f"the picture cannot be read: {' '.join(str(error).split())}") from None
+    for value in (*(part.get(tag) for tag in _EXIF_MORE), *(exif.get(tag) for tag in _EXIF_TEXTS)):
+        if isinstance(value, bytes):
+            yield _exif_text(value)
+        elif isinstance(value, str):
+            yield value.encode("utf-8", "replace")
+    for found in _XMP_TEXT.finditer(xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)):
+        yield html.unescape(next(filter(None, found.groups()))).encode("utf-8", "replace")
+
+
+def _exif_text(value: bytes) -> bytes:
+    """A comment without the eight bytes that name its encoding."""
+    encoding, text = value[:8], value[8:]
+    if encoding in (b"ASCII\0\0\0", b"\0" * 8):
+        return text.strip(b"\0")
+    if encoding == b"UNICODE\0":
+        wide = "utf-16-be" if text[:1] == b"\0" else "utf-16-le"
+        return text.decode(wide, "replace").strip("\0").encode("utf-8", "replace")
+    if value[1::2].count(0) * 4 > len(value):  # XPComment is UTF-16 throughout
+        return value.decode("utf-16-le", "replace").strip("\0").encode("utf-8", "replace")
+    return value.strip(b"\0")
+
+
+def _text(kind: bytes, rest: bytes) -> bytes:
+    if kind == b"tEXt":
+        text = rest
+    elif kind == b"zTXt":
+        text = _unpacked(rest[1:])
+    else:
+        packed, _, after = rest[:1], rest[1:2], rest[2:]
+        text = after.partition(b"\0")[2].partition(b"\0")[2]
+        if packed == b"\1":
+            text = _unpacked(text)
+    if len(text) > LONGEST:
+        raise CardError(f"it is longer than {LONGEST} bytes")
+    return text
+
+
+def _unpacked(packed: bytes) -> bytes:
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(packed, LONGEST + 1)
+    except zlib.error as error:
+        raise CardError(f"it cannot be unpacked: {error}") from None
+    if len(text) <= LONGEST and not unpacker.eof:
+        raise CardError("it is cut off")
+    return text
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Each chunk's kind and content, and whether its checksum holds."""
+    position = len(PNG)
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + length
+        if end + 4 > len(data):
+            break
+        yield kind, data[position + 8 : end], zlib.crc32(data[position + 4 : end]) == struct.unpack_from(">I", data, end)[0]
+        if kind == b"IEND":
+            return
+        position = end + 4
+    raise CardError("the picture is cut off")
