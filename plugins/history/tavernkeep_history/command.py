@@ -29,7 +29,7 @@ _PAGE: Final = 200
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPAN: Final = re.compile(r"([0-9]{1,6})([mhdw])")
 _SPANS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 # who listens there is met here
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - who listens there is met here  # nosec B104
 _ELSEWHERE: Final = "; another process uses the data folder: name where its server is with --server URL"
 _ENDED: Final = [status.value for status in ExecutionStatus if status.is_final]
 

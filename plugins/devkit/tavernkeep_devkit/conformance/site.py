@@ -7,7 +7,7 @@ two things: a worker, which they end, freeze and start again, and the address of
 import json
 import re
 import signal
-import subprocess
+import subprocess  # nosec B404
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -113,7 +113,7 @@ def process(folder: Path, config: Mapping[str, Any], environ: Mapping[str, str])
     """
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     command = [str(BIN / "tavernkeep"), "serve", "--port", "0"]
-    with subprocess.Popen(  # noqa: S603 (it is this project's own program)
+    with subprocess.Popen(  # noqa: S603 - it is this project's own program  # nosec B603
         command, cwd=folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
     ) as running:
         printed: list[str] = []

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import itertools
-import pickle
+import pickle  # nosec B403
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
@@ -131,7 +131,7 @@ def _packed(detail: ExecutionDetail, most: int) -> bytes:
 
 
 def _unpacked(packed: bytes) -> ExecutionDetail:
-    unpack = pickle.Unpickler(io.BytesIO(packed))  # noqa: S301 # what this process has packed itself, and only ever held
+    unpack = pickle.Unpickler(io.BytesIO(packed))  # noqa: S301 - this process has packed it, and only ever held it  # nosec B301
     detail: ExecutionDetail = unpack.load()
     metadata: dict[str, Any] = loads(unpack.load())
     return attrs.evolve(detail, metadata=metadata, node_status=dict(_rest(unpack)))
