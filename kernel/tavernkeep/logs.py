@@ -1,9 +1,10 @@
 """Logging: structlog for everything, the standard library's loggers included; secrets are taken out at the last step."""
 
+import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -19,10 +20,15 @@ _audit = structlog.get_logger("tavernkeep.audit")
 
 
 def hide(value: Any, secrets: Iterable[str]) -> Any:
-    """A copy of plain data in which no string holds one of the secrets."""
+    """A copy of plain data in which no string holds one of the secrets, be it trimmed or escaped as Python or JSON write it."""
     # All at once: nodes in threads may add to them meanwhile.
-    wanted = sorted((secret for secret in tuple(secrets) if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
-    return _hide(value, wanted) if wanted else value
+    forms = {form for secret in tuple(secrets) for form in _forms(secret) if len(form) >= _SHORTEST_SECRET}
+    return _hide(value, sorted(forms, key=len, reverse=True)) if forms else value
+
+
+def _forms(secret: str) -> Iterator[str]:
+    for form in {secret, secret.strip()}:
+        yield from (form, repr(form)[1:-1], ascii(form)[1:-1], repr(form.encode("utf-8", "replace"))[2:-1], json.dumps(form)[1:-1])
 
 
 def _hide(value: Any, secrets: list[str]) -> Any:
@@ -60,7 +66,6 @@ def configure_logging(config: LoggingConfig, secrets: Iterable[str] = ()) -> Non
         secrets: Strings that must not appear in any line, such as the configured keys.
     """
     as_json = config.format == "json" or (config.format == "auto" and not sys.stderr.isatty())
-    redactor = Redactor(secrets)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -68,11 +73,8 @@ def configure_logging(config: LoggingConfig, secrets: Iterable[str] = ()) -> Non
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    ending: list[Any] = (
-        [structlog.processors.format_exc_info, redactor, structlog.processors.JSONRenderer()]
-        if as_json
-        else [structlog.processors.format_exc_info, redactor, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    )
+    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    ending: list[Any] = [structlog.processors.format_exc_info, Redactor(secrets), renderer]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -475,7 +475,7 @@ async def test_expression_injection(place: Town, mallory: Person) -> None:
 
 async def test_secrets_are_nowhere(tmp_path: Path) -> None:
     """Planted in every place that takes one: no message, log, history row, error or backup has it."""
-    planted = {name: f"PLANTED-{name}-0123456789" for name in ("credential", "channel", "header", "node", "password")}
+    planted = {name: f"PLANTED-{name}-0123456789" for name in ("credential", "channel", "header", "node", "password", "setting", "sent")}
     async with town(tmp_path) as place:
         anna = await place.person("anna")
         await anna.http.post("/api/auth/password", json={"current": PASSWORD, "password": planted["password"]})
@@ -498,9 +498,18 @@ async def test_secrets_are_nowhere(tmp_path: Path) -> None:
                 "inputs": {"messages": [{"role": "user", "content": "x"}], "activated_model_id": "m"},
             },
             {"id": "b", "fullType": "core:OpenAI", "inputs": {"prompt": "x", "api_key": planted["node"], "base_url": "http://127.0.0.1:9"}},
+            # A line end, which libraries answer with an error that quotes the whole header.
+            {"id": "s", "fullType": "core:APISettings", "inputs": {"api_key": planted["setting"] + "\n", "base_url": "http://127.0.0.1:9"}},
+            {"id": "t", "fullType": "core:OpenAI", "inputs": {"prompt": "x"}},
+            {
+                "id": "h",
+                "fullType": "http:Request",
+                "inputs": {"url": "http://127.0.0.1:9", "headers": {"Authorization": f"Bearer {planted['sent']}\nx: y"}},
+            },
         ]
+        edges = [{"sourceNodeId": "s", "sourceHandle": "api_settings", "targetNodeId": "t", "targetHandle": "api_settings"}]
         async with viewer(place.server.ws_url, additional_headers=anna.cookie) as client:
-            messages = await client.run({"nodes": nodes, "edges": []})
+            messages = await client.run({"nodes": nodes, "edges": edges})
             seen.append(str(messages))
         id_ = messages[0]["payload"]["promptId"]
         for path in (

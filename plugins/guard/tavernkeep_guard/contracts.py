@@ -1,13 +1,87 @@
 """What this plugin publishes: the HTTP client for what a workflow can steer, and the brake on guessing passwords."""
 
-from collections.abc import Sequence
-from typing import Protocol
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Protocol
 
+import attrs
 import httpx2
+
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_INVISIBLE: Final = "\u200b\u200c\u200d\u2060\ufeff"  # what copying brings along at the ends, beside blanks
+_REASONS: Final[Sequence[tuple[type[httpx2.HTTPError], str]]] = (
+    (httpx2.ConnectTimeout, "it could not be reached in time"),
+    (httpx2.TimeoutException, "it did not answer in time"),
+    (httpx2.ConnectError, "it cannot be reached: nobody answers there, the name is not known, or its certificate is not trusted"),
+    (httpx2.LocalProtocolError, "the request cannot be sent: a header has a character that none may have"),
+    (httpx2.RemoteProtocolError, "it broke off, or does not speak HTTP"),
+    (httpx2.UnsupportedProtocol, "the address must begin with http:// or https://"),
+    (httpx2.ProxyError, "the proxy refused"),
+    (httpx2.TooManyRedirects, "it leads from one address to the next without an end"),
+    (httpx2.DecodingError, "its answer is compressed in a way that cannot be read"),
+    (httpx2.NetworkError, "the connection broke off"),
+)
+_NO_SECRETS: Final = ("accept", "accept-encoding", "accept-language", "content-type", "user-agent")
 
 
 class OutgoingRefused(Exception):
     """The policy does not let a request go to an address; the message names it."""
+
+
+@attrs.frozen
+class Headers:
+    """What may be sent as headers of a request: one place for what people type in, and for what must not be shown of it."""
+
+    @staticmethod
+    def name(given: str) -> str:
+        """The name of a header, trimmed.
+
+        Raises:
+            ValueError: No header may be called that; the message does not repeat it, as it may be a value in the wrong place.
+        """
+        trimmed = given.strip()
+        if not _NAME.fullmatch(trimmed):
+            raise ValueError("the name of a header is made of letters, digits and -")
+        return trimmed
+
+    @staticmethod
+    def value(given: str) -> str:
+        """The value of a header, such as a key, without blanks, line ends and what is invisible at its ends.
+
+        Raises:
+            ValueError: It holds what no header may; the message names the character alone, never the value.
+        """
+        trimmed = given
+        while trimmed != (trimmed := trimmed.strip().strip(_INVISIBLE)):
+            pass
+        for position, char in enumerate(trimmed):
+            if not (" " <= char <= "~" or char == "\t"):
+                shown = "a line end" if char in "\r\n" else f"U+{ord(char):04X}" + (f" ({char})" if char.isprintable() else "")
+                raise ValueError(f"a key or a header takes visible ASCII characters alone; character {position + 1} is {shown}")
+        return trimmed
+
+    @staticmethod
+    def secrets(headers: Mapping[str, str]) -> Iterator[str]:
+        """What must not be shown of headers: every value, and what stands in it after a scheme such as `Bearer`."""
+        for name, value in headers.items():
+            if name.strip().lower() not in _NO_SECRETS:
+                yield value
+                scheme, _, rest = value.strip().partition(" ")
+                if scheme.isalpha() and rest:
+                    yield rest.strip()
+
+
+@attrs.frozen
+class Unanswered:
+    """Why a request got no answer, in words of our own: those of the libraries quote what was sent, keys included."""
+
+    @staticmethod
+    def reason(error: httpx2.HTTPError) -> str:
+        """The words for an error of the transport."""
+        for kind, reason in _REASONS:
+            if isinstance(error, kind):
+                return reason
+        return f"the connection failed ({type(error).__name__})"
 
 
 class OutgoingHttp(Protocol):

@@ -9,21 +9,48 @@ from tortoise.exceptions import IntegrityError
 
 from tavernkeep import ApiError, UserContext
 from tavernkeep.contracts.storage import Storage
-from tavernkeep.wire import dumps, iso, loads, structure, unstructure
+from tavernkeep.wire import Invalid, Problem, dumps, iso, loads, structure, unstructure
+from tavernkeep_guard.contracts import Headers
 from tavernkeep_llm_config.bodies import ChannelBody, ModelBody
 from tavernkeep_llm_config.models import ChannelRow, ModelRow
 from tavernkeep_nodes_llm.contracts import Channel
 from tavernkeep_secrets.contracts import Secrets
 
+HIDDEN: Final = "…"  # what is shown of a header's value
 _HINT: Final = 4  # characters shown of each end of a key
-_HIDDEN: Final = "…"
 
 
 def hint_of(key: str) -> str:
     """What is shown of a key: enough to know it again, too little to use it."""
     if not key:
         return ""
-    return f"{key[:_HINT]}{_HIDDEN}{key[-_HINT:]}" if len(key) > 3 * _HINT else _HIDDEN
+    return f"{key[:_HINT]}{HIDDEN}{key[-_HINT:]}" if len(key) > 3 * _HINT else HIDDEN
+
+
+def _checked(body: ChannelBody) -> ChannelBody:
+    """A channel whose key and headers can be sent: trimmed of what copying brings along.
+
+    Raises:
+        Invalid: One of them cannot; the message does not repeat it.
+    """
+    place = "apiKey"
+    try:
+        key = body.api_key
+        if key is not None and HIDDEN not in key:  # a hint is no key; whether it is this one's is for the store to see
+            key = Headers.value(key)
+        place, headers = "customHeaders", {}
+        for name, value in body.custom_headers.items():
+            headers[Headers.name(name)] = value if value == HIDDEN else Headers.value(value)
+    except ValueError as error:
+        raise Invalid([Problem(place, str(error))]) from None
+    return attrs.evolve(body, base_url=body.base_url.strip(), api_key=key, custom_headers=headers)
+
+
+def _no_hint(key: str) -> str:
+    try:
+        return Headers.value(key)
+    except ValueError as error:
+        raise Invalid([Problem("apiKey", str(error))]) from None
 
 
 @attrs.frozen
@@ -54,7 +81,8 @@ class LlmStore:
         return self._shown(await self._create(str(uuid.uuid4()), body, user.uid))
 
     async def _create(self, id_: str, body: ChannelBody, user_id: str) -> ChannelRow:
-        key = body.api_key or ""
+        body = _checked(body)
+        key = _no_hint(body.api_key or "")
         return await ChannelRow.create(
             id=id_,
             user_id=user_id,
@@ -80,11 +108,13 @@ class LlmStore:
 
     async def update(self, id_: str, body: ChannelBody, user: UserContext) -> dict[str, Any]:
         """Change a channel. Raises `ApiError` 404."""
+        body = _checked(body)
         async with self.storage.transaction():
             row = await self._row(id_, user)
             changes = _columns(body) | {"sealed_headers": self._sealed(body.custom_headers, self._headers(row))}
             if body.api_key is not None and body.api_key not in ("", row.key_hint):
-                changes |= {"sealed_key": self.secrets.seal(body.api_key), "key_hint": hint_of(body.api_key)}
+                key = _no_hint(body.api_key)
+                changes |= {"sealed_key": self.secrets.seal(key), "key_hint": hint_of(key)}
             row.update_from_dict(changes)
             await row.save()
         return self._shown(row)
@@ -115,7 +145,7 @@ class LlmStore:
     def _shown(self, row: ChannelRow) -> dict[str, Any]:
         return {
             **row.content,
-            "customHeaders": dict.fromkeys(self._headers(row), _HIDDEN),
+            "customHeaders": dict.fromkeys(self._headers(row), HIDDEN),
             "id": row.id,
             "userId": row.user_id,
             "label": row.label,
@@ -127,7 +157,7 @@ class LlmStore:
 
     def _sealed(self, headers: Mapping[str, str], before: Mapping[str, str]) -> str | None:
         """Headers, sealed; one that is given as it was shown keeps its value."""
-        values = {name: before.get(name, value) if value == _HIDDEN else value for name, value in headers.items()}
+        values = {name: before.get(name, value) if value == HIDDEN else value for name, value in headers.items()}
         return self.secrets.seal(dumps(values).decode()) if values else None
 
     async def channels(self, user: UserContext) -> Sequence[Channel]:

@@ -117,3 +117,35 @@ async def test_models(server: Server) -> None:
     assert (await server.http.delete(url)).json()["success"] is True
     for method in ("GET", "DELETE"):
         assert (await server.http.request(method, url)).status_code == 404
+
+
+@pytest.mark.parametrize("key", [f" {KEY}\n", f"{KEY}\r\n\t", f"\ufeff{KEY}\u200b \xa0"])
+async def test_what_copying_brings_along_is_cut_off_a_key(server: Server, llm: LlmServer, key: str) -> None:
+    """Blanks, line ends and what is invisible, of a key, a header and an address; a header replaces the adapter's whatever its case."""
+    made = await add(server, baseUrl=f" {llm.url}/chat/completions \n", apiKey=key, customHeaders={" X-From ": " there\n"})
+    ask = {"messages": [{"role": "user", "content": "hi"}], "activated_model_id": "echo-1-0"}
+    payload = {"nodes": [{"id": "n", "fullType": "core:GenericLlmRequest", "inputs": ask}], "edges": []}
+    async with viewer(server.ws_url) as client:
+        assert output_of(await client.run(payload), "n")["responseText"] == "t0 "
+        assert (llm.headers[-1]["authorization"], llm.headers[-1]["x-from"]) == (f"Bearer {KEY}", "there")
+        body = {"label": "mine", "baseUrl": llm.url.removesuffix("/v1").replace("http", "HTTP"), "customHeaders": {"AUTHORIZATION": "Own"}}
+        await server.http.put(f"{CHANNELS}/{made['id']}", json=body)
+        assert output_of(await client.run(payload), "n")["responseText"] == "t0 "
+        assert llm.headers[-1]["authorization"] == "Own"
+    await server.http.delete(f"{CHANNELS}/{made['id']}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"apiKey": f"{KEY}\n{KEY}"},
+        {"apiKey": f"{KEY[:9]}\u2013{KEY}"},
+        {"customHeaders": {"x": f"{KEY}\r\nx: y"}},
+        {"customHeaders": {KEY + ":": "v"}},
+    ],
+)
+async def test_a_key_that_no_header_can_carry_is_refused(server: Server, body: Any) -> None:
+    """422 where it is typed in; the message says which character, and does not repeat the key."""
+    answer = await server.http.post(CHANNELS, json={"label": "mine", "baseUrl": "http://127.0.0.1:9"} | body)
+    assert (answer.status_code, answer.json()["details"][0]["path"].partition(".")[0]) == (422, next(iter(body)))
+    assert "PLANTED" not in answer.text + server.output()

@@ -7,7 +7,7 @@ import httpx2
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot, choices
 from tavernkeep.wire import Invalid, describe, dumps, loads
-from tavernkeep_guard.contracts import OutgoingHttp, OutgoingRefused
+from tavernkeep_guard.contracts import Headers, OutgoingHttp, OutgoingRefused, Unanswered
 
 _T = DataFlowType
 
@@ -26,7 +26,7 @@ async def http_request(inputs: dict[str, Any], context: NodeContext) -> dict[str
     if method not in _METHODS:
         raise NodeFailure(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
     max_bytes = _number(context.config, "maxBytes", _MAX_BYTES)
-    headers, query = _texts(inputs, "headers"), _texts(inputs, "query")
+    headers, query = _headers(_texts(inputs, "headers"), context), _texts(inputs, "query")
     content, kind = _body(inputs.get("body"))
     if kind and "content-type" not in {name.lower() for name in headers}:
         headers["content-type"] = kind
@@ -39,16 +39,16 @@ async def http_request(inputs: dict[str, Any], context: NodeContext) -> dict[str
                 data = await _read(answer, max_bytes)
         except OutgoingRefused as refused:
             raise NodeFailure(str(refused), slot="url") from None
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise NodeFailure(f"url: {error}", slot="url") from None
+        except (httpx2.InvalidURL, UnicodeError):  # what they say quotes the address, and what is in it
+            raise NodeFailure("url is no address that begins with http:// or https://", slot="url") from None
+        except httpx2.UnsupportedProtocol as error:
+            raise NodeFailure(f"url: {Unanswered.reason(error)}", slot="url") from None
         except httpx2.TimeoutException:
             raise NodeFailure("there was no answer in time", retryable=True) from None
         except httpx2.TooManyRedirects:
             raise NodeFailure(f"there were more than {_MOST_REDIRECTS} redirects", slot="url") from None
         except httpx2.HTTPError as error:
-            raise NodeFailure(f"the request failed: {error or type(error).__name__}", retryable=True) from None
-        except (ValueError, UnicodeError) as error:
-            raise NodeFailure(f"the request cannot be sent: {error}") from None
+            raise NodeFailure(f"the request failed: {Unanswered.reason(error)}", retryable=True) from None
     text = data.decode(answer.encoding or "utf-8", "replace")
     if context.config.get("failOnError") is True and answer.status_code >= 400:
         raise NodeFailure(
@@ -95,6 +95,15 @@ def _texts(inputs: Mapping[str, Any], slot: str) -> dict[str, str]:
     return {
         str(key): "true" if item is True else "false" if item is False else str(item) for key, item in value.items() if item is not None
     }
+
+
+def _headers(given: Mapping[str, str], context: NodeContext) -> dict[str, str]:
+    for secret in Headers.secrets(given):
+        context.hide(secret)
+    try:
+        return {Headers.name(name): Headers.value(value) for name, value in given.items()}
+    except ValueError as error:
+        raise NodeFailure(f"headers: {error}", slot="headers") from None
 
 
 def _number(config: Mapping[str, Any], key: str, default: float) -> Any:

@@ -12,6 +12,7 @@ from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.slots import Slots
 from tavernkeep.contracts.workflow import Edge, InterfaceSlot, OutputMapping, PayloadNode, WorkflowPayload
 from tavernkeep.wire import Invalid, structure
+from tavernkeep_nodes_llm.adapters.http import secrets_of
 from tavernkeep_nodes_llm.adapters.parts import arguments_of
 from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmAdapter, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact
@@ -89,7 +90,8 @@ async def agent(inputs: dict[str, Any], context: NodeContext) -> AsyncIterator[C
     rounds = context.config.get("maxRounds", _DEFAULT_ROUNDS)
     request = request_of(inputs)
     channel, adapter = await context.service(Llm).route(request.model, context.user)
-    context.hide(channel.api_key)
+    for secret in secrets_of(channel):
+        context.hide(secret)
     messages: list[Mapping[str, Any]] = list(request.messages)
     parameters = {**request.parameters, "tools": [tool.to_function() for tool in tools.values()]} if tools else request.parameters
     used: dict[str, int] = {}

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot, choices
+from tavernkeep_guard.contracts import Headers
 from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmRequest
 from tavernkeep_nodes_llm.messages import compact, messages_of
 from tavernkeep_nodes_llm.nodes import finish_chunk
@@ -23,6 +24,10 @@ def api_settings(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]
         base_url = os.environ.get("OPENAI_API_BASE") or base_url
         key = os.environ.get("OPENAI_API_KEY") or key
     context.hide(key)
+    try:
+        key = Headers.value(key)
+    except ValueError as error:
+        raise NodeFailure(f"api_key: {error}", slot="api_key") from None
     return {"api_settings": {"base_url": base_url, "api_key": key}}
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import describe
+from tavernkeep_nodes_llm.adapters.http import secrets_of
 from tavernkeep_nodes_llm.contracts import Llm
 from tavernkeep_nodes_llm.nodes import CATEGORY
 
@@ -19,7 +20,8 @@ async def embed(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         return {"vectors": []}
     model = str(inputs.get("activated_model_id") or "")
     channel, adapter = await context.service(Llm).route(model, context.user)
-    context.hide(channel.api_key)
+    for secret in secrets_of(channel):
+        context.hide(secret)
     vectors = await adapter.embed(model, texts, channel)
     return {"vectors": vectors, "vector": vectors[0]}
 

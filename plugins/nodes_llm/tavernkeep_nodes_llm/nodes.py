@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot, choices
 from tavernkeep.wire import describe
+from tavernkeep_nodes_llm.adapters.http import secrets_of
 from tavernkeep_nodes_llm.contracts import Llm, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact, flattened, from_json, is_message, messages_of
 
@@ -18,7 +19,8 @@ async def generic_llm_request(inputs: dict[str, Any], context: NodeContext) -> A
     """Ask a model; with `stream`, give the answer as it comes."""
     request = request_of(inputs)
     channel, adapter = await context.service(Llm).route(request.model, context.user)
-    context.hide(channel.api_key)
+    for secret in secrets_of(channel):
+        context.hide(secret)
     if not inputs.get("stream"):
         yield _outputs(await adapter.complete(request, channel))
         return

@@ -10,6 +10,7 @@ import attrs
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import Invalid, describe, loads
+from tavernkeep_nodes_llm.adapters.http import secrets_of
 from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmAdapter, LlmError, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact, from_json
 from tavernkeep_nodes_llm.nodes import CATEGORY, GENERIC_LLM_REQUEST, request_of
@@ -43,7 +44,8 @@ async def structured_output(inputs: dict[str, Any], context: NodeContext) -> dic
         raise NodeFailure(f"attempts must be a number from 1, not {attempts!r}")
     request = request_of(inputs)
     channel, adapter = await context.service(Llm).route(request.model, context.user)
-    context.hide(channel.api_key)
+    for secret in secrets_of(channel):
+        context.hide(secret)
     messages = [{"role": "system", "content": _instruction(schema)}, *request.messages]
     problems: list[str] = []
     for attempt in range(1, attempts + 1):

@@ -11,7 +11,7 @@ import stamina
 from tavernkeep import Chunk
 from tavernkeep.logs import hide
 from tavernkeep.wire import Invalid, loads
-from tavernkeep_guard.contracts import OutgoingRefused
+from tavernkeep_guard.contracts import Headers, OutgoingRefused, Unanswered
 from tavernkeep_nodes_llm.config import LlmConfig
 from tavernkeep_nodes_llm.contracts import Channel, LlmError, LlmRequest, LlmResponse
 
@@ -164,7 +164,7 @@ class HttpAdapter:
 
     @asynccontextmanager
     async def _send(self, method: str, path: str, body: Any, channel: Channel) -> AsyncIterator[httpx2.Response]:
-        headers = {**self.headers(channel), **channel.headers}
+        headers = _headers(self.headers(channel), channel)
         url = with_default_path(channel.base_url, self.default_path) + path
         try:
             async with self._client(channel).stream(method, url, json=body, headers=headers) as response:
@@ -173,12 +173,11 @@ class HttpAdapter:
                 yield response
         except OutgoingRefused as refused:
             raise LlmError(f"{channel.label} cannot be asked: {refused}") from None
-        except httpx2.TimeoutException:
-            raise LlmError(f"{channel.label} did not answer in time", retryable=True) from None
         except httpx2.HTTPError as error:
-            raise LlmError(f"{channel.label} cannot be reached, or broke off: {error or type(error).__name__}", retryable=True) from None
-        except httpx2.InvalidURL as error:
-            raise LlmError(f"{channel.label} has an address that is no URL ({channel.base_url}): {error}") from None
+            retryable = not isinstance(error, (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects))
+            raise LlmError(f"{channel.label} gave no answer: {Unanswered.reason(error)}", retryable=retryable) from None
+        except (httpx2.InvalidURL, UnicodeError):  # what they say quotes the address, and what is in it
+            raise LlmError(f"{channel.label} has a base URL that is no URL") from None
 
     async def _with_retries(self, ask: Callable[[], Awaitable[T]]) -> T:
         attempts = stamina.retry_context(
@@ -203,6 +202,22 @@ def with_default_path(base_url: str, default_path: str = "/v1") -> str:
     """
     trimmed = base_url.rstrip("/")
     return trimmed if urlsplit(trimmed).path else trimmed + default_path
+
+
+def _headers(own: Mapping[str, str], channel: Channel) -> dict[str, str]:
+    """The adapter's headers, each replaced by the channel's of the same name, whatever its case."""
+    headers: dict[str, str] = {}
+    try:
+        for name, value in (*own.items(), *channel.headers.items()):
+            headers[Headers.name(name).lower()] = Headers.value(value)
+    except ValueError as error:
+        raise LlmError(f"{channel.label} has a key or a header that cannot be sent: {error}") from None
+    return headers
+
+
+def secrets_of(channel: Channel) -> list[str]:
+    """What must not be shown of a channel."""
+    return [channel.api_key, *Headers.secrets(channel.headers)]
 
 
 class _understood:  # noqa: N801 - used as a function
@@ -236,7 +251,7 @@ async def _refusal(response: httpx2.Response, channel: Channel) -> LlmError:
         message = _error_in(loads(text))
     except Invalid:
         message = None
-    shown = hide((message or text or response.reason_phrase)[:_LONGEST_ERROR], [channel.api_key])  # some quote the key they refuse
+    shown = hide((message or text or response.reason_phrase)[:_LONGEST_ERROR], secrets_of(channel))  # some quote the key they refuse
     status = response.status_code
     return LlmError(
         f"{channel.label} answered {status}: {shown}",
@@ -270,7 +285,7 @@ def _object(data: bytes | str, channel: Channel) -> Event:
     except Invalid:
         value = None
     if message := _error_in(value):
-        raise LlmError(f"{channel.label} reported an error: {hide(message[:_LONGEST_ERROR], [channel.api_key])}")
+        raise LlmError(f"{channel.label} reported an error: {hide(message[:_LONGEST_ERROR], secrets_of(channel))}")
     if not isinstance(value, dict):
         raise LlmError(f"{channel.label} answered something that is not of its protocol ({channel.adapter})")
     return value
