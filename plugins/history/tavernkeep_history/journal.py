@@ -146,7 +146,7 @@ class Journal:
 
     def unfinished(self) -> AsyncIterator[Unfinished]:
         """See `ExecutionJournal`."""
-        return self._taking_up.unfinished()
+        return self._taking_up.unfinished(self._book.open)
 
     async def give_up(self, unfinished: Unfinished, error_info: Mapping[str, Any]) -> None:
         """See `ExecutionJournal`."""

@@ -1,6 +1,6 @@
 """Taking up what processes left open: each execution gets its next epoch, so that what they still write about it is void."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Container, Mapping
 from typing import Any
 
 import attrs
@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 _OPEN = tuple(status.value for status in ExecutionStatus if not status.is_final)
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class TakingUp:
     """Takes up, and gives up.
 
@@ -31,12 +31,21 @@ class TakingUp:
     archive: Archive
     storage: Storage
     most: int
+    _last: Unfinished | None = None  # that was taken up, until whoever asked for it comes for the next
 
-    async def unfinished(self) -> AsyncIterator[Unfinished]:
-        """See `tavernkeep.contracts.execution.ExecutionJournal`."""
+    async def unfinished(self, here: Container[str] = ()) -> AsyncIterator[Unfinished]:
+        """See `tavernkeep.contracts.execution.ExecutionJournal`.
+
+        Args:
+            here: The ids of those that this process has: accepted, or taken up when it was asked before.
+        """
         for execution_id in await ExecutionRow.filter(status__in=_OPEN).order_by("number").values_list("id", flat=True):
             row = await ExecutionRow.get_or_none(id=execution_id, status__in=_OPEN)
-            if row is None:
+            if row is None or row.id in here:
+                continue
+            if (last := self._last) is not None and (last.execution_id, last.epoch) == (row.id, row.epoch):
+                yield last  # it could not go on, for no reason of its own: that was no life of it
+                self._last = None
                 continue
             try:
                 taken = await self._take(row)
@@ -48,7 +57,9 @@ class TakingUp:
                 await self._end(row.id, row.epoch, row.epoch, {"message": said})
                 continue
             if taken is not None:
+                self._last = taken
                 yield taken
+                self._last = None
 
     async def _take(self, row: ExecutionRow) -> Unfinished | None:
         payload, user = await self.archive.payload_of(row), user_of(row)

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -11,6 +12,7 @@ import pytest_asyncio
 
 from support.house import GATES, House, is_final, started
 from tavernkeep import UserContext
+from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep.contracts.events import NodeComplete, NodeExecuting, NodeWaiting, StatusUpdate
 from tavernkeep.contracts.execution import ExecutionArchive, ExecutionStatus
 from tavernkeep.contracts.storage import Unavailable
@@ -123,6 +125,39 @@ async def test_who_was_told_to_stop_is_no_suspect(lives: Lives) -> None:
         house = await lives.again(told_to=True)
     row = await ExecutionRow.get(id=id_)
     assert (row.attempts, row.epoch) == (0, 8)
+
+
+async def test_what_is_not_possible_at_the_start_is_done_later_and_once(lives: Lives, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database fails in the middle of it: who had been taken up by then, and who came since, is left alone, and nobody is a suspect."""
+    house = lives.house
+    assert house is not None
+    ids = [await house.submit("a") for _ in range(3)]
+    await working(house, *ids)
+    await lives.end(told_to=True)
+    provider = type(house.app.services.get(AuthProvider))
+    renew, asked, fails = provider.renew, [], True
+
+    async def renew_or_not(self: Any, user: UserContext) -> UserContext | None:
+        asked.append(user)
+        if fails and len(asked) > 1:
+            raise Unavailable("locked", "the database is locked")
+        return await renew(self, user)
+
+    monkeypatch.setattr(provider, "renew", renew_or_not)
+    monkeypatch.setattr("tavernkeep_engine.schedule.scheduler._RETRY_S", 0)
+    house = await lives.begin()
+    newcomer = await house.submit("a")
+    await working(house, ids[0], newcomer)
+    while len(asked) < 6:  # it is tried again and again
+        await asyncio.sleep(0)
+    fails = False
+    await working(house, *ids)
+    rows = await ExecutionRow.filter(id__in=[*ids, newcomer]).order_by("number")
+    assert [(row.epoch, row.attempts) for row in rows] == [(2, 0), (2, 0), (2, 0), (1, 0)]
+    GATES.setdefault("a", asyncio.Event()).set()
+    for id_ in (*ids, newcomer):
+        await house.ended(id_)
+        assert [event.node_id for event in house.of(id_) if isinstance(event, NodeExecuting)] == ["a"]
 
 
 async def test_who_waits_for_a_person_is_no_suspect(lives: Lives) -> None:
