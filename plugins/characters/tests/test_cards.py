@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from support.cards import png
-from tavernkeep_characters.cards import card_data, read_card
+from tavernkeep_characters.cards import read_card
 from tavernkeep_characters.contracts import CardError
+from tavernkeep_characters.fields import card_data
 
 V1 = {"name": "Ada", "description": "A tavern keeper.", "first_mes": "Welcome!"}
 V2 = {"spec": "chara_card_v2", "spec_version": "2.0", "data": V1 | {"system_prompt": "You are Ada 🎭."}}

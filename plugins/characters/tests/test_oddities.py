@@ -26,7 +26,7 @@ def encoded(card: Any) -> bytes:
 
 
 ENCODED = encoded(ADA)
-UNPADDED = next(text for blanks in range(3) if (text := encoded(ADA | {"chat": " " * blanks})).endswith(b"="))
+UNPADDED = next(made for blanks in range(3) if (made := encoded(ADA | {"chat": " " * blanks})).endswith(b"="))
 
 
 def with_chunks(*chunks: bytes) -> bytes:

@@ -102,7 +102,7 @@ NODES: Final = [
         "Character card",
         "Reads a character card of version 1, 2 or 3: JSON, a picture (PNG, JPEG, WebP) or a charx archive.",
         "cardResource",
-        ("json", "png", "charx", "jpg", "jpeg", "webp"),
+        ("json", "png"),
         ("characterData", Slot(_T.OBJECT, display_name="Character", match_categories=("CharacterProfile",))),
         load_character,
     ),

@@ -4,6 +4,7 @@ from typing import Any
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import describe
+from tavernkeep_nodes_processors.lore import applying
 from tavernkeep_nodes_processors.world_book import LoreEntry, entries_of
 
 Message = dict[str, Any]
@@ -14,21 +15,22 @@ def context_builder(inputs: dict[str, Any], context: NodeContext) -> dict[str, A
     character = _object(inputs, "characterData")
     prompt = _text(_object(inputs, "presetData").get("user_prompt"))
     history = _history(inputs.get("historyMessages"), context)
-    book = _object(inputs, "worldBookData")
-    applying = _applying(entries_of(book), history, prompt, book.get("scan_depth"))
+    lore = _lore(inputs, character, history, prompt, context)
     description = _text(character.get("system_prompt")) or _text(character.get("description"))
-    system = "\n".join(filter(None, (*_of("before", applying), description, *_of("after", applying))))
+    system = "\n".join(filter(None, (*_of("before", lore), description, *_of("after", lore))))
     messages = [_message("system", system)] if system else []
-    messages += _with_depths(history, [entry for entry in applying if entry.place == "depth"])
+    messages += _with_depths(history, [entry for entry in lore if entry.place == "depth"])
     if prompt:
         messages.append(_message("user", prompt))
     return {"finalMessages": messages}
 
 
-def _applying(entries: list[LoreEntry], history: list[Message], prompt: str, scan_depth: Any) -> list[LoreEntry]:
-    scanned = history[-scan_depth:] if isinstance(scan_depth, int) and not isinstance(scan_depth, bool) and scan_depth > 0 else history
-    text = "\n".join([*(_content(message) for message in scanned), prompt])
-    return [entry for entry in entries if entry.applies_to(text)]
+def _lore(inputs: dict[str, Any], character: dict[str, Any], history: list[Message], prompt: str, context: NodeContext) -> list[LoreEntry]:
+    """What applies of the connected book and of the character's own."""
+    books = (_object(inputs, "worldBookData"), character.get("character_book"))
+    entries = [entry for book in books if isinstance(book, dict) for entry in entries_of(book, context.log.warning)]
+    talk = [_content(message) for message in history]
+    return applying(sorted(entries, key=lambda entry: entry.order), talk, prompt, context.log.warning, lambda: context.cancelled)
 
 
 def _of(place: str, entries: list[LoreEntry]) -> list[str]:
@@ -40,7 +42,7 @@ def _with_depths(history: list[Message], entries: list[LoreEntry]) -> list[Messa
     for index in range(len(history) + 1):
         from_end = len(history) - index
         due = [entry for entry in entries if entry.depth == from_end or (index == 0 and entry.depth > from_end)]
-        messages += [_message("system", entry.content) for entry in due]
+        messages += [_message(entry.role, entry.content) for entry in due]
         messages += history[index : index + 1]
     return messages
 
@@ -92,7 +94,7 @@ CONTEXT_BUILDER = NodeDefinition(
     width=350,
     inputs={
         "presetData": Slot(_T.OBJECT, display_name="Preset", description="Its user_prompt is the last message."),
-        "worldBookData": Slot(_T.OBJECT, display_name="World book"),
+        "worldBookData": Slot(_T.OBJECT, display_name="World book", description="The character's own book is used with it."),
         "characterData": Slot(
             _T.OBJECT,
             display_name="Character",

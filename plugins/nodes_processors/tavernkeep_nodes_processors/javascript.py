@@ -4,22 +4,24 @@ It is the one thing that means by a pattern exactly what its author does. It has
 up the interpreter's lock while it works, so call it in a thread.
 """
 
+import json
 from typing import Any, Final
 
 import quickjs
 
-from tavernkeep.wire import loads
-
 TIME_LIMIT_S: Final = 2.0
 _MEMORY_LIMIT: Final = 512 * 1024 * 1024  # bytes
+# Arguments and results cross as JSON: as they are, U+0000 would end a text, and half a surrogate pair could not cross at all.
 _SCRIPT: Final = """({
     replace: (text, pattern, flags, replacement) => text.replace(new RegExp(pattern, flags), replacement),
     match: (text, pattern, flags, most) => {
         const regex = new RegExp(pattern, flags), found = [];
         if (!regex.global) { const one = regex.exec(text); if (one) found.push(one); }
         else for (const one of text.matchAll(regex)) { found.push(one); if (found.length >= most) break; }
-        return JSON.stringify(found.map(one => ({match: one[0], groups: [...one].slice(1), named: {...one.groups}})));
+        return found.map(one => ({match: one[0], groups: [...one].slice(1), named: {...one.groups}}));
     },
+    test: (text, pattern, flags) => new RegExp(pattern, flags).test(text),
+    call(name, given) { return JSON.stringify(this[name](...JSON.parse(given))); },
 })"""
 
 
@@ -43,10 +45,8 @@ class RegexEngine:
         context = quickjs.Context()
         context.set_memory_limit(_MEMORY_LIMIT)
         context.set_time_limit(time_limit_s)
-        functions = context.eval(_SCRIPT)
-        context.set("functions", functions)
-        self._replace = context.eval("functions.replace")
-        self._match = context.eval("functions.match")
+        context.set("functions", context.eval(_SCRIPT))
+        self._function = context.eval("(name, given) => functions.call(name, given)")
 
     def replace(self, text: str, pattern: str, flags: str, replacement: str) -> str:
         """`text.replace(new RegExp(pattern, flags), replacement)`.
@@ -55,7 +55,7 @@ class RegexEngine:
             PatternError: The pattern or the flags are none.
             TooMuch: It takes too long, or too much memory.
         """
-        result: str = self._call(self._replace, text, pattern, flags, replacement)
+        result: str = self._call("replace", text, pattern, flags, replacement)
         return result
 
     def match(self, text: str, pattern: str, flags: str, most: int) -> list[dict[str, Any]]:
@@ -65,15 +65,23 @@ class RegexEngine:
             PatternError: The pattern or the flags are none.
             TooMuch: It takes too long, or too much memory.
         """
-        matches: list[dict[str, Any]] = loads(self._call(self._match, text, pattern, flags, most))
+        matches: list[dict[str, Any]] = self._call("match", text, pattern, flags, most)
         return matches
 
-    def _call(self, function: Any, *arguments: Any) -> Any:
-        # Half a surrogate pair cannot cross into the engine, or out of it.
-        sendable = [argument.encode("utf-8", "replace").decode() if isinstance(argument, str) else argument for argument in arguments]
+    def test(self, text: str, pattern: str, flags: str) -> bool:
+        """Whether the pattern is found in the text.
+
+        Raises:
+            PatternError: The pattern or the flags are none.
+            TooMuch: It takes too long, or too much memory.
+        """
+        found: bool = self._call("test", text, pattern, flags)
+        return found
+
+    def _call(self, name: str, *arguments: Any) -> Any:
         try:
-            return function(*sendable)
-        except (quickjs.JSException, quickjs.StackOverflow, UnicodeError) as error:
+            return json.loads(self._function(name, json.dumps(arguments)))
+        except (quickjs.JSException, quickjs.StackOverflow) as error:
             reason = str(error).partition("\n")[0]
             if "interrupted" in reason:
                 raise TooMuch(f"takes longer than {self._time_limit_s:g} s on this text") from None

@@ -10,7 +10,7 @@ from tavernkeep_nodes_processors.context_builder import context_builder
 
 
 def built(**inputs: Any) -> list[Any]:
-    context: Any = SimpleNamespace(log=SimpleNamespace(warning=lambda *args, **kwargs: None))
+    context: Any = SimpleNamespace(cancelled=False, log=SimpleNamespace(warning=lambda *args, **kwargs: None))
     messages: list[Any] = context_builder(inputs, context)["finalMessages"]
     return [(message["role"], message["content"]) for message in messages]
 
@@ -39,7 +39,7 @@ def test_lore_by_key_order_and_place() -> None:
         {"keys": [], "content": "always", "constant": True, "insertion_order": 99},
         {"keys": ["dragon"], "content": "behind", "position": "after_char"},
         {"keys": ["dragon"], "content": "off", "enabled": False},
-        {"keys": ["dragon"], "secondary_keys": ["fire"], "content": "needs fire"},
+        {"keys": ["dragon"], "selective": True, "secondary_keys": ["fire"], "content": "needs fire"},
         "no entry",
     ]
     book = {"entries": entries}

@@ -94,9 +94,11 @@ def test_a_text_that_grows_without_end_is_refused() -> None:
         applied("a", *rules)
 
 
-def test_half_a_surrogate_pair_does_no_harm() -> None:
-    """It is replaced."""
-    assert applied("a\ud800b", rule("b", "c"))[0] == "a?c"
+def test_a_text_comes_out_whole() -> None:
+    """U+0000 does not end it, and half an emoji is half an emoji."""
+    assert applied("a\ud800b\x00d", rule("b", "c"))[0] == "a\ud800c\x00d"
+    assert applied("🎭", rule("^.", "", flags=""))[0] == "\udfad"
+    assert regex_extract("a\x00b", "a.b")["first"] == "a\x00b"
 
 
 def test_regex_extract() -> None:
