@@ -46,7 +46,8 @@ class Slot:
 
     Attributes:
         config: What an editor needs to show it (`multiline`, `min`, `max`, `suggestions`, …); `default` is the value it has when
-            nothing else gives one.
+            nothing else gives one, unless
+        form_only: The default is what the editor's form begins with, and no value: where nothing gives one, the node has none.
         required: Whether the node can run without a value; or a function of the node's configuration values that says so.
         multi: Takes several edges, and hands the node a list.
         is_stream: Carries chunks while its source is still running.
@@ -64,6 +65,7 @@ class Slot:
     multi: bool = False
     is_stream: bool = False
     live: bool = False
+    form_only: bool = False
     secret: bool = False
     allow_dynamic_type: bool = False
     hide_handle: bool = False

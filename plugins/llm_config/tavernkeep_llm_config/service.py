@@ -41,9 +41,10 @@ def _checked(body: ChannelBody) -> ChannelBody:
         place, headers = "customHeaders", {}
         for name, value in body.custom_headers.items():
             headers[Headers.name(name)] = value if value == HIDDEN else Headers.value(value)
+        place = "baseUrl"
+        return attrs.evolve(body, base_url=body.base_url.strip(), api_key=key, custom_headers=headers)
     except ValueError as error:
         raise Invalid([Problem(place, str(error))]) from None
-    return attrs.evolve(body, base_url=body.base_url.strip(), api_key=key, custom_headers=headers)
 
 
 def _no_hint(key: str) -> str:

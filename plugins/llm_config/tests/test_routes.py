@@ -142,6 +142,7 @@ async def test_what_copying_brings_along_is_cut_off_a_key(server: Server, llm: L
         {"apiKey": f"{KEY[:9]}\u2013{KEY}"},
         {"customHeaders": {"x": f"{KEY}\r\nx: y"}},
         {"customHeaders": {KEY + ":": "v"}},
+        {"baseUrl": " "},
     ],
 )
 async def test_a_key_that_no_header_can_carry_is_refused(server: Server, body: Any) -> None:

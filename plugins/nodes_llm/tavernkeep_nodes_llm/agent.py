@@ -13,7 +13,7 @@ from tavernkeep.contracts.slots import Slots
 from tavernkeep.contracts.workflow import Edge, InterfaceSlot, OutputMapping, PayloadNode, WorkflowPayload
 from tavernkeep.wire import Invalid, structure
 from tavernkeep_nodes_llm.adapters.http import secrets_of
-from tavernkeep_nodes_llm.adapters.parts import arguments_of
+from tavernkeep_nodes_llm.adapters.parts import read_arguments
 from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmAdapter, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact
 from tavernkeep_nodes_llm.nodes import CATEGORY, GENERIC_LLM_REQUEST, finish_chunk, request_of
@@ -137,7 +137,11 @@ async def _call(call: Mapping[str, Any], tools: Mapping[str, Tool], context: Nod
     if tool is None:
         return compact({"error": f"there is no tool {wanted!r}; there are {', '.join(tools)}"})
     try:
-        outputs = await context.call(tool.subflow, {**arguments_of(call), **tool.given}, f"{name}-{tool.name}")
+        arguments = read_arguments(call)
+    except Invalid as invalid:
+        return compact({"error": f"the arguments are no JSON object, so the tool did not run: {invalid}"})
+    try:
+        outputs = await context.call(tool.subflow, {**arguments, **tool.given}, f"{name}-{tool.name}")
     except NodeFailure as failure:
         return compact({"error": str(failure)})
     value = next(iter(outputs.values())) if len(outputs) == 1 else dict(outputs)

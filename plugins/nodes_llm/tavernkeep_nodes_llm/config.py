@@ -49,6 +49,7 @@ class LlmConfig:
         connect_timeout_s: How long connecting may take, in seconds.
         attempts: How often a request is tried when the service is busy, fails or cannot be reached.
         retry_wait_s: How long to wait before the second attempt, in seconds; each further wait is twice as long.
+        max_answer_bytes: How long an answer may be, and each event of one.
         demo_delay_s: How long the demo model takes for a word, in seconds.
     """
 
@@ -57,4 +58,5 @@ class LlmConfig:
     connect_timeout_s: float = attrs.field(default=10.0, metadata={"wire_name": "connectTimeoutS"})
     attempts: int = attrs.field(default=3, validator=attrs.validators.ge(1))
     retry_wait_s: float = attrs.field(default=0.5, metadata={"wire_name": "retryWaitS"})
+    max_answer_bytes: int = attrs.field(default=64 * 1024 * 1024, validator=attrs.validators.ge(1))
     demo_delay_s: float = attrs.field(default=0.02, metadata={"wire_name": "demoDelayS"})

@@ -49,6 +49,7 @@ class LlmResponse:
     Attributes:
         usage: Tokens: `prompt_tokens`, `completion_tokens`, `total_tokens`; `None` where the service does not tell.
         raw: The service's own answer, where there is one.
+        reasoning: What it thought before it answered, where it tells.
     """
 
     text: str
@@ -58,6 +59,7 @@ class LlmResponse:
     choices: Sequence[Any] | None = None
     response_id: str | None = None
     raw: Mapping[str, Any] | None = None
+    reasoning: str | None = None
 
     def to_output(self) -> dict[str, Any]:
         """The answer as the node's `response` output."""
@@ -68,6 +70,7 @@ class LlmResponse:
             "raw_response": self.raw,
             "model": self.model,
             "response_id": self.response_id,
+            "reasoning": self.reasoning,
         }
         return {key: value for key, value in found.items() if value is not None}
 
@@ -78,12 +81,16 @@ class LlmError(NodeFailure):
     Args:
         status: Its HTTP status, where it gave one.
         retry_after_s: How long it asks to be left alone, in seconds.
+        said: Its own words.
     """
 
-    def __init__(self, message: str, *, retryable: bool = False, status: int | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retryable: bool = False, status: int | None = None, retry_after_s: float | None = None, said: str = ""
+    ) -> None:
         super().__init__(message, retryable=retryable)
         self.status = status
         self.retry_after_s = retry_after_s
+        self.said = said
 
 
 class LlmAdapter(Protocol):

@@ -80,6 +80,7 @@ def merge_messages(inputs: dict[str, Any], context: NodeContext) -> dict[str, An
     return {"messages": compact(merged)}
 
 
+# Services refuse some of these fields: what nobody has set is not sent, and the service's own default holds.
 GENERIC_LLM_REQUEST = NodeDefinition(
     type="GenericLlmRequest",
     category=CATEGORY,
@@ -100,9 +101,9 @@ GENERIC_LLM_REQUEST = NodeDefinition(
             config={"default": "{}", "languageHint": "json"},
         ),
         "activated_model_id": Slot(_T.STRING, display_name="Model"),
-        "temperature": Slot(_T.FLOAT, config={"default": 0.7, "min": 0, "max": 2, "step": 0.01}),
-        "max_tokens": Slot(_T.INTEGER, config={"default": 2048, "min": 1, "max": 65536, "step": 64}),
-        "top_p": Slot(_T.FLOAT, config={"default": 1, "min": 0, "max": 1, "step": 0.01}),
+        "temperature": Slot(_T.FLOAT, form_only=True, config={"default": 0.7, "min": 0, "max": 2, "step": 0.01}),
+        "max_tokens": Slot(_T.INTEGER, form_only=True, config={"default": 2048, "min": 1, "max": 65536, "step": 64}),
+        "top_p": Slot(_T.FLOAT, form_only=True, config={"default": 1, "min": 0, "max": 1, "step": 0.01}),
         "seed": Slot(_T.INTEGER, description="Sent only when above 0.", config={"default": 0, "min": 0, "step": 1}),
         "stream": Slot(_T.BOOLEAN, config={"default": False}),
     },

@@ -2,8 +2,7 @@
 
 import asyncio
 import importlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
 _T = DataFlowType
-_FENCED: Final = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?```\s*", re.DOTALL)
+_MOST_FENCES: Final = 20  # of an answer that are looked into
 _MOST_PROBLEMS: Final = 10  # told to the model at once
 _DEFAULT_ATTEMPTS: Final = 3
 
@@ -71,13 +70,31 @@ async def _ask(adapter: LlmAdapter, channel: Channel, request: LlmRequest, schem
 
 def judged(text: str, validator: "Draft202012Validator") -> tuple[Any, list[str]]:
     """What an answer says, and what is wrong with it."""
-    match = _FENCED.fullmatch(text)
-    try:
-        value = loads(match[1] if match else text.strip())
-    except Invalid as invalid:
-        return None, [str(invalid)]
+    problem = ""
+    for candidate in _candidates(text):
+        try:
+            value = loads(candidate)
+            break
+        except Invalid as invalid:
+            problem = problem or str(invalid)
+    else:
+        return None, [problem]
     errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
     return value, [f"{error.json_path}: {error.message[:300]}" for error in errors[:_MOST_PROBLEMS]]
+
+
+def _candidates(text: str) -> Iterator[str]:
+    """Where in an answer its JSON may be: all of it, after its thoughts, in a fence, or between the first bracket and the last."""
+    yield text.strip()
+    said = text.rpartition("</think>")[2].strip()
+    yield said
+    pieces = said.split("```")
+    for piece in pieces[1::2][:_MOST_FENCES]:
+        first, _, rest = piece.partition("\n")
+        yield rest if first.strip().isalnum() else piece.strip()
+    for opening, closing in sorted((("{", "}"), ("[", "]")), key=lambda pair: said.find(pair[0]) % (len(said) + 1)):
+        if 0 <= said.find(opening) < said.rfind(closing):
+            yield said[said.find(opening) : said.rfind(closing) + 1]
 
 
 def _instruction(schema: Mapping[str, Any]) -> str:

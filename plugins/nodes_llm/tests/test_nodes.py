@@ -5,14 +5,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tavernkeep import NodeFailure, UserContext
 from tavernkeep_nodes_llm.adapters.demo import DemoAdapter
+from tavernkeep_nodes_llm.agent import AGENT
 from tavernkeep_nodes_llm.channels import ConfiguredChannels, LlmRouter
 from tavernkeep_nodes_llm.config import ChannelConfig, LlmConfig
 from tavernkeep_nodes_llm.contracts import LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import messages_of
-from tavernkeep_nodes_llm.nodes import _parameters, create_message, merge_messages
+from tavernkeep_nodes_llm.nodes import GENERIC_LLM_REQUEST, _parameters, create_message, merge_messages
+from tavernkeep_nodes_llm.structured import STRUCTURED_OUTPUT, judged
 
 USER = UserContext("u", "u")
 
@@ -102,3 +105,29 @@ async def test_the_demo_answers_alike_in_one_piece_and_as_a_stream() -> None:
     assert "".join(chunk.content for chunk in chunks if chunk.type == "text_chunk") == whole.text  # type: ignore[union-attr]
     empty = await adapter.complete(LlmRequest("", []), None)  # type: ignore[arg-type]
     assert empty.text.endswith("you said nothing.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        ('{"n": 3}', {"n": 3}),
+        ('<think>{"n": 1}</think>{"n": 3}', {"n": 3}),
+        ('Here it is:\n```JSON\n{"n": 3}\n```\nGood luck!', {"n": 3}),
+        ('```\n{"n": 3}\n```', {"n": 3}),
+        ("It is [3] then.", [3]),
+        ('Sure! {"n": [3]} Anything else?', {"n": [3]}),
+        ("none", None),
+    ],
+)
+def test_json_is_found_in_an_answer(answer: str, value: Any) -> None:
+    """After thoughts, in a fence of any case with text around it, or in the middle of a sentence."""
+    found, problems = judged(answer, Draft202012Validator({}))
+    assert (found, bool(problems)) == (value, value is None)
+
+
+def test_what_only_the_form_begins_with_is_not_sent() -> None:
+    """Neither a temperature nor a limit goes to a service that nobody has set: some services refuse them."""
+    for node in (GENERIC_LLM_REQUEST, AGENT, STRUCTURED_OUTPUT):
+        for key in {"temperature", "max_tokens", "top_p"} & node.inputs.keys():
+            assert node.inputs[key].form_only
+            assert "default" in node.inputs[key].config

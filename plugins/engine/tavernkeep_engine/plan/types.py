@@ -70,7 +70,8 @@ class Shape:
 
     @classmethod
     def of(cls, definition: NodeDefinition, mode: NodeMode) -> "Shape":
-        defaults = {key: slot.config["default"] for key, slot in mode.inputs.items() if "default" in slot.config}
+        filled = {key: slot.config for key, slot in mode.inputs.items() if not slot.form_only}
+        defaults = {key: config["default"] for key, config in filled.items() if "default" in config}
         return cls(
             mode=mode,
             defaults=defaults,

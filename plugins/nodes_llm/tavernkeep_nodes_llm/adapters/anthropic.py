@@ -3,14 +3,15 @@
 Source: https://docs.anthropic.com/en/api/messages
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from tavernkeep import Chunk
-from tavernkeep_nodes_llm.adapters.http import Event, HttpAdapter
-from tavernkeep_nodes_llm.adapters.openai import response_of
-from tavernkeep_nodes_llm.adapters.parts import Text, arguments_of, functions_of, parts_of, split_system, text_of, tool_call
-from tavernkeep_nodes_llm.contracts import Channel, LlmRequest, LlmResponse
+from tavernkeep_nodes_llm.adapters.answers import Answer, Event
+from tavernkeep_nodes_llm.adapters.http import HttpAdapter
+from tavernkeep_nodes_llm.adapters.parts import Text, arguments_of, conversation_of, functions_of, parts_of, text_of
+from tavernkeep_nodes_llm.contracts import Channel, LlmRequest
 
 _VERSION: Final = "2023-06-01"
 _DEFAULT_MAX_TOKENS: Final = 4096  # the protocol requires one
@@ -21,6 +22,8 @@ _FINISH_REASONS: Final = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
+_OLDER: Final = re.compile(r"claude-(?:v?[123]|instant)")  # the others refuse temperature and top_p together
+_THINKING: Final = ("thinking", "redacted_thinking")
 _NOT_THEIRS: Final = ("tools", "tool_choice", "stop", "response_format", "max_tokens", "seed", "frequency_penalty", "presence_penalty", "n")
 
 
@@ -30,6 +33,7 @@ class AnthropicAdapter(HttpAdapter):
     id = "anthropic"
     name = "Anthropic"
     default_path = "/v1"
+    endpoints = ("/messages", "/models", "/complete")
 
     def path(self, model: str, *, stream: bool) -> str:
         """See `HttpAdapter`."""
@@ -41,10 +45,16 @@ class AnthropicAdapter(HttpAdapter):
 
     def body(self, request: LlmRequest, *, stream: bool) -> dict[str, Any]:
         """See `HttpAdapter`."""
-        system, messages = split_system(request.messages)
-        parameters = request.parameters
+        system, messages = conversation_of(request.messages)
+        parameters = {key: value for key, value in request.parameters.items() if value is not None}
+        if "temperature" in parameters and not _OLDER.search(request.model):
+            parameters.pop("top_p", None)
         body: dict[str, Any] = {key: value for key, value in parameters.items() if key not in _NOT_THEIRS}
-        body |= {"model": request.model, "messages": _merged([_message(message) for message in messages]), "stream": stream}
+        body |= {
+            "model": request.model,
+            "messages": _without_blank_end(_merged([_message(message) for message in messages])),
+            "stream": stream,
+        }
         body["max_tokens"] = parameters.get("max_tokens") or _DEFAULT_MAX_TOKENS
         if system:
             body["system"] = system
@@ -63,19 +73,6 @@ class AnthropicAdapter(HttpAdapter):
                 body["tool_choice"] = choice
         return body
 
-    def whole(self, answer: Event, model: str) -> LlmResponse:
-        """See `HttpAdapter`."""
-        blocks = answer["content"]
-        return response_of(
-            "".join(block["text"] for block in blocks if block["type"] == "text"),
-            str(answer.get("model") or model),
-            _finish_reason(answer.get("stop_reason")),
-            _usage(answer.get("usage")),
-            [tool_call(block["id"], block["name"], block["input"]) for block in blocks if block["type"] == "tool_use"],
-            answer.get("id"),
-            answer,
-        )
-
     def answer(self, model: str) -> "_Answer":
         """See `HttpAdapter`."""
         return _Answer(model)
@@ -85,7 +82,8 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     if message["role"] == "tool":
         result = {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": text_of(message.get("content"))}
         return {"role": "user", "content": [result]}
-    blocks: list[dict[str, Any]] = []
+    # Signed thoughts go back as they came: without them the service takes no results of tools.
+    blocks: list[dict[str, Any]] = [dict(block) for block in message.get("thinking_blocks") or ()] if message.get("tool_calls") else []
     for part in parts_of(message.get("content")):
         if isinstance(part, Text):
             blocks.append({"type": "text", "text": part.text})
@@ -113,6 +111,14 @@ def _merged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return merged
 
 
+def _without_blank_end(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Messages of which the last, when it is the beginning of the answer, ends in no blank: the service refuses that."""
+    if messages and messages[-1]["role"] == "assistant" and messages[-1]["content"][-1]["type"] == "text":
+        block = messages[-1]["content"][-1]
+        block["text"] = block["text"].rstrip()
+    return messages
+
+
 def _tool_choice(choice: Any) -> dict[str, Any] | None:
     if isinstance(choice, dict):
         return {"type": "tool", "name": (choice.get("function") or {}).get("name")}
@@ -131,57 +137,69 @@ def _usage(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-class _Answer:
-    """Puts an answer together from its blocks and their deltas."""
+class _Answer(Answer):
+    """Puts an answer together from its blocks and their deltas; a whole message is its blocks at once."""
 
     def __init__(self, model: str) -> None:
-        self._model = model
-        self._id: str | None = None
-        self._texts: list[str] = []
-        self._usage: dict[str, Any] = {}
-        self._stop_reason: str | None = None
-        self._calls: dict[int, dict[str, Any]] = {}  # by the number of their block
-        self._stopped = False
+        super().__init__(model)
+        self._counted: dict[str, Any] = {}
+        self._thoughts: dict[int, dict[str, Any]] = {}  # by the number of their block
 
     def take(self, event: Event) -> list[Chunk]:
-        """The chunks of one event."""
+        """See `Answer`."""
         kind = event.get("type")
         if kind == "message_start":
-            message = event["message"]
-            self._id, self._model = message.get("id"), message.get("model") or self._model
-            self._usage |= message.get("usage") or {}
-        elif kind == "content_block_start" and event["content_block"]["type"] == "tool_use":
-            block = event["content_block"]
-            self._calls[event["index"]] = tool_call(block["id"], block["name"], "")
-            return [self._call_chunk(event["index"], "", block["name"], block["id"])]
+            self._begin(event["message"])
+        elif kind == "content_block_start":
+            return self._block(event["index"], event["content_block"])
         elif kind == "content_block_delta":
             return self._delta(event["index"], event["delta"])
         elif kind == "message_delta":
-            self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
-            self._usage |= event.get("usage") or {}
-        elif kind == "message_stop":
-            self._stopped = True
+            self._end(event["delta"].get("stop_reason"), event.get("usage"))
+        elif isinstance(event.get("content"), (list, str)):
+            self._begin(event)
+            blocks = event["content"] if isinstance(event["content"], list) else [{"type": "text", "text": event["content"]}]
+            chunks = [chunk for index, block in enumerate(blocks) for chunk in self._block(index, block)]
+            self._end(event.get("stop_reason") or "end_turn", None)
+            return chunks
         return []
+
+    def _begin(self, message: Mapping[str, Any]) -> None:
+        self.came = True
+        self.id, self.model = message.get("id"), str(message.get("model") or self.model)
+        self._count(message.get("usage"))
+
+    def _end(self, stop_reason: str | None, usage: Mapping[str, Any] | None) -> None:
+        if stop_reason:
+            self.finish_reason = _finish_reason(stop_reason)
+        self._count(usage)
+
+    def _count(self, usage: Mapping[str, Any] | None) -> None:
+        self._counted |= {key: value for key, value in (usage or {}).items() if value is not None}
+        self.usage = _usage(self._counted)
+
+    def _block(self, index: int, block: Mapping[str, Any]) -> list[Chunk]:
+        self.came = True
+        if block["type"] == "tool_use":
+            given = block.get("input") or None  # in a stream it follows
+            return self.call({"id": block.get("id"), "function": {"name": block["name"], "arguments": given}}, index)
+        if block["type"] in _THINKING:
+            self._thoughts[index] = dict(block)
+            self.message["thinking_blocks"] = [thought for _, thought in sorted(self._thoughts.items())]
+            return self.thought(block.get("thinking"))
+        return self.content(block.get("text"))
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> list[Chunk]:
-        if delta["type"] == "text_delta" and delta["text"]:
-            self._texts.append(delta["text"])
-            return [Chunk("text_chunk", delta["text"])]
-        if delta["type"] == "input_json_delta" and delta["partial_json"]:
-            self._calls[index]["function"]["arguments"] += delta["partial_json"]
-            return [self._call_chunk(index, delta["partial_json"])]
+        self.came = True
+        kind = delta["type"]
+        if kind == "text_delta":
+            return self.content(delta["text"])
+        if kind == "input_json_delta":
+            return self.call({"function": {"arguments": delta["partial_json"]}}, index) if delta["partial_json"] else []
+        thought = self._thoughts.get(index, {})
+        if kind == "thinking_delta":
+            thought["thinking"] = (thought.get("thinking") or "") + delta["thinking"]
+            return self.thought(delta["thinking"])
+        if kind == "signature_delta":
+            thought["signature"] = (thought.get("signature") or "") + delta["signature"]
         return []
-
-    def _call_chunk(self, index: int, arguments: str, name: str | None = None, id_: str | None = None) -> Chunk:
-        function = {"arguments": arguments} | ({"name": name} if name else {})
-        number = sorted(self._calls).index(index)
-        return Chunk("tool_call_chunk", {"index": number, "type": "function", "function": function} | ({"id": id_} if id_ else {}))
-
-    def finish(self, *, ended: bool) -> LlmResponse | None:
-        """The whole."""
-        if not self._stopped or self._stop_reason is None:
-            return None
-        calls = [call for _, call in sorted(self._calls.items())]
-        for call in calls:
-            call["function"]["arguments"] = call["function"]["arguments"] or "{}"
-        return response_of("".join(self._texts), self._model, _finish_reason(self._stop_reason), _usage(self._usage), calls, self._id)

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from tavernkeep import Chunk
 from tavernkeep.wire import Invalid, loads
-from tavernkeep_nodes_llm.adapters.http import Event, HttpAdapter
-from tavernkeep_nodes_llm.adapters.openai import response_of
-from tavernkeep_nodes_llm.adapters.parts import Text, arguments_of, functions_of, parts_of, renamed, split_system, text_of, tool_call
-from tavernkeep_nodes_llm.contracts import Channel, LlmRequest, LlmResponse
+from tavernkeep_nodes_llm.adapters.answers import Answer, Event
+from tavernkeep_nodes_llm.adapters.http import HttpAdapter
+from tavernkeep_nodes_llm.adapters.parts import Text, arguments_of, conversation_of, functions_of, parts_of, renamed, text_of
+from tavernkeep_nodes_llm.contracts import Channel, LlmRequest
 
 _SETTINGS: Final = {
     "temperature": "temperature",
@@ -33,6 +33,7 @@ class GoogleAdapter(HttpAdapter):
     id = "google"
     name = "Google Gemini"
     default_path = "/v1beta"
+    endpoints = ("/models",)
 
     def path(self, model: str, *, stream: bool) -> str:
         """See `HttpAdapter`."""
@@ -44,7 +45,7 @@ class GoogleAdapter(HttpAdapter):
 
     def body(self, request: LlmRequest, *, stream: bool) -> dict[str, Any]:
         """See `HttpAdapter`."""
-        system, messages = split_system(request.messages)
+        system, messages = conversation_of(request.messages)
         parameters = request.parameters
         settings = renamed(parameters, _SETTINGS)
         if stop := parameters.get("stop"):
@@ -54,7 +55,7 @@ class GoogleAdapter(HttpAdapter):
             if schema := (format_.get("json_schema") or {}).get("schema"):
                 settings["responseJsonSchema"] = schema
         names = {call.get("id"): call["function"]["name"] for message in messages for call in message.get("tool_calls") or ()}
-        body: dict[str, Any] = {"contents": [content for message in messages if (content := _content(message, names))["parts"]]}
+        body: dict[str, Any] = {"contents": _merged([_content(message, names) for message in messages])}
         if settings:
             body["generationConfig"] = settings
         if system:
@@ -62,15 +63,6 @@ class GoogleAdapter(HttpAdapter):
         if functions := functions_of(parameters):
             body["tools"] = [{"functionDeclarations": [_declaration(function) for function in functions]}]
         return body
-
-    def whole(self, answer: Event, model: str) -> LlmResponse:
-        """See `HttpAdapter`."""
-        whole = _Answer(model)
-        whole.take(answer)
-        response = whole.finish(ended=True, raw=answer)
-        if response is None:
-            raise ValueError("there is no candidate")
-        return response
 
     def answer(self, model: str) -> "_Answer":
         """See `HttpAdapter`."""
@@ -86,11 +78,9 @@ class GoogleAdapter(HttpAdapter):
         """See `HttpAdapter`."""
         return [[float(x) for x in entry["values"]] for entry in answer["embeddings"]]
 
-    async def models(self, channel: Channel) -> list[str]:
-        """See `LlmAdapter`."""
-        async with self._send("GET", "/models?pageSize=1000", None, channel) as response:
-            answer = loads(await response.aread())
-        return sorted(str(entry["name"]).removeprefix("models/") for entry in answer["models"])
+    def models_path(self) -> str:
+        """See `HttpAdapter`."""
+        return "/models?pageSize=1000"
 
 
 def _resource(model: str) -> str:
@@ -119,55 +109,56 @@ def _content(message: Mapping[str, Any], names: Mapping[Any, str]) -> dict[str, 
         else:
             media_type, data = part.needs_data("Google")
             parts.append({"inlineData": {"mimeType": media_type, "data": data}})
-    calls = message.get("tool_calls") or ()
-    parts += [{"functionCall": {"name": call["function"]["name"], "args": arguments_of(call)}} for call in calls]
+    for call in message.get("tool_calls") or ():
+        signature = ((call.get("extra_content") or {}).get("google") or {}).get("thought_signature")
+        signed = {"thoughtSignature": signature} if signature else {}
+        parts.append({"functionCall": {"name": call["function"]["name"], "args": arguments_of(call)}, **signed})
     return {"role": "model" if message["role"] == "assistant" else "user", "parts": parts}
 
 
-class _Answer:
+def _merged(contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Contents without empty ones, in which the results of calls that were made together stand together, as the service wants it."""
+    merged: list[dict[str, Any]] = []
+    for content in contents:
+        if not content["parts"]:
+            continue
+        if merged and _are_results(merged[-1]) and _are_results(content):
+            merged[-1]["parts"] += content["parts"]
+        else:
+            merged.append(content)
+    return merged
+
+
+def _are_results(content: Mapping[str, Any]) -> bool:
+    return all("functionResponse" in part for part in content["parts"])
+
+
+class _Answer(Answer):
     """Puts an answer together from its parts; an answer in one piece is a stream of one event."""
 
-    def __init__(self, model: str) -> None:
-        self._model = model
-        self._id: str | None = None
-        self._texts: list[str] = []
-        self._calls: list[dict[str, Any]] = []
-        self._usage: Mapping[str, Any] | None = None
-        self._finish_reason: str | None = None
-
     def take(self, event: Event) -> list[Chunk]:
-        """The chunks of one event."""
-        self._model = event.get("modelVersion") or self._model
-        self._id = event.get("responseId") or self._id
-        self._usage = event.get("usageMetadata") or self._usage
+        """See `Answer`."""
+        self.model = str(event.get("modelVersion") or self.model)
+        self.id = event.get("responseId") or self.id
+        if counted := event.get("usageMetadata"):
+            prompt, total = counted.get("promptTokenCount") or 0, counted.get("totalTokenCount") or 0
+            completion = counted.get("candidatesTokenCount") or max(0, total - prompt)
+            self.usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total or prompt + completion}
         if (event.get("promptFeedback") or {}).get("blockReason"):
-            self._finish_reason = _FILTERED
+            self.came, self.finish_reason = True, _FILTERED
         chunks: list[Chunk] = []
         for candidate in (event.get("candidates") or ())[:1]:
+            self.came = True
             if reason := candidate.get("finishReason"):
-                self._finish_reason = _FINISH_REASONS.get(reason, _FILTERED)
+                self.finish_reason = _FINISH_REASONS.get(reason, _FILTERED)
             for part in (candidate.get("content") or {}).get("parts") or ():
-                if part.get("text") and not part.get("thought"):
-                    self._texts.append(part["text"])
-                    chunks.append(Chunk("text_chunk", part["text"]))
-                elif "functionCall" in part:
-                    chunks.append(self._call(part["functionCall"]))
+                chunks += self._part(part)
         return chunks
 
-    def _call(self, given: Mapping[str, Any]) -> Chunk:
-        number = len(self._calls)
-        call = tool_call(given.get("id") or f"call_{number}", given["name"], given.get("args") or {})
-        self._calls.append(call)
-        return Chunk("tool_call_chunk", {"index": number, **call})
-
-    def finish(self, *, ended: bool, raw: Event | None = None) -> LlmResponse | None:
-        """The whole."""
-        if self._finish_reason is None:
-            return None
-        reason = "tool_calls" if self._calls and self._finish_reason == "stop" else self._finish_reason
-        usage = None
-        if self._usage:
-            prompt, total = self._usage.get("promptTokenCount") or 0, self._usage.get("totalTokenCount") or 0
-            completion = self._usage.get("candidatesTokenCount") or max(0, total - prompt)
-            usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total or prompt + completion}
-        return response_of("".join(self._texts), self._model, reason, usage, self._calls, self._id, raw)
+    def _part(self, part: Mapping[str, Any]) -> list[Chunk]:
+        if "functionCall" not in part:
+            return self.thought(part.get("text")) if part.get("thought") else self.content(part.get("text"))
+        given, signature = part["functionCall"], part.get("thoughtSignature")
+        # Where Google puts it in its own translation to OpenAI's notation.
+        signed = {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
+        return self.call({"id": given.get("id"), "function": {"name": given["name"], "arguments": given.get("args") or {}}}, **signed)

@@ -3,17 +3,15 @@
 Source: https://github.com/ollama/ollama/blob/main/docs/api.md
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import httpx2
-
 from tavernkeep import Chunk
-from tavernkeep.wire import loads
-from tavernkeep_nodes_llm.adapters.http import Event, HttpAdapter
-from tavernkeep_nodes_llm.adapters.openai import response_of
-from tavernkeep_nodes_llm.adapters.parts import Text, arguments_of, parts_of, renamed, tool_call
-from tavernkeep_nodes_llm.contracts import Channel, LlmRequest, LlmResponse
+from tavernkeep_nodes_llm.adapters.answers import Answer, Event
+from tavernkeep_nodes_llm.adapters.http import HttpAdapter
+from tavernkeep_nodes_llm.adapters.parts import Text, arguments_of, parts_of, renamed
+from tavernkeep_nodes_llm.adapters.questions import said_messages
+from tavernkeep_nodes_llm.contracts import LlmRequest
 
 _OPTIONS: Final = {
     "temperature": "temperature",
@@ -32,6 +30,7 @@ class OllamaAdapter(HttpAdapter):
 
     id = "ollama"
     name = "Ollama"
+    endpoints = ("/api/chat", "/api/generate", "/api/tags", "/api/embed", "/api", "/v1/chat/completions", "/v1")
 
     def path(self, model: str, *, stream: bool) -> str:
         """See `HttpAdapter`."""
@@ -40,7 +39,11 @@ class OllamaAdapter(HttpAdapter):
     def body(self, request: LlmRequest, *, stream: bool) -> dict[str, Any]:
         """See `HttpAdapter`."""
         parameters = request.parameters
-        body: dict[str, Any] = {"model": request.model, "messages": [_message(message) for message in request.messages], "stream": stream}
+        body: dict[str, Any] = {
+            "model": request.model,
+            "messages": [_message(message) for message in said_messages(request.messages)],
+            "stream": stream,
+        }
         if options := renamed(parameters, _OPTIONS):
             body["options"] = options
         if parameters.get("tools"):
@@ -48,21 +51,6 @@ class OllamaAdapter(HttpAdapter):
         if isinstance(format_ := parameters.get("response_format"), dict):
             body["format"] = (format_.get("json_schema") or {}).get("schema") or "json"
         return body
-
-    async def events(self, response: httpx2.Response) -> AsyncIterator[str]:
-        """See `HttpAdapter`."""
-        async for line in response.aiter_lines():
-            if line.strip():
-                yield line
-
-    def whole(self, answer: Event, model: str) -> LlmResponse:
-        """See `HttpAdapter`."""
-        whole = _Answer(model)
-        whole.take(answer)
-        response = whole.finish(ended=True, raw=answer)
-        if response is None:
-            raise ValueError("the answer is not done")
-        return response
 
     def answer(self, model: str) -> "_Answer":
         """See `HttpAdapter`."""
@@ -76,11 +64,9 @@ class OllamaAdapter(HttpAdapter):
         """See `HttpAdapter`."""
         return [[float(x) for x in vector] for vector in answer["embeddings"]]
 
-    async def models(self, channel: Channel) -> list[str]:
-        """See `LlmAdapter`."""
-        async with self._send("GET", "/api/tags", None, channel) as response:
-            answer = loads(await response.aread())
-        return sorted(str(entry["name"]) for entry in answer["models"])
+    def models_path(self) -> str:
+        """See `HttpAdapter`."""
+        return "/api/tags"
 
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +77,8 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
         else:
             pictures.append(part.needs_data("Ollama")[1])
     made: dict[str, Any] = {"role": message["role"], "content": "\n".join(texts)}
+    if message.get("tool_calls") and message.get("reasoning_content"):
+        made["thinking"] = message["reasoning_content"]
     if pictures:
         made["images"] = pictures
     if calls := message.get("tool_calls"):
@@ -100,40 +88,23 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-class _Answer:
+class _Answer(Answer):
     """Puts an answer together from its lines; an answer in one piece is a single line."""
 
-    def __init__(self, model: str) -> None:
-        self._model = model
-        self._texts: list[str] = []
-        self._calls: list[dict[str, Any]] = []
-        self._last: Event | None = None
-
     def take(self, event: Event) -> list[Chunk]:
-        """The chunks of one line."""
-        self._model = event.get("model") or self._model
+        """See `Answer`."""
+        self.model = str(event.get("model") or self.model)
         message = event["message"] if not event.get("done") else event.get("message") or {}
-        chunks: list[Chunk] = []
-        if text := message.get("content"):
-            self._texts.append(text)
-            chunks.append(Chunk("text_chunk", text))
+        self.came = True
+        chunks = self.thought(message.get("thinking")) + self.content(message.get("content"))
         for given in message.get("tool_calls") or ():
-            number = len(self._calls)
-            call = tool_call(given.get("id") or f"call_{number}", given["function"]["name"], given["function"].get("arguments") or {})
-            self._calls.append(call)
-            chunks.append(Chunk("tool_call_chunk", {"index": number, **call}))
+            function = given["function"]
+            call = {"id": given.get("id"), "function": {"name": function["name"], "arguments": function.get("arguments") or {}}}
+            chunks += self.call(call)
         if event.get("done"):
-            self._last = event
+            self.finish_reason = str(event.get("done_reason") or "stop")
+            prompt, completion = event.get("prompt_eval_count"), event.get("eval_count")
+            if prompt is not None or completion is not None:
+                prompt, completion = prompt or 0, completion or 0
+                self.usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
         return chunks
-
-    def finish(self, *, ended: bool, raw: Event | None = None) -> LlmResponse | None:
-        """The whole."""
-        if self._last is None:
-            return None
-        prompt, completion = self._last.get("prompt_eval_count"), self._last.get("eval_count")
-        usage = None
-        if prompt is not None or completion is not None:
-            prompt, completion = prompt or 0, completion or 0
-            usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-        reason = "tool_calls" if self._calls else self._last.get("done_reason") or "stop"
-        return response_of("".join(self._texts), self._model, reason, usage, self._calls, None, raw)

@@ -3,12 +3,23 @@
 Source: https://platform.openai.com/docs/api-reference/chat
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+import attrs
 
 from tavernkeep import Chunk
-from tavernkeep_nodes_llm.adapters.http import Event, HttpAdapter
+from tavernkeep_nodes_llm.adapters.answers import Answer, Event
+from tavernkeep_nodes_llm.adapters.http import HttpAdapter
+from tavernkeep_nodes_llm.adapters.questions import said_messages
 from tavernkeep_nodes_llm.contracts import LlmRequest, LlmResponse
+
+# These reason before they answer: they refuse what steers the choice of words, and count their thoughts among the tokens.
+_REASONING: Final = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-(?:[5-9]|\d\d))(?!.*chat)")
+_STEERING: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "logit_bias")
+_OTHERS: Final = ("thinking_blocks", "reasoning", "refusal", "annotations", "audio", "function_call")
+_KEPT: Final = ("reasoning_content", "reasoning_details")
 
 
 class OpenAiAdapter(HttpAdapter):
@@ -17,6 +28,7 @@ class OpenAiAdapter(HttpAdapter):
     id = "openai"
     name = "OpenAI-compatible"
     default_path = "/v1"
+    endpoints = ("/chat/completions", "/completions", "/embeddings", "/models", "/responses")
 
     def path(self, model: str, *, stream: bool) -> str:
         """See `HttpAdapter`."""
@@ -24,22 +36,13 @@ class OpenAiAdapter(HttpAdapter):
 
     def body(self, request: LlmRequest, *, stream: bool) -> dict[str, Any]:
         """See `HttpAdapter`."""
-        body = {"model": request.model, "messages": list(request.messages), **request.parameters, "stream": stream}
+        parameters = {key: value for key, value in request.parameters.items() if value is not None}
+        if _REASONING.match(request.model.lower()):
+            parameters = {key: value for key, value in parameters.items() if key not in _STEERING}
+            if "max_tokens" in parameters:
+                parameters.setdefault("max_completion_tokens", parameters.pop("max_tokens"))
+        body = {"model": request.model, "messages": _messages(request.messages), **parameters, "stream": stream}
         return body | {"stream_options": {"include_usage": True}} if stream else body
-
-    def whole(self, answer: Event, model: str) -> LlmResponse:
-        """See `HttpAdapter`."""
-        choice = answer["choices"][0]
-        text = choice["message"].get("content") or ""
-        return LlmResponse(
-            text=text if isinstance(text, str) else str(text),
-            model=str(answer.get("model") or model),
-            finish_reason=choice.get("finish_reason"),
-            usage=answer.get("usage"),
-            choices=answer["choices"],
-            response_id=answer.get("id"),
-            raw=answer,
-        )
 
     def answer(self, model: str) -> "OpenAiAnswer":
         """See `HttpAdapter`."""
@@ -51,53 +54,63 @@ class OpenAiAdapter(HttpAdapter):
 
     def embeddings(self, answer: Event) -> list[list[float]]:
         """See `HttpAdapter`."""
-        return [[float(x) for x in entry["embedding"]] for entry in sorted(answer["data"], key=lambda entry: entry.get("index", 0))]
+        return [[float(x) for x in entry["embedding"]] for entry in sorted(answer["data"], key=lambda entry: entry.get("index") or 0)]
 
 
-class OpenAiAnswer:
-    """Puts an answer together from its deltas."""
+def _messages(given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Messages without what only answers have. What a service has thought goes back to it while it calls tools, and not later."""
+    asked = max((number for number, message in enumerate(given) if message["role"] == "user"), default=-1)
+    made = []
+    for number, message in enumerate(given):
+        kept = {key: value for key, value in message.items() if key not in _OTHERS and (value is not None or key == "content")}
+        if number < asked or not message.get("tool_calls"):
+            kept = {key: value for key, value in kept.items() if key not in _KEPT}
+        if kept.get("tool_calls"):
+            kept["tool_calls"] = [dict(call) for call in kept["tool_calls"]]
+        made.append(kept)
+    return [dict(message) for message in said_messages(made)]
+
+
+class OpenAiAnswer(Answer):
+    """Puts an answer together from its deltas; a whole message is a single one."""
 
     def __init__(self, model: str) -> None:
-        self._model = model
-        self._id: str | None = None
-        self._texts: list[str] = []
-        self._usage: Mapping[str, Any] | None = None
-        self._finish_reason: str | None = None
-        self._tool_calls: dict[int, dict[str, Any]] = {}
+        super().__init__(model)
+        self._choices: list[Any] = []
 
     def take(self, event: Event) -> list[Chunk]:
-        """The chunks of one event."""
-        self._id = self._id or event.get("id")
-        self._model = event.get("model") or self._model
-        self._usage = event.get("usage") or self._usage
+        """See `Answer`."""
+        self.id = self.id or event.get("id")
+        self.model = str(event.get("model") or self.model)
+        self.usage = event.get("usage") or self.usage
         choices = event.get("choices")
         if not choices:
             return []
         choice = choices[0]
-        delta = choice.get("delta") or {}
-        self._finish_reason = choice.get("finish_reason") or self._finish_reason
-        chunks = []
-        if text := delta.get("content"):
-            self._texts.append(text)
-            chunks.append(Chunk("text_chunk", text))
+        delta = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
+        self.came = True
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        if choice.get("message"):
+            self._choices = list(choices)
+        chunks = self.thought(delta.get("reasoning_content") or delta.get("reasoning"))
+        if details := delta.get("reasoning_details"):
+            self.message.setdefault("reasoning_details", []).extend(details)
+        chunks += self.content(delta.get("content") or delta.get("refusal"))
         for call in delta.get("tool_calls") or ():
-            self._merge_tool_call(call)
-            chunks.append(Chunk("tool_call_chunk", call))
+            google = call.get("extra_content")
+            chunks += self.call(call, call.get("index"), **({"extra_content": google} if google else {}))
+        if delta.get("function_call"):
+            chunks += self.call({"function": delta["function_call"]}, "function_call")
         return chunks
 
-    def _merge_tool_call(self, call: Mapping[str, Any]) -> None:
-        whole = self._tool_calls.setdefault(call.get("index", 0), {"type": "function", "function": {"name": "", "arguments": ""}})
-        if call.get("id"):
-            whole["id"] = call["id"]
-        for key in ("name", "arguments"):
-            whole["function"][key] += (call.get("function") or {}).get(key) or ""
-
-    def finish(self, *, ended: bool) -> LlmResponse | None:
-        """The whole."""
-        if self._finish_reason is None and not ended:
-            return None
-        calls = [call for _, call in sorted(self._tool_calls.items())]
-        return response_of("".join(self._texts), self._model, self._finish_reason or "stop", self._usage, calls, self._id)
+    def finish(self, *, ended: bool, raw: Event | None = None) -> LlmResponse | None:
+        """See `Answer`. The service's own choices stay, the first of them with the message as it was understood."""
+        response = super().finish(ended=ended, raw=raw)
+        if response is None or not self._choices or not response.choices:
+            return response
+        made = response.choices[0]
+        first = {**self._choices[0], "finish_reason": made["finish_reason"], "message": {**self._choices[0]["message"], **made["message"]}}
+        return attrs.evolve(response, choices=[first, *self._choices[1:]])
 
 
 def response_of(
@@ -106,12 +119,10 @@ def response_of(
     finish_reason: str,
     usage: Mapping[str, Any] | None,
     tool_calls: Sequence[Mapping[str, Any]] = (),
-    response_id: str | None = None,
-    raw: Mapping[str, Any] | None = None,
 ) -> LlmResponse:
-    """A response with its `choices` as OpenAI writes them, from whatever protocol it came."""
+    """A response with its `choices` as OpenAI writes them."""
     message: dict[str, Any] = {"role": "assistant", "content": text}
     if tool_calls:
         message["tool_calls"] = list(tool_calls)
     choices = [{"index": 0, "message": message, "finish_reason": finish_reason}]
-    return LlmResponse(text, model, finish_reason, usage, choices, response_id, raw)
+    return LlmResponse(text, model, finish_reason, usage, choices)

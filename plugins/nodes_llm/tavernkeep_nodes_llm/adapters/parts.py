@@ -8,9 +8,11 @@ from typing import Any, Final
 
 import attrs
 
-from tavernkeep.wire import Invalid, dumps, loads
+from tavernkeep.wire import Invalid, Problem, describe, dumps, loads
+from tavernkeep_nodes_llm.adapters.questions import said_messages
 from tavernkeep_nodes_llm.contracts import LlmError
 
+_OPENING: Final = "Begin."  # what a person says before a greeting, where one must
 _DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.DOTALL)
 
 
@@ -49,13 +51,16 @@ def parts_of(content: Any) -> Iterator[Text | Picture]:
     if content is None:
         return
     if isinstance(content, str):
-        if content:
+        if content.strip():
             yield Text(content)
         return
     for part in content if isinstance(content, list) else [content]:
+        if isinstance(part, str):
+            part = {"type": "text", "text": part}
         kind = part.get("type") if isinstance(part, dict) else None
         if kind == "text" and isinstance(part.get("text"), str):
-            yield Text(part["text"])
+            if part["text"].strip():
+                yield Text(part["text"])
         elif kind == "image_url":
             yield picture_of(part.get("image_url"))
         else:
@@ -94,15 +99,40 @@ def split_system(messages: Sequence[Mapping[str, Any]]) -> tuple[str, list[Mappi
     return "\n\n".join(filter(None, system)), [message for message in messages if message["role"] not in ("system", "developer")]
 
 
+def conversation_of(messages: Sequence[Mapping[str, Any]]) -> tuple[str, list[Mapping[str, Any]]]:
+    """The text of the system messages and the other messages, for protocols in which a person must speak, and speak first."""
+    system, others = split_system(messages)
+    others = said_messages(others)
+    if not others and system:
+        return "", [{"role": "user", "content": system}]
+    if others and others[0]["role"] == "assistant":
+        others.insert(0, {"role": "user", "content": _OPENING})
+    return system, others
+
+
 def arguments_of(call: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a tool call, which OpenAI writes as JSON in a string; an object in any case."""
+    """The arguments of a tool call; an object in any case."""
+    try:
+        return read_arguments(call)
+    except Invalid:
+        return {}
+
+
+def read_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a tool call, which OpenAI writes as JSON in a string; some services write the JSON of that once more.
+
+    Raises:
+        Invalid: They are no JSON object.
+    """
     arguments = (call.get("function") or {}).get("arguments")
-    if isinstance(arguments, str):
-        try:
+    for _ in range(2):
+        if isinstance(arguments, str):
             arguments = loads(arguments) if arguments.strip() else {}
-        except Invalid:
-            arguments = {}
-    return arguments if isinstance(arguments, dict) else {}
+    if arguments is None:
+        return {}
+    if not isinstance(arguments, dict):
+        raise Invalid([Problem("", f"expected a JSON object, got {describe(arguments)}")])
+    return arguments
 
 
 def tool_call(id_: str, name: str, arguments: Any) -> dict[str, Any]:

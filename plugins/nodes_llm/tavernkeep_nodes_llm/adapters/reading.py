@@ -1,0 +1,213 @@
+"""Reads what services send, however they wrap it: a stream of events, lines of JSON, or one JSON text, told apart by what comes.
+
+Lines end at a line feed alone: U+2028 and its like are text.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from html import unescape
+from typing import Any, Final
+
+from tavernkeep.wire import Invalid, loads
+
+DONE: Final = "[DONE]"
+_FIELDS: Final = ("data", "event", "id", "retry")
+_LONGEST_REASON: Final = 500  # characters of what a service says of an error
+_DEEPEST_REASON: Final = 6
+_SAYING: Final = ("message", "error", "detail", "errors", "msg", "error_message", "reason", "title", "description", "code", "type")
+_TITLE: Final = re.compile(r"<title[^>]{0,200}>([^<]{1,500})", re.IGNORECASE)
+_TAG: Final = re.compile(r"<[^<>]{0,2000}>")
+
+
+class Unreadable(Exception):
+    """What came is no JSON, or longer than allowed; the message says which."""
+
+
+class AnswerReader:
+    """Makes values of the bytes of an answer; knows no connection.
+
+    Args:
+        most: How many bytes one value may have.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rest: list[bytes] = []  # of a line that has not ended
+        self._data: list[str] = []  # of an event that has not ended
+        self._loose: list[str] = []  # of a text that is no event stream
+        self._name = ""
+        self._held = 0
+        self._first = True
+
+    def feed(self, piece: bytes) -> list[tuple[str, Any]]:
+        """The values that end in a piece, each with the name of its event, where it has one.
+
+        Raises:
+            Unreadable: One is no JSON, or too long.
+        """
+        *lines, rest = piece.split(b"\n")
+        found: list[tuple[str, Any]] = []
+        for line in lines:
+            self._keep(line)
+            found += self._line(self._take())
+        self._keep(rest)
+        return found
+
+    def end(self) -> list[tuple[str, Any]]:
+        """The values that the end of the answer ends."""
+        found = self._line(self._take()) if self._rest else []
+        found += self._event()
+        if self._loose:
+            text, self._loose = "\n".join(self._loose), []
+            found += _values("", text)
+        return found
+
+    def _keep(self, piece: bytes) -> None:
+        self._held += len(piece)
+        if self._held > self._most:
+            raise Unreadable(f"more than {self._most} bytes in one piece")
+        self._rest.append(piece)
+
+    def _take(self) -> str:
+        line, self._rest = b"".join(self._rest).decode("utf-8", "replace").removesuffix("\r"), []
+        if self._first:
+            line, self._first = line.removeprefix("\ufeff"), False
+        return line
+
+    def _line(self, line: str) -> list[tuple[str, Any]]:
+        if self._loose:
+            self._loose.append(line)
+            return []
+        if not line.strip():
+            found = self._event()
+            self._name = ""
+            return found
+        field, _, value = line.partition(":")
+        if field.strip() in _FIELDS:
+            return self._field(field.strip(), value.removeprefix(" "))
+        if field:
+            return self._json(line, self._loose)
+        return []  # a comment
+
+    def _field(self, field: str, value: str) -> list[tuple[str, Any]]:
+        if field == "event":
+            found = self._event()
+            self._name = value.strip()
+            return found
+        return self._json(value, self._data) if field == "data" else []
+
+    def _json(self, text: str, unfinished: list[str]) -> list[tuple[str, Any]]:
+        """A line that is a whole value counts at once: many services forget the blank line after it."""
+        if not unfinished and text.strip():
+            try:
+                found = _values(self._name, text)
+            except Unreadable:
+                unfinished.append(text)
+                return []
+            self._held = 0
+            return found
+        unfinished.append(text)
+        return []
+
+    def _event(self) -> list[tuple[str, Any]]:
+        text, self._data = "\n".join(self._data), []
+        if not self._loose:
+            self._held = 0
+        return _values(self._name, text) if text.strip() else []
+
+
+def _values(name: str, text: str) -> list[tuple[str, Any]]:
+    if text.strip() == DONE:
+        return [(name, DONE)]
+    try:
+        value = loads(text)
+    except Invalid:
+        raise Unreadable(f"no JSON: {readable(text)}") from None
+    return [(name, item) for item in value] if isinstance(value, list) else [(name, value)]
+
+
+def readable(text: str) -> str:
+    """A text, also that of an HTML page, as one short line."""
+    if "<" in text:
+        title = _TITLE.search(text)
+        text = unescape(title[1] if title else _TAG.sub(" ", text))
+    line = " ".join("".join(char if char.isprintable() else " " for char in text[: 8 * _LONGEST_REASON]).split())
+    return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "…"
+
+
+def error_in(value: Any) -> str | None:
+    """What an answer says of an error, in whatever form; `None` where it tells of none."""
+    if isinstance(value, list) and value:  # Google's streams wrap it in a list
+        value = value[0]
+    if not isinstance(value, dict):
+        return None
+    choices = value.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
+        return reason_of(choices[0]["error"])
+    for key in ("error", "errors"):
+        if value.get(key):
+            return reason_of(value[key])
+    told = "error" in (value.get("type"), value.get("object"), value.get("status")) or value.get("success") is False
+    return reason_of({key: item for key, item in value.items() if key not in ("type", "object", "status")}) if told else None
+
+
+def reason_of(error: Any) -> str:
+    """The words of an error, in whatever form it comes."""
+    return readable("; ".join(dict.fromkeys(_words(error, 0))) or "no reason is given")
+
+
+def _words(error: Any, depth: int) -> Iterable[str]:
+    if depth > _DEEPEST_REASON or error is None or isinstance(error, bool):
+        return
+    if isinstance(error, str) and error.strip()[:1] in ("{", "["):  # one service's error in the words of another
+        try:
+            error = loads(error)
+        except Invalid:
+            yield error
+            return
+    if isinstance(error, Mapping):
+        found = False
+        for key in _SAYING:
+            # What a code or a type adds is worth saying only where there are no words.
+            if key in error and not (found and key in ("code", "type", "title", "description")):
+                for word in _words(error[key], depth + 1):
+                    found = True
+                    yield word
+        metadata = error.get("metadata")
+        if isinstance(metadata, Mapping) and metadata.get("raw"):
+            yield from _words(metadata["raw"], depth + 1)
+        if (place := error.get("loc") or error.get("param")) and found:
+            yield ".".join(map(str, place)) if isinstance(place, list) else str(place)
+    elif isinstance(error, list):
+        for item in error[:5]:
+            yield from _words(item, depth + 1)
+    elif str(error).strip():
+        yield str(error)
+
+
+def model_names(value: Any) -> list[str]:
+    """The names in a list of models, in whatever form a service gives it, sorted; none for `null`.
+
+    Raises:
+        ValueError: It is no list of models.
+    """
+    for _ in range(3):  # a list in an object in an object
+        if isinstance(value, Mapping):
+            keys = [key for key in ("data", "models", "result", "items", "model_list", "body") if key in value]
+            if not keys:
+                raise ValueError("there is no list of models in it")
+            value = value[keys[0]]
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ValueError("it is no list of models")
+    names = set()
+    for entry in value:
+        name = entry
+        if isinstance(entry, Mapping):
+            name = next((entry[key] for key in ("id", "name", "model", "model_name", "slug", "key") if entry.get(key)), None)
+        if isinstance(name, (str, int)) and not isinstance(name, bool) and str(name).strip():
+            names.add(str(name).strip().removeprefix("models/"))
+        else:
+            raise ValueError("an entry of it has no name")
+    return sorted(names)

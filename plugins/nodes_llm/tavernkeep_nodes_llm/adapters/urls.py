@@ -1,0 +1,33 @@
+"""Base URLs, in whatever form people write them."""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit, urlunsplit
+
+
+def endpoint(base_url: str, path: str, default_path: str = "/v1", endpoints: Sequence[str] = ()) -> str:
+    """The address of an endpoint below a base URL.
+
+    Args:
+        default_path: Of a base URL that has none.
+        endpoints: What people leave at the end of a base URL.
+
+    Raises:
+        ValueError: It is no URL.
+
+    >>> endpoint(" HTTP://localhost:8080/ ", "/models")
+    'http://localhost:8080/v1/models'
+    >>> endpoint("https://there/api/v1/chat/completions", "/models", endpoints=["/chat/completions"])
+    'https://there/api/v1/models'
+    """
+    trimmed = base_url.strip()
+    if "://" not in trimmed:
+        host = trimmed.partition("/")[0].partition(":")[0]
+        trimmed = ("http://" if host == "localhost" or host.replace(".", "").isdigit() else "https://") + trimmed
+    parts = urlsplit(trimmed)
+    below = parts.path.rstrip("/")
+    for end in sorted(endpoints, key=len, reverse=True):
+        if below.lower().endswith(end):
+            below = below[: -len(end)].rstrip("/")
+            break
+    path, _, query = path.partition("?")
+    return urlunsplit((parts.scheme, parts.netloc, (below or default_path) + path, "&".join(filter(None, (parts.query, query))), ""))

@@ -1,0 +1,233 @@
+"""What real LLM services send that their protocols do not have: a table, and a local service over real HTTP that sends it byte by byte.
+
+A row has the adapter, whether a stream was asked for, the content type and the body that come, and what is to be understood of them.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+
+
+def sse(*events: Any, end: str = "\n\n") -> str:
+    """A stream of events."""
+    return "".join(f"data: {event if isinstance(event, str) else json.dumps(event)}{end}" for event in events)
+
+
+def delta(reason: str | None = None, **fields: Any) -> dict[str, Any]:
+    """An event of OpenAI's."""
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": reason}]}
+
+
+def whole(**message: Any) -> dict[str, Any]:
+    """A whole answer of OpenAI's."""
+    return {"choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}]}
+
+
+def piece(**fields: Any) -> dict[str, Any]:
+    """An event with a piece of a tool call."""
+    return delta(tool_calls=[fields])
+
+
+@attrs.frozen
+class Deviation:
+    """A row.
+
+    Attributes:
+        calls: The names and the arguments of the tool calls.
+        error: A pattern of the failure's message, where there is one.
+    """
+
+    name: str
+    body: str | bytes
+    text: str = ""
+    reasoning: str | None = None
+    calls: tuple[tuple[str, str], ...] = ()
+    error: str | None = None
+    stream: bool = True
+    adapter: str = "openai"
+    content_type: str | None = "text/event-stream"
+    status: int = 200
+
+
+HI = delta(content="Hi ")
+YOU = delta("stop", content="you")
+MESSAGE = {"type": "message", "content": [{"type": "text", "text": "Hi you"}], "stop_reason": "end_turn"}
+GEMINI = {"candidates": [{"content": {"parts": [{"text": "Hi you"}]}, "finishReason": "STOP"}]}
+OLLAMA = {"message": {"content": "Hi you"}, "done": True}
+TWO = (("a", '{"x":1}'), ("b", '{"y":2}'))
+
+DEVIATIONS = [
+    # The stream itself
+    Deviation("comments, pings, empty events", ": hello\n\n\n\ndata:\n\nevent: ping\ndata: {}\n\n" + sse(HI, YOU, "[DONE]"), "Hi you"),
+    Deviation("blanks around the end", sse(HI, delta(content="you"), "  [DONE]  "), "Hi you"),
+    Deviation("no end and no reason", sse(HI, delta(content="you")), "Hi you"),
+    Deviation("no blank lines between events", sse(HI, YOU, "[DONE]", end="\n"), "Hi you"),
+    Deviation("carriage returns", sse(HI, YOU, "[DONE]", end="\r\n\r\n"), "Hi you"),
+    Deviation("no blank after the colon", sse(HI, YOU).replace("data: ", "data:"), "Hi you"),
+    Deviation(
+        "an event over several lines", 'data: {"choices": [{"delta":\ndata: {"content": "Hi you"}, "finish_reason": "stop"}]}\n\n', "Hi you"
+    ),
+    Deviation("a byte order mark", "\ufeff" + sse(HI, YOU), "Hi you"),
+    Deviation("an unended last event", sse(HI, YOU).rstrip("\n"), "Hi you"),
+    Deviation("another content type", sse(HI, YOU, "[DONE]"), "Hi you", content_type="text/plain"),
+    Deviation("no content type", sse(HI, YOU, "[DONE]"), "Hi you", content_type=None),
+    Deviation("a whole answer to a stream", json.dumps(whole(content="Hi you"), indent=1), "Hi you", content_type="application/json"),
+    Deviation("lines of JSON for events", json.dumps(HI) + "\n" + json.dumps(YOU) + "\n", "Hi you"),
+    Deviation("a stream to no stream", sse(HI, YOU, "[DONE]"), "Hi you", stream=False),
+    Deviation(
+        "U+2028, U+2029 and U+0085 are text",
+        sse(json.dumps(delta("stop", content="a\u2028b\u2029c\x85d"), ensure_ascii=False)),
+        "a\u2028b\u2029c\x85d",
+    ),
+    Deviation("an error as an event", sse(HI) + 'event: error\ndata: {"message": "worn out"}\n\n', error="reported an error: worn out"),
+    Deviation("an error among the choices", sse(HI, {"choices": [{"error": {"code": 502, "message": "gone"}}]}), error="gone"),
+    Deviation("nothing at all", "", error="broke off"),
+    # What is said
+    Deviation("parts for a text", json.dumps(whole(content=[{"type": "text", "text": "Hi "}, "you"])), "Hi you", stream=False),
+    Deviation("parts in a stream", sse(delta("stop", content=[{"type": "text", "text": "Hi you"}])), "Hi you"),
+    Deviation("no content", json.dumps(whole(content=None)), "", stream=False),
+    Deviation("a refusal", json.dumps(whole(content=None, refusal="No.")), "No.", stream=False),
+    Deviation("an old completion", json.dumps({"choices": [{"text": "Hi you"}]}), "Hi you", stream=False),
+    Deviation("reasoning_content", sse(delta(reasoning_content="Hm"), delta(reasoning_content="m"), HI, YOU), "Hi you", "Hmm"),
+    Deviation("reasoning", json.dumps(whole(content="Hi you", reasoning="Hmm")), "Hi you", "Hmm", stream=False),
+    Deviation("a block of thoughts", json.dumps(whole(content="<think>\nHmm</think>\n\nHi you")), "Hi you", "Hmm", stream=False),
+    Deviation("thoughts, cut anywhere", sse(*(delta(content=c) for c in "<think>Hmm</think>\n\nHi <b>"), delta("stop")), "Hi <b>", "Hmm"),
+    Deviation("thoughts without an end", sse(delta(content="<think>Hm"), delta("stop", content="m</thi")), "", "Hmm</thi"),
+    Deviation("no thoughts, but something like it", sse(delta(content="<thi"), delta("stop", content="s> is")), "<this> is"),
+    Deviation(
+        "parts of reasoning",
+        json.dumps(whole(content=[{"type": "thinking", "thinking": [{"text": "Hmm"}]}, "Hi"])),
+        "Hi",
+        "Hmm",
+        stream=False,
+    ),
+    # Tools
+    Deviation(
+        "calls in pieces, with nothing to know them by",
+        sse(
+            piece(function={"name": "a", "arguments": '{"x"'}),
+            piece(function={"arguments": ":1}"}),
+            piece(function={"name": "b", "arguments": '{"y":2}'}),
+        ),
+        calls=TWO,
+    ),
+    Deviation(
+        "calls that all have one number",
+        sse(
+            piece(index=0, id="1", function={"name": "a", "arguments": '{"x":1}'}),
+            piece(index=0, id="2", function={"name": "b", "arguments": '{"y":2}'}),
+        ),
+        calls=TWO,
+    ),
+    Deviation(
+        "a name that is repeated",
+        sse(
+            piece(index=0, id="1", function={"name": "a", "arguments": '{"x"'}),
+            piece(index=0, id="1", function={"name": "a", "arguments": ":1}"}),
+        ),
+        calls=TWO[:1],
+    ),
+    Deviation(
+        "arguments as an object",
+        json.dumps(whole(tool_calls=[{"function": {"name": "a", "arguments": {"x": 1}}}])),
+        calls=TWO[:1],
+        stream=False,
+    ),
+    Deviation("no arguments", json.dumps(whole(tool_calls=[{"id": "", "function": {"name": "a"}}])), calls=(("a", "{}"),), stream=False),
+    Deviation("an old call", json.dumps(whole(function_call={"name": "a", "arguments": '{"x":1}'})), calls=TWO[:1], stream=False),
+    # Errors
+    Deviation("an HTML page", "<html><title>Log &amp; in</title>x</html>", error=r"protocol.*Log & in$", content_type="text/html"),
+    Deviation("an HTML error", "<html><body><h1>Bad\n gateway</h1></body></html>", error="answered 403: Bad gateway$", status=403),
+    Deviation("a detail", '{"detail": "Not here"}', error="answered 404: Not here$", status=404, stream=False),
+    Deviation(
+        "details in a list", '{"detail": [{"loc": ["body", "top_k"], "msg": "too big"}]}', error=r"422: too big; body\.top_k", status=422
+    ),
+    Deviation("an error as a text", '{"error": "worn out"}', error="reported an error: worn out$", stream=False),
+    Deviation(
+        "one service's error in the words of another",
+        json.dumps({"error": {"message": "Provider", "metadata": {"raw": json.dumps({"error": {"message": "worn out"}})}}}),
+        error="Provider; worn out",
+        status=402,
+    ),
+    Deviation("a list of errors", '[{"error": {"message": "worn out"}}]', error="answered 400: worn out", status=400),
+    Deviation("an error without words", "", error="answered 418: ", status=418),
+    Deviation("a key in an error", '{"error": {"message": "wrong key sk-PLANTED"}}', error=r"401: wrong key \*\*\*$", status=401),
+    Deviation("JSON of another kind", '{"ok": 1}', error="not of its protocol", stream=False),
+    Deviation("null", "null", error="broke off", stream=False),
+    Deviation("a number", "5", error="not of its protocol", stream=False),
+    # The other protocols
+    Deviation("anthropic: whole for a stream", json.dumps(MESSAGE), "Hi you", adapter="anthropic"),
+    Deviation(
+        "anthropic: the kind only as the event's name",
+        "event: content_block_delta\n" + sse({"index": 0, "delta": {"type": "text_delta", "text": "Hi you"}}),
+        "Hi you",
+        adapter="anthropic",
+    ),
+    Deviation(
+        "anthropic: thoughts",
+        json.dumps({"content": [{"type": "thinking", "thinking": "Hmm", "signature": "s"}, *MESSAGE["content"]]}),
+        "Hi you",
+        "Hmm",
+        adapter="anthropic",
+        stream=False,
+    ),
+    Deviation("google: a list for a stream", json.dumps([GEMINI], indent=1), "Hi you", adapter="google"),
+    Deviation(
+        "google: thoughts",
+        json.dumps({"candidates": [{"content": {"parts": [{"text": "Hmm", "thought": True}, {"text": "Hi"}]}}]}),
+        "Hi",
+        "Hmm",
+        adapter="google",
+        stream=False,
+    ),
+    Deviation("ollama: events for lines", sse(OLLAMA), "Hi you", adapter="ollama"),
+    Deviation(
+        "ollama: thoughts", json.dumps({"message": {"content": "Hi", "thinking": "Hmm"}, "done": True}), "Hi", "Hmm", adapter="ollama"
+    ),
+]
+
+
+@attrs.define
+class RawService:
+    """Answers each request with the next of its answers, the last of them again and again.
+
+    Attributes:
+        seen: The requests: their first lines, their headers with names in small letters, what their JSON says.
+    """
+
+    url: str = ""
+    answers: list[bytes] = attrs.field(factory=list)
+    seen: list[tuple[str, dict[str, str], Any]] = attrs.field(factory=list)
+
+    def answer(self, body: str | bytes, status: int = 200, content_type: str | None = "application/json", **headers: str) -> None:
+        """Have it answer so next."""
+        data = body.encode() if isinstance(body, str) else body
+        lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(data)}", "Connection: close"]
+        lines += [f"Content-Type: {content_type}"] if content_type else []
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.answers.append("\r\n".join([*lines, "", ""]).encode() + data)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        first, *lines = head.strip().split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        self.seen.append((first, headers, json.loads(body) if body else None))
+        writer.write(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
+        await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def raw_service() -> AsyncIterator[RawService]:
+    """Run the service on a free port of this machine."""
+    service = RawService()
+    server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
+    async with server:
+        service.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield service
