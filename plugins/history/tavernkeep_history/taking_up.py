@@ -14,6 +14,7 @@ from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_history.packing import packed
 from tavernkeep_history.recall import AtWork, at_work
 from tavernkeep_history.record import now_ms
+from tavernkeep_secrets.contracts import KeyMissing
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +50,9 @@ class TakingUp:
                 continue
             try:
                 taken = await self._take(row)
+            except KeyMissing as error:  # a slip of the operator's, who can make it good: it goes on at a start with the key
+                _log.error("an execution stays as it stands: what it runs cannot be opened", execution=row.id, reason=str(error))
+                continue
             except Exception as error:  # its row, its payload or a block of its events is damaged: that is nobody else's trouble
                 if isinstance(error, Unavailable) and error.reason != "corrupt":
                     raise

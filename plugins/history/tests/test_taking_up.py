@@ -1,6 +1,7 @@
 """What a process left open when it ended: who goes on, in which order, with whose rights, and who does not."""
 
 import asyncio
+import base64
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -252,6 +253,28 @@ async def test_what_is_damaged_concerns_itself_alone(lives: Lives) -> None:
     await working(house, ids[2])
     GATES.setdefault("a", asyncio.Event()).set()
     await house.ended(ids[2])
+
+
+async def test_what_waits_for_its_key_is_not_lost(lives: Lives) -> None:
+    """A server that was started with the wrong key leaves open what it cannot open; with the right one it goes on."""
+    house = lives.house
+    assert house is not None
+    id_ = await house.submit("a")
+    await working(house, id_)
+    await lives.end(told_to=True)
+    (key,) = lives.folder.rglob("master.key")
+    right = key.read_bytes()
+    for wrong in (base64.urlsafe_b64encode(bytes(32)), b""):
+        key.write_bytes(wrong)
+        house = await lives.begin()
+        row = await ExecutionRow.get(id=id_)
+        assert (row.status, row.epoch, row.paused) == ("running", 1, True)
+        await lives.end(told_to=True)
+    key.write_bytes(right)
+    house = await lives.begin()
+    await working(house, id_)
+    GATES.setdefault("a", asyncio.Event()).set()
+    assert (await house.ended(id_)).payload["status"] == "complete"
 
 
 async def damage(folder: Path, ids: list[str]) -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tavernkeep import ApiError
-from tavernkeep_secrets.contracts import KEY_FILE, Resealing
+from tavernkeep_secrets.contracts import KEY_FILE, KeyMissing, Resealing
 from tavernkeep_secrets.resealing import Resealed
 
 _SEALED: Final = "fernet:"
@@ -51,7 +51,7 @@ class SecretBox:
         except FileExistsError:
             return self._read()
         except OSError as error:
-            raise ApiError(503, f"There is no encryption key, and none can be made: {error.strerror}.") from None
+            raise KeyMissing(f"There is no encryption key, and none can be made: {error.strerror}.") from None
         with os.fdopen(handle, "wb") as file:
             file.write(_new_key())
             file.flush()
@@ -63,9 +63,9 @@ class SecretBox:
         try:
             materials = self._file.read_bytes().split()
         except OSError as error:
-            raise ApiError(503, f"The encryption key cannot be read: {error.strerror}.") from None
+            raise KeyMissing(f"The encryption key cannot be read: {error.strerror}.") from None
         if not materials:
-            raise ApiError(503, f"The encryption key in {self._file.name} is empty.")
+            raise KeyMissing(f"The encryption key in {self._file.name} is empty.")
         return materials
 
     def seal(self, secret: str) -> str:
@@ -78,10 +78,13 @@ class SecretBox:
         """See `Secrets`."""
         if sealed.startswith(_PLAIN):
             return sealed.removeprefix(_PLAIN)
+        token = sealed.removeprefix(_SEALED)
         try:
-            return self._fernet().decrypt(sealed.removeprefix(_SEALED).encode()).decode()
+            return self._fernet().decrypt(token.encode()).decode()
         except InvalidToken:
-            raise ApiError(503, "A stored secret cannot be opened: it was sealed with another key.") from None
+            if not _is_whole(token):
+                raise ApiError(503, "A stored secret cannot be opened: it is damaged.") from None
+            raise KeyMissing("A stored secret cannot be opened: it was sealed with another key.") from None
 
     def begin_rotation(self) -> Resealing:
         """See `Secrets`."""
@@ -112,3 +115,12 @@ def _new_key() -> bytes:
 
 def _derived(material: bytes) -> Fernet:
     return Fernet(base64.urlsafe_b64encode(HKDF(SHA256(), 32, salt=None, info=b"tavernkeep secrets").derive(material)))
+
+
+def _is_whole(token: str) -> bool:
+    """Whether it has the form of what Fernet makes: version, time, vector, blocks and signature."""
+    try:
+        data = base64.urlsafe_b64decode(token)
+    except ValueError:
+        return False
+    return data[:1] == b"\x80" and len(data) >= 73 and (len(data) - 57) % 16 == 0

@@ -2,8 +2,17 @@
 
 from typing import Any, Final, Protocol
 
+from tavernkeep import ApiError
+
 KEY_FILE: Final = "master.key"  # in the data folder, with the key that was made there; see `SecretBox`
 KEY_SETTINGS: Final = ("security.masterEncryptionKeyValue", "secrets.previousKey")  # in the configuration, where it is configured
+
+
+class KeyMissing(ApiError):
+    """503: the key that something was sealed with is not there at present; with it everything can be opened."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(503, message)
 
 
 class Resealing(Protocol):
@@ -34,7 +43,8 @@ class Secrets(Protocol):
         """What was sealed.
 
         Raises:
-            ApiError: 503, where the key that it was sealed with is not there.
+            KeyMissing: The key that it was sealed with is not there.
+            ApiError: 503, it is damaged.
         """
 
     def begin_rotation(self) -> Resealing:
