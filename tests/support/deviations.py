@@ -155,6 +155,7 @@ DEVIATIONS = [
     ),
     Deviation("a list of errors", '[{"error": {"message": "worn out"}}]', error="answered 400: worn out", status=400),
     Deviation("an error without words", "", error="answered 418: ", status=418),
+    Deviation("a key where a page is cut", "<p>" + "x" * 495 + "sk-PLANTED</p>", error=r"protocol.*x\*\*\*$", content_type="text/html"),
     Deviation("a key in an error", '{"error": {"message": "wrong key sk-PLANTED"}}', error=r"401: wrong key \*\*\*$", status=401),
     Deviation("JSON of another kind", '{"ok": 1}', error="not of its protocol", stream=False),
     Deviation("null", "null", error="broke off", stream=False),

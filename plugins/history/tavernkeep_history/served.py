@@ -122,7 +122,8 @@ class ServerOperator:
         return answer.content
 
     def _silence(self, error: httpx2.HTTPError) -> click.ClickException:
-        said = str(error) or type(error).__name__
+        # What a request that cannot be sent says quotes its headers, and the key among them.
+        said = "the key cannot be sent" if isinstance(error, httpx2.LocalProtocolError) else str(error) or type(error).__name__
         return click.ClickException(f"no server answers at {str(self.client.base_url).rstrip('/')}: {said}{self.hint}")
 
 

@@ -2,6 +2,7 @@
 
 import attrs
 
+from tavernkeep_guard.contracts import Headers
 from tavernkeep_nodes_llm.contracts import Channel
 
 
@@ -25,6 +26,13 @@ class ChannelConfig:
     supported_models: list[str] = attrs.field(factory=list)
     custom_headers: dict[str, str] = attrs.field(factory=dict, repr=False, metadata={"secret": True})
     disabled: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a key or a header that no request can carry, where it is typed in; the message does not repeat it."""
+        for value in (self.api_key, *self.custom_headers.values()):
+            Headers.value(value)
+        for name in self.custom_headers:
+            Headers.name(name)
 
     def to_channel(self) -> Channel:
         """The channel."""

@@ -10,6 +10,7 @@ from tavernkeep_nodes_llm.contracts import LlmResponse
 
 Event = Mapping[str, Any]
 _OPEN, _CLOSE = "<think>", "</think>"
+_MOST_BLANKS: Final = 1000  # characters before a block of thoughts
 _REASONING_PARTS: Final = ("thinking", "reasoning", "reasoning_content", "thought")
 
 
@@ -99,7 +100,7 @@ class Answer:
             begun = self._waiting.lstrip()
             if self._reasons:  # blank lines between the thoughts and the answer
                 self._waiting = begun
-            if len(begun) < len(_OPEN) and _OPEN.startswith(begun.lower()):
+            if len(begun) < len(_OPEN) and _OPEN.startswith(begun.lower()) and len(self._waiting) <= _MOST_BLANKS:
                 return []
             self._inside = begun[: len(_OPEN)].lower() == _OPEN
             if not self._inside:

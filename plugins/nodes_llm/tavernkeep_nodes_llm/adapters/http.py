@@ -180,7 +180,7 @@ class HttpAdapter:
                 if (event := _event(name, value, channel)) is not None:
                     yield event
         except Unreadable as error:
-            raise _not_theirs(channel, hide(str(error), secrets_of(channel))) from None
+            raise _not_theirs(channel, f"{error} {readable(hide(error.text, secrets_of(channel)))}".strip()) from None
 
     async def _value(self, method: str, path: str, body: Any, channel: Channel) -> Any:
         """An answer that is one JSON text."""

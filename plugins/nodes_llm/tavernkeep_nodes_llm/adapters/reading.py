@@ -12,6 +12,7 @@ from tavernkeep.wire import Invalid, loads
 
 DONE: Final = "[DONE]"
 _FIELDS: Final = ("data", "event", "id", "retry")
+_MOST_READ: Final = 64 * 1024  # characters of a text that are looked at for a line of it
 _LONGEST_REASON: Final = 500  # characters of what a service says of an error
 _DEEPEST_REASON: Final = 6
 _SAYING: Final = ("message", "error", "detail", "errors", "msg", "error_message", "reason", "title", "description", "code", "type")
@@ -20,7 +21,15 @@ _TAG: Final = re.compile(r"<[^<>]{0,2000}>")
 
 
 class Unreadable(Exception):
-    """What came is no JSON, or longer than allowed; the message says which."""
+    """What came is no JSON, or longer than allowed; the message says which.
+
+    Attributes:
+        text: What came, as it is: it may quote a key.
+    """
+
+    def __init__(self, reason: str, text: str = "") -> None:
+        super().__init__(reason)
+        self.text = text
 
 
 class AnswerReader:
@@ -122,12 +131,13 @@ def _values(name: str, text: str) -> list[tuple[str, Any]]:
     try:
         value = loads(text)
     except Invalid:
-        raise Unreadable(f"no JSON: {readable(text)}") from None
+        raise Unreadable("no JSON", text) from None
     return [(name, item) for item in value] if isinstance(value, list) else [(name, value)]
 
 
 def readable(text: str) -> str:
     """A text, also that of an HTML page, as one short line."""
+    text = text[:_MOST_READ]
     if "<" in text:
         title = _TITLE.search(text)
         text = unescape(title[1] if title else _TAG.sub(" ", text))
