@@ -7,6 +7,7 @@ from tavernkeep.wire import describe
 from tavernkeep_characters.contracts import CardError, Cards
 from tavernkeep_files.contracts import Files, PathError
 from tavernkeep_nodes_loaders.formats import parse
+from tavernkeep_nodes_loaders.scripts import rules_in
 
 CATEGORY: Final = "Loaders"
 
@@ -59,11 +60,9 @@ async def load_preset(inputs: dict[str, Any], context: NodeContext) -> dict[str,
 
 
 async def load_rules(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
-    """Regex rules: a list, an object with `rules`, or a single rule."""
+    """Regex rules, or SillyTavern's scripts made into rules."""
     rules, path = await _parsed(context, "ruleResource")
-    if isinstance(rules, dict):
-        rules = rules.get("rules", [rules])
-    return {"regexRules": _expect(rules, list, path, "list of regex rules")}
+    return {"regexRules": rules_in(rules, path)}
 
 
 async def load_world_book(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
@@ -127,7 +126,7 @@ NODES: Final = [
     _loader(
         "RegexRuleLoader",
         "Regex rules",
-        "Reads rules for ApplyRegex.",
+        "Reads rules for ApplyRegex, SillyTavern's scripts too.",
         "ruleResource",
         ("json", "yaml"),
         ("regexRules", Slot(_T.ARRAY, display_name="Rules")),

@@ -15,6 +15,23 @@ def test_both_give_the_same() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("[no, Yes, on, OFF, y]", ["no", "Yes", "on", "OFF", "y"]),
+        ("[1984, 010, 0o10, 0x1F, -5, 08]", [1984, 10, 8, 31, -5, 8]),
+        ("[true, False, null, ~]", [True, False, None, None]),
+        ("[1.5, 1e3, .5, -.inf]", [1.5, 1000.0, 0.5, float("-inf")]),
+        ("[12:30:00, 1_000, 2026-01-02, <<, =]", ["12:30:00", "1_000", "2026-01-02", "<<", "="]),
+        ("a:", {"a": None}),
+        ("[" + "9" * 5000 + "]", ["9" * 5000]),
+    ],
+)
+def test_yaml_is_version_one_two(text: str, wanted: object) -> None:
+    """What is a text, a number, a boolean there."""
+    assert parse(text.encode(), "x.yaml") == wanted
+
+
+@pytest.mark.parametrize(
     ("data", "name", "mention"),
     [
         (b"{", "x.json", "JSON"),

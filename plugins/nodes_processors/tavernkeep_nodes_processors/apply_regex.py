@@ -9,7 +9,7 @@ from tavernkeep_nodes_processors.javascript import PatternError, RegexEngine, To
 
 _LONGEST: Final = 16 * 1024 * 1024  # characters of a text
 _FLAGS: Final = frozenset("gimsuy")
-_DEFAULT_FLAGS: Final = "g"
+_OFF: Final = ("false", "0", "no", "off")
 
 
 def rules_of(*sources: Any, warn: Any) -> list[dict[str, Any]]:
@@ -23,7 +23,12 @@ def rules_of(*sources: Any, warn: Any) -> list[dict[str, Any]]:
             warn("left out a regex rule", problem=f"there is another one called {rule['name']!r}")
         else:
             rules[rule["name"]] = rule
-    return [rule for rule in rules.values() if rule.get("enabled", True) is not False]
+    return [rule for rule in rules.values() if _enabled(rule.get("enabled"))]
+
+
+def _enabled(value: Any) -> bool:
+    """Whether a rule is on, which it is when nothing is said; `0` and texts are read too."""
+    return value is None or (value.strip().lower() not in _OFF if isinstance(value, str) else bool(value))
 
 
 def _listed(sources: Iterable[Any]) -> Iterable[Any]:
@@ -43,11 +48,14 @@ def _problem(rule: Any) -> str | None:
     flags = rule.get("flags", "")
     if flags is not None and (not isinstance(flags, str) or not _FLAGS.issuperset(flags)):
         return f"its flags are {flags!r}; there are {''.join(sorted(_FLAGS))}"
+    trimmed = rule.get("trimStrings") or []
+    if not isinstance(trimmed, list) or not all(isinstance(text, str) for text in trimmed):
+        return f"its trimStrings are {describe(trimmed)}; a list of texts was expected"
     return None
 
 
 def apply_regex(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
-    """Apply each rule in turn; one whose pattern is none is skipped with a warning."""
+    """Apply each rule in turn; without flags, the first match alone is replaced."""
     text = inputs["inputText"]
     text = text if isinstance(text, str) else str(text)
     rules = rules_of(inputs.get("inlineRegexRules"), inputs.get("regexRules"), warn=context.log.warning)
@@ -56,11 +64,11 @@ def apply_regex(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         if context.cancelled:
             break
         try:
-            text = engine.replace(text, rule["pattern"], rule.get("flags", _DEFAULT_FLAGS) or "", rule["replacement"])
+            text = engine.replace(text, rule["pattern"], rule.get("flags") or "", rule["replacement"], rule.get("trimStrings") or [])
         except TooMuch as error:
             raise NodeFailure(f"rule {rule['name']!r} {error}", slot="regexRules") from None
         except PatternError as error:
-            context.log.warning("left out a regex rule", rule=rule["name"], problem=str(error))
+            raise NodeFailure(f"rule {rule['name']!r} has a pattern that is none: {error}", slot="regexRules") from None
         if len(text) > _LONGEST:
             raise NodeFailure(f"rule {rule['name']!r} makes the text longer than {_LONGEST} characters", slot="regexRules")
     return {"outputText": text}

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import attrs
+
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import describe
 from tavernkeep_nodes_processors.lore import applying
+from tavernkeep_nodes_processors.macros import Macros
 from tavernkeep_nodes_processors.world_book import LoreEntry, entries_of
 
 Message = dict[str, Any]
@@ -12,17 +15,47 @@ Message = dict[str, Any]
 
 def context_builder(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     """The system message with the lore around it, the history with the lore in it, the user's prompt."""
-    character = _object(inputs, "characterData")
-    prompt = _text(_object(inputs, "presetData").get("user_prompt"))
-    history = _history(inputs.get("historyMessages"), context)
+    character, preset = _object(inputs, "characterData"), _object(inputs, "presetData")
+    given, asked = _history(inputs.get("historyMessages"), context), _text(preset.get("user_prompt"))
+    macros = _macros(character, preset, given, asked, context)
+    prompt = macros.filled(asked)
+    history = [_filled(message, macros) for message in given]
     lore = _lore(inputs, character, history, prompt, context)
-    description = _text(character.get("system_prompt")) or _text(character.get("description"))
+    description = macros.filled(_text(character.get("system_prompt")) or _text(character.get("description")))
+    lore = [attrs.evolve(entry, content=macros.filled(entry.content)) for entry in lore]
     system = "\n".join(filter(None, (*_of("before", lore), description, *_of("after", lore))))
     messages = [_message("system", system)] if system else []
     messages += _with_depths(history, [entry for entry in lore if entry.place == "depth"])
     if prompt:
         messages.append(_message("user", prompt))
     return {"finalMessages": messages}
+
+
+def _macros(character: dict[str, Any], preset: dict[str, Any], history: list[Message], prompt: str, context: NodeContext) -> Macros:
+    user = _text(preset.get("user_name")) or context.user.username
+    last = {
+        role: next((_content(message) for message in reversed(history) if message["role"] == role), "") for role in ("user", "assistant")
+    }
+    more = {
+        "lastmessage": _content(history[-1]) if history else "",
+        "lastusermessage": last.get("user", ""),
+        "lastcharmessage": last.get("assistant", ""),
+        "input": prompt,
+        "original": _text(preset.get("system_prompt")),
+        "persona": _text(preset.get("persona")),
+    }
+    return Macros.of(character, user, more)
+
+
+def _filled(message: Message, macros: Macros) -> Message:
+    content = message["content"]
+    if isinstance(content, list):
+        parts = [
+            part | {"text": macros.filled(part["text"])} if isinstance(part, dict) and isinstance(part.get("text"), str) else part
+            for part in content
+        ]
+        return message | {"content": parts}
+    return message | {"content": macros.filled(content)} if isinstance(content, str) else message
 
 
 def _lore(inputs: dict[str, Any], character: dict[str, Any], history: list[Message], prompt: str, context: NodeContext) -> list[LoreEntry]:
@@ -90,10 +123,14 @@ CONTEXT_BUILDER = NodeDefinition(
     type="ContextBuilder",
     category="Processors",
     display_name="Context builder",
-    description="Puts together what a model is to know: character, lore by its keys, order and depth, history, prompt.",
+    description="Puts together what a model is to know: character, lore by keys, order, depth, history, prompt; fills in {{char}} and such.",
     width=350,
     inputs={
-        "presetData": Slot(_T.OBJECT, display_name="Preset", description="Its user_prompt is the last message."),
+        "presetData": Slot(
+            _T.OBJECT,
+            display_name="Preset",
+            description="Its user_prompt is the last message; its user_name is who {{user}} is, otherwise that is the account.",
+        ),
         "worldBookData": Slot(_T.OBJECT, display_name="World book", description="The character's own book is used with it."),
         "characterData": Slot(
             _T.OBJECT,

@@ -5,6 +5,7 @@ up the interpreter's lock while it works, so call it in a thread.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 import quickjs
@@ -13,7 +14,16 @@ TIME_LIMIT_S: Final = 2.0
 _MEMORY_LIMIT: Final = 512 * 1024 * 1024  # bytes
 # Arguments and results cross as JSON: as they are, U+0000 would end a text, and half a surrogate pair could not cross at all.
 _SCRIPT: Final = """({
-    replace: (text, pattern, flags, replacement) => text.replace(new RegExp(pattern, flags), replacement),
+    replace: (text, pattern, flags, replacement, trimmed) => {
+        const regex = new RegExp(pattern, flags);
+        if (!trimmed.length) return text.replace(regex, replacement);
+        const cut = part => trimmed.reduce((left, one) => left.replaceAll(one, ""), part ?? "");
+        return text.replace(regex, (...given) => {
+            const named = typeof given.at(-1) === "object" ? given.pop() : {}, groups = given.slice(0, -2);
+            return replacement.replace(/\\$(?:([$&])|(\\d\\d?)|<([^>]*)>)/g, (_, sign, number, name) =>
+                sign === "$" ? "$" : cut(sign === "&" ? groups[0] : number === undefined ? named[name] : groups[number]));
+        });
+    },
     match: (text, pattern, flags, most) => {
         const regex = new RegExp(pattern, flags), found = [];
         if (!regex.global) { const one = regex.exec(text); if (one) found.push(one); }
@@ -48,14 +58,17 @@ class RegexEngine:
         context.set("functions", context.eval(_SCRIPT))
         self._function = context.eval("(name, given) => functions.call(name, given)")
 
-    def replace(self, text: str, pattern: str, flags: str, replacement: str) -> str:
+    def replace(self, text: str, pattern: str, flags: str, replacement: str, trimmed: Sequence[str] = ()) -> str:
         """`text.replace(new RegExp(pattern, flags), replacement)`.
+
+        Args:
+            trimmed: Texts that are cut out of what the replacement takes over of the match.
 
         Raises:
             PatternError: The pattern or the flags are none.
             TooMuch: It takes too long, or too much memory.
         """
-        result: str = self._call("replace", text, pattern, flags, replacement)
+        result: str = self._call("replace", text, pattern, flags, replacement, list(filter(None, trimmed)))
         return result
 
     def match(self, text: str, pattern: str, flags: str, most: int) -> list[dict[str, Any]]:

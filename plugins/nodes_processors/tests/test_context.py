@@ -10,7 +10,9 @@ from tavernkeep_nodes_processors.context_builder import context_builder
 
 
 def built(**inputs: Any) -> list[Any]:
-    context: Any = SimpleNamespace(cancelled=False, log=SimpleNamespace(warning=lambda *args, **kwargs: None))
+    context: Any = SimpleNamespace(
+        cancelled=False, user=SimpleNamespace(username="Eve"), log=SimpleNamespace(warning=lambda *args, **kwargs: None)
+    )
     messages: list[Any] = context_builder(inputs, context)["finalMessages"]
     return [(message["role"], message["content"]) for message in messages]
 

@@ -26,7 +26,12 @@ def rule(pattern: str, replacement: str, **more: Any) -> dict[str, Any]:
     [
         ("aaa", rule("a", "b", flags=""), "baa"),
         ("aaa", rule("a", "b", flags="g"), "bbb"),
-        ("aaa", rule("a", "b"), "bbb"),
+        ("aaa", rule("a", "b"), "baa"),
+        ("aaa", rule("a", "b", flags=None), "baa"),
+        ("aaa", rule("a", "b", enabled="false"), "aaa"),
+        ("aaa", rule("a", "b", enabled=0), "aaa"),
+        ("<a><b>", rule("<(.)>", "[$&$1]$$", flags="g", trimStrings=["<", "b"]), "[a>a]$[>]$"),
+        ("xay", rule("x(?<n>.)(z)?", "$<n>$2$1", trimStrings=["q"]), "aay"),
         ("Aa", rule("a", "x", flags="gi"), "xx"),
         ("a\nb", rule("^b", "x", flags="m"), "a\nx"),
         ("a\nb", rule("a.b", "x", flags="s"), "x"),
@@ -68,7 +73,7 @@ def test_rules_apply_in_turn_inline_first_and_each_name_once() -> None:
         [],
         {},
         {"name": "n"},
-        rule("(", "x"),
+        rule("a", "x", trimStrings="x"),
         rule("a", "x", flags="q"),
         rule("a", "x", flags=5),
         rule("a", 5),
@@ -81,6 +86,12 @@ def test_what_is_no_rule_is_skipped_with_a_warning(broken: Any) -> None:
     assert (text, len(warned)) == ("b", 1)
 
 
+def test_a_pattern_that_is_none_fails_the_node() -> None:
+    """And the rule is named."""
+    with pytest.raises(NodeFailure, match="'broken' has a pattern that is none"):
+        applied("a", rule("(", "x", name="broken"), rule("a", "b"))
+
+
 def test_a_pattern_that_never_ends_is_ended() -> None:
     """Catastrophic backtracking fails the node with the rule's name."""
     with pytest.raises(NodeFailure, match="'slow' takes longer"):
@@ -89,7 +100,7 @@ def test_a_pattern_that_never_ends_is_ended() -> None:
 
 def test_a_text_that_grows_without_end_is_refused() -> None:
     """A rule that multiplies the text stops at the bound."""
-    rules = [rule("a", "a" * 1000, name=str(number)) for number in range(5)]
+    rules = [rule("a", "a" * 1000, name=str(number), flags="g") for number in range(5)]
     with pytest.raises(NodeFailure, match=r"longer than|too much memory"):
         applied("a", *rules)
 

@@ -14,9 +14,8 @@ TALK = ["An old dragon", "two", "three"]
 def told(book: Any, talk: list[str] = TALK, character: Any = None) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
     """The messages that are no talk, by the place where they stand, and what was warned of."""
     warned: list[dict[str, Any]] = []
-    context: Any = SimpleNamespace(
-        cancelled=False, log=SimpleNamespace(warning=lambda event, **fields: warned.append({"event": event, **fields}))
-    )
+    log = SimpleNamespace(warning=lambda event, **fields: warned.append({"event": event, **fields}))
+    context: Any = SimpleNamespace(cancelled=False, user=SimpleNamespace(username="Eve"), log=log)
     history = [{"role": "user", "content": text} for text in talk]
     given = {"worldBookData": book, "historyMessages": history, "characterData": character}
     messages = context_builder(given, context)["finalMessages"]
@@ -108,7 +107,9 @@ def test_a_number_is_a_key() -> None:
 )
 def test_where_an_entry_goes(entry: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
     """What the extensions say wins over what stands beside them."""
-    context: Any = SimpleNamespace(cancelled=False, log=SimpleNamespace(warning=lambda *args, **kwargs: None))
+    context: Any = SimpleNamespace(
+        cancelled=False, user=SimpleNamespace(username="Eve"), log=SimpleNamespace(warning=lambda *args, **kwargs: None)
+    )
     book = {"entries": {"0": {"key": ["dragon"], "content": "lore"} | entry}}
     history = [{"role": "user", "content": text} for text in TALK]
     made = context_builder({"worldBookData": book, "historyMessages": history}, context)["finalMessages"]
