@@ -123,7 +123,7 @@ CONTEXT_BUILDER = NodeDefinition(
     type="ContextBuilder",
     category="Processors",
     display_name="Context builder",
-    description="Puts together what a model is to know: character, lore by keys, order, depth, history, prompt; fills in {{char}} and such.",
+    description="Puts together what a model is to know: character, lore by keys, order, depth, history, prompt; fills in {{char}} etc.",
     width=350,
     inputs={
         "presetData": Slot(
