@@ -197,6 +197,7 @@ async def test_a_node_that_holds_the_event_loop_is_cut_off(tmp_path: Path, signa
         assert "stubborn.py:" in line_of(server, "what has not come to an end is left", "execution ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 async def test_a_node_in_a_process_ends_with_the_server(tmp_path: Path, number: int) -> None:
     """A process that computes for ever is killed at the stop, and also where the server itself is killed."""

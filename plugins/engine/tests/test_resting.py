@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from support.engine import REGISTRY, USER, Engine
 from tavernkeep import NodeContext, Stream, node
@@ -76,15 +77,22 @@ def made(types: dict[str, str], *edges: str, **inputs: dict[str, Any]) -> dict[s
     return {"nodes": nodes, "edges": [dict(zip(keys, (*a, *b), strict=True)) for a, b in ends]}
 
 
-@pytest.fixture
-def engine() -> Engine:
+@pytest_asyncio.fixture
+async def engine() -> AsyncIterator[Engine]:
     nodes = NodeRegistry()
     for function in (ask, ask_two, agent, listen, work, hold, inside):
         nodes.add(function.definition, "test")
     for definition in REGISTRY:
         nodes.add(definition, "test")
     WORK.update(working=0, most=0)
-    return Engine(nodes=nodes, max_concurrent=1, config=EngineConfig(max_queued=3, max_queued_per_user=3))
+    engine = Engine(nodes=nodes, max_concurrent=1, config=EngineConfig(max_queued=3, max_queued_per_user=3))
+    yield engine
+    # What still waits when its event loop is gone ends in whichever test the garbage collector comes by, and is logged for seconds.
+    await engine.scheduler.close(without_grace)
+
+
+async def without_grace(work: Collection[asyncio.Task[Any]], seconds: float) -> float:
+    return seconds
 
 
 class Told:

@@ -234,6 +234,7 @@ async def test_two_writers_at_once(server: Server) -> None:
     assert not list((server.folder / "data" / "users" / "default_user").glob(".writing-*"))
 
 
+@pytest.mark.slow
 async def test_ten_thousand_files(server: Server) -> None:
     """In one folder."""
     folder = server.folder / "data" / "users" / "default_user" / "many"

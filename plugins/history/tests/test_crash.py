@@ -488,14 +488,9 @@ async def crash(folder: Path, kills: int) -> None:
     assert crashes.counts["executions"] >= kills
 
 
-async def test_what_was_told_stays_true_over_a_few_kills(tmp_path: Path) -> None:
-    """Nothing accepted is unknown or there twice, no node that was seen complete ran again, no number has a hole, a double or another
-    content, an answer and an interrupt hold, and the results are those of an undisturbed run."""
-    await crash(tmp_path, 6)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 async def test_what_was_told_stays_true_over_many_kills(tmp_path: Path) -> None:
-    """As above; `CRASH_KILLS` says how many."""
+    """Nothing accepted is unknown or there twice, no node that was seen complete ran again, no number has a hole, a double or another
+    content, an answer and an interrupt hold, and the results are those of an undisturbed run. `CRASH_KILLS` says how many."""
     await crash(tmp_path, int(os.environ.get("CRASH_KILLS", "300")))
