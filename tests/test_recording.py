@@ -13,7 +13,7 @@ from tavernkeep.config import ConfigSource
 from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Event, StatusUpdate
-from tavernkeep.contracts.execution import Opening, Scheduler, Submission
+from tavernkeep.contracts.execution import ExecutionInfo, ExecutionStatus, Opening, Scheduler, Submission
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.contracts.workflow import PayloadNode, WorkflowPayload
 from tavernkeep_devkit.cutting import every_cut
@@ -88,3 +88,29 @@ async def test_what_could_not_be_written_is_written_the_next_time(app: Applicati
         await accept()
         cuts += 1
     assert cuts > 0
+
+
+async def test_a_scheduler_that_fails_does_not_end_the_recording(app: Application) -> None:
+    """What is called when an execution was taken over is somebody else's code: whatever it raises, others are recorded."""
+    get = app.services.get
+    journal = Journal(get(Storage), get(Secrets), EventBus(), HistoryConfig(), TakingUp(Archive(get(Secrets)), get(Storage), 1024))
+    await journal.start()
+
+    def fail() -> None:
+        raise KeyError("made to fail")
+
+    def open_(id_: str) -> None:
+        info = ExecutionInfo(id_, ExecutionStatus.QUEUED, 1, None)
+        journal.open(Opening(id_, Submission(PAYLOAD, USER), 1, [], lambda: info, lambda: None, unasked, unasked, fail))
+
+    async with asyncio.timeout(30):
+        for id_ in "ab":
+            open_(id_)
+        await journal.flush()
+        await ExecutionRow.filter(id__in=["a", "b"]).update(epoch=7)
+        await journal.confirm()
+        open_("c")
+        await journal.flush()
+        assert sorted(await ExecutionRow.all().values_list("id", flat=True)) == ["a", "b", "c"]
+        assert journal.stats().failed == 0
+        await journal.close()

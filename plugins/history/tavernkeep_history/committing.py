@@ -69,11 +69,16 @@ class Committing:
             if not (self._book.changed or self._book.notices or self.flushed or self._book.refused or self._book.closing or self.problem):
                 continue  # it was told with the commit before
             flushed, self.flushed = self.flushed, []
-            well = await self.commit()
-            for future in flushed:
+            try:
+                well = await self.commit()
+            except Exception:  # what is called of others' is guarded where that is; should something be left, it goes on all the same
+                _log.exception("the journal of executions failed")
+                well = False
+            ends = self._book.closing and (not well or not self._book.changed)
+            for future in (*flushed, *self.flushed) if ends else flushed:
                 if not future.done():
                     future.set_result(None)
-            if self._book.closing and (not well or not self._book.changed):
+            if ends:
                 return
             if not well:
                 await asyncio.sleep(_RETRY_S)

@@ -106,7 +106,10 @@ class Outcomes:
         """Of all that other processes have taken up."""
         overtaken, self._book.overtaken = self._book.overtaken, set()
         for execution_id in overtaken & self._book.open.keys():
-            self._drop(self._book.open[execution_id])
+            try:
+                self._drop(self._book.open[execution_id])
+            except Exception:
+                _log.exception("an execution that was taken over could not be stopped", execution=execution_id)
 
     def _drop(self, record: Record) -> None:
         """It is not this process's any more."""
