@@ -1,6 +1,7 @@
 """What has ended leaves memory for the archive, and nobody sees a hole."""
 
 import asyncio
+import gc
 import json
 import weakref
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +13,7 @@ import pytest_asyncio
 
 from support.house import GATES, House, started, workflow
 from tavernkeep.contracts.events import Event, NodeExecuting, NodeWaiting, StatusUpdate
-from tavernkeep.contracts.execution import Submission
+from tavernkeep.contracts.execution import EventsLost, Submission
 from tavernkeep_engine.schedule.execution import Execution
 
 
@@ -90,3 +91,21 @@ async def test_what_has_ended_is_freed(house: House, circles: Callable[[], list[
         await asyncio.sleep(0)
     assert [execution() for execution in begun] == [None] * 4
     assert circles() == []
+
+
+async def test_what_is_read_again_is_let_go_of_at_once(house: House) -> None:
+    """Whoever reads what has left memory leaves no circle, which would hold each page of it until all is looked through for garbage."""
+    names = [f"n{number}" for number in range(300)]
+    for name in names:
+        GATES.setdefault(name, asyncio.Event()).set()
+    id_ = await house.submit(*names)
+    await house.ended(id_)
+    await settled(house)
+    gc.collect()
+    gc.disable()
+    try:
+        for after in range(3):
+            assert await house.scheduler.events_after(id_, house.user, after, 1)
+        assert not [known for known in gc.get_objects() if isinstance(known, EventsLost)]
+    finally:
+        gc.enable()

@@ -80,7 +80,7 @@ class Knowledge:
         older: list[Event] = []
         last = seq if seq is None else min(seq, _NONE)
         for _ in range(_LOOKS):
-            lost: EventsLost | None = None
+            lost: int | None = None  # its first number, and not the error: that holds this frame, and with it all that was read
             newer: list[Event] | None = None
             found: list[Event] | None = None
             if (execution := self.find(execution_id, user)) is not None:
@@ -92,14 +92,14 @@ class Knowledge:
                 except EventsLost as error:
                     if archive is None:
                         raise
-                    lost = error
+                    lost = error.first
             if newer is not None:
                 return older + newer
             if archive is not None:
                 try:
                     found = await archive.events_after(execution_id, user, _NONE if last is None else last, limit)
                 except EventsLost as error:
-                    raise EventsLost(str(error), error.first if lost is None else min(error.first, lost.first)) from None
+                    raise EventsLost(str(error), error.first if lost is None else min(error.first, lost)) from None
             if found and limit is not None:
                 return found  # whoever wants more comes again
             if found:
@@ -109,7 +109,7 @@ class Knowledge:
                 return older or found
             else:  # told and forgotten again, and not in the archive yet: it soon is
                 await asyncio.sleep(_SOON_S)
-        raise EventsLost(f"the events of execution {execution_id} come faster than they can be read again", lost.first if lost else 0)
+        raise EventsLost(f"the events of execution {execution_id} come faster than they can be read again", lost or 0)
 
     def _archive_of(self, execution_id: str) -> ExecutionArchive | None:
         return self.find_archive() if _ID.fullmatch(execution_id) else None
