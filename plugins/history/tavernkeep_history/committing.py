@@ -133,6 +133,7 @@ class Committing:
             self._events.deliver(notice)
         if trouble is not None:
             self._cannot(trouble)
+            trouble = None  # it holds this frame, and with it all that could not be written
             return False
         self._can()
         return True

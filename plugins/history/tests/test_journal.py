@@ -1,6 +1,7 @@
 """The journal: nothing is told that is not kept, and what stands in its way stands in nobody else's."""
 
 import asyncio
+import gc
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -276,6 +277,29 @@ async def test_a_commit_that_fails_and_has_happened_is_not_written_twice(house: 
     archived = await house.app.services.get(ExecutionArchive).events_after(id_, house.user, 0)
     assert failed
     assert [event.seq for event in archived or ()] == [event.seq for event in house.of(id_)] == list(range(1, len(house.of(id_)) + 1))
+
+
+async def test_what_cannot_be_written_is_there_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is tried: no attempt leaves what it made ready behind, in a circle that stays until all is looked through."""
+    monkeypatch.setattr("tavernkeep_history.committing._RETRY_S", 0)
+    id_ = await house.submit("a")
+    await house.until(lambda event: isinstance(event, NodeExecuting))
+    gc.collect()
+    gc.disable()
+    try:
+        with monkeypatch.context() as broken:
+
+            async def write(self: writing.Writer, entries: Any) -> None:
+                raise Unavailable("gone", "made to fail")
+
+            broken.setattr(writing.Writer, "write", write)
+            GATES["a"].set()
+            while house.journal.stats().failed < 5:
+                await asyncio.sleep(0)
+            assert sum(isinstance(known, writing.Entry) for known in gc.get_objects()) <= 1
+    finally:
+        gc.enable()
+    await house.ended(id_)
 
 
 # Answers and interrupts
