@@ -83,7 +83,7 @@ class SecretBox:
             return self._fernet().decrypt(token.encode()).decode()
         except InvalidToken:
             if not _is_whole(token):
-                raise ApiError(503, "A stored secret cannot be opened: it is damaged.") from None
+                raise ApiError(503, "A stored secret cannot be opened: something else was written over it.") from None
             raise KeyMissing("A stored secret cannot be opened: it was sealed with another key.") from None
 
     def begin_rotation(self) -> Resealing:
