@@ -125,6 +125,11 @@ def _type_of(node: Mapping[str, Any], types: Mapping[str, Type], payload: Mappin
     return type_
 
 
+def _has_no_mode(node: Mapping[str, Any], types: Mapping[str, Type], wanted: str) -> bool:
+    type_ = types.get(node["fullType"])
+    return type_ is not None and bool(type_.modes) and wanted not in type_.modes
+
+
 def _node(
     node: Mapping[str, Any],
     incoming: list[Mapping[str, Any]],
@@ -147,7 +152,8 @@ def _node(
         broken = isinstance(above.streams.get(edge["sourceHandle"]), BrokenStream)
         if above.failed_below or (above.state == "error" and not (reads and broken and not silent)):
             return Result("skipped", failed_below=True)
-    if type_ is None:
+    wanted = node.get("configValues", {}).get("mode")
+    if type_ is None or (wanted and not node.get("bypassed") and _has_no_mode(node, types, wanted)):
         return Result("error")
     by_slot: dict[str, list[Mapping[str, Any]]] = {}
     for edge in incoming:

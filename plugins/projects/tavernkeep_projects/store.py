@@ -260,8 +260,9 @@ class ProjectStore:
     async def _touch(self, project_id: str, user: UserContext) -> None:
         """Something in a project has changed: who lists projects sorts them by when."""
         try:
-            metadata = await self.metadata(project_id, user) | {"updatedAt": iso(self.clock())}
-            await self.files.write(self._folder(project_id) / _METADATA, dumps(metadata), user)
+            metadata = self._folder(project_id) / _METADATA
+            if content := await self._json(metadata, user):
+                await self.files.write(metadata, dumps(content | {"updatedAt": iso(self.clock())}), user)
         except (ApiError, OSError) as error:  # what was to be stored is
             _log.warning("it could not be noted when a project was changed", project=project_id, problem=str(error))
 

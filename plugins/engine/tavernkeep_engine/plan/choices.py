@@ -13,11 +13,16 @@ def wrong_choice(definition: NodeDefinition, config_values: Mapping[str, Any]) -
     """What is wrong with the first such value, in words that name the choices; `None` where all are good. What is empty is no choice."""
     for key, choices in _choices_of(definition):
         value = config_values.get(key)
-        if value not in (None, "") and value not in choices:
+        if value not in (None, "") and value not in choices and not (key != definition.mode_config_key and _as_written(value, choices)):
             names = ", ".join(str(choice)[:_SHOWN] for choice in choices[:_SHOWN])
             more = f" and {len(choices) - _SHOWN} more" if len(choices) > _SHOWN else ""
             return f"configValues.{key} is {str(value)[:_SHOWN]!r}, which is none of its choices: {names}{more}"
     return None
+
+
+def _as_written(value: Any, choices: list[Any]) -> bool:
+    """Whether it is one of them but for its case: what that means is the node's to say."""
+    return isinstance(value, str) and value.casefold() in {str(choice).casefold() for choice in choices}
 
 
 def _choices_of(definition: NodeDefinition) -> Iterator[tuple[str, list[Any]]]:

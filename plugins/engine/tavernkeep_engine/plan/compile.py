@@ -112,7 +112,7 @@ class _Compiler:
         else:
             config = definition.config_of(node.config_values)
             shape, problem = self._shape(definition, config, node)
-            problem = problem or wrong_choice(definition, node.config_values)
+            problem = problem or (None if node.bypassed else wrong_choice(definition, node.config_values))
         required = shape.required
         if shape.conditional:
             try:

@@ -1,15 +1,10 @@
 """The embedded scheduler: runs executions in the server's own process, so many at a time, and remembers the last ones."""
 
 import asyncio
-import os
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
-import anyio
 import structlog
 
 from tavernkeep.contracts.auth import AuthProvider, UserContext
@@ -24,7 +19,6 @@ from tavernkeep.contracts.execution import (
     ExecutionStatus,
     Interrupted,
     PayloadReport,
-    Recall,
     RefusalReason,
     Refused,
     Submission,
@@ -41,14 +35,10 @@ from tavernkeep_engine.config import EngineConfig
 from tavernkeep_engine.plan.prepare import Preparer
 from tavernkeep_engine.plan.types import Plan
 from tavernkeep_engine.run.allowance import Allowance
-from tavernkeep_engine.run.cache import OutputCache
-from tavernkeep_engine.run.loop import Run
 from tavernkeep_engine.run.pulse import Pulse
-from tavernkeep_engine.run.resting import Rest
-from tavernkeep_engine.run.setting import Limits, Setting
-from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.schedule.accepting import opening_of
 from tavernkeep_engine.schedule.admission import Admission
+from tavernkeep_engine.schedule.executing import Executing
 from tavernkeep_engine.schedule.execution import Execution
 from tavernkeep_engine.schedule.knowledge import Knowledge
 from tavernkeep_engine.schedule.log import EventLog
@@ -62,7 +52,6 @@ _log = structlog.get_logger(__name__)
 Grace = Callable[[Collection["asyncio.Task[Any]"], float], Awaitable[float]]
 
 _RETRY_S: Final = 1.0
-_FAILED: Final = "One or more nodes failed during execution."
 
 
 class EmbeddedScheduler:
@@ -101,13 +90,10 @@ class EmbeddedScheduler:
             max_concurrent, config.max_running_per_user or max_concurrent, config.max_queued, config.max_queued_per_user
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._by_type: dict[tuple[str, int], asyncio.Semaphore] = {}
-        self._cache = OutputCache(config.cache_bytes)
-        self._cached = nodes.snapshot()
-        self._processes = anyio.CapacityLimiter(config.max_concurrent_processes or max(1, (os.cpu_count() or 2) // 2))
         self._closing = False
         self._requests = Requests(self._take, clock)
         self.pulse = Pulse(clock, self._confirm)
+        self._executing = Executing(config, clock, lambda: self._journal, self.pulse, self._rest, self._come_back, self._time_out)
 
     # The contract
 
@@ -141,10 +127,12 @@ class EmbeddedScheduler:
         """Take up what is left open once that is possible again."""
         while True:
             await asyncio.sleep(_RETRY_S)
+            if self._closing:
+                return None
             try:
                 return await self.take_up()
-            except Unavailable as error:
-                _log.debug("what was left open still cannot be taken up", error=str(error))
+            except Exception as error:
+                _log.warning("what was left open still cannot be taken up", error=str(error) or type(error).__name__)
 
     async def _go_on(self, unfinished: Unfinished, journal: ExecutionJournal) -> None:
         try:
@@ -325,12 +313,6 @@ class EmbeddedScheduler:
                 task.cancel()  # which leaves what does not end
             await asyncio.wait(self._tasks)
 
-    def _cache_of(self, nodes: NodeRegistry) -> OutputCache:
-        """What is remembered of the outputs of these node types: of others of the same names nothing is."""
-        if nodes is not self._cached:
-            self._cached, self._cache = nodes, OutputCache(self._config.cache_bytes)
-        return self._cache
-
     def _preparer(self, payload: WorkflowPayload, user: UserContext) -> Preparer:
         nodes = self._nodes.snapshot()
         # What runs is told of the node types that it began with, also where it asks for others by name.
@@ -365,7 +347,7 @@ class EmbeddedScheduler:
             if execution.plan.fatal is not None:
                 execution.error_info = {"message": execution.plan.fatal}
             else:
-                status = await self._run(execution)
+                status = await self._executing.run(execution)
         except asyncio.CancelledError:  # the server ends, and has no more patience with its nodes
             status = ExecutionStatus.INTERRUPTED
         except Exception as error:
@@ -377,76 +359,6 @@ class EmbeddedScheduler:
         finally:
             self._start_waiting()  # whatever became of this one, others wait for its place
 
-    async def _recall(self, execution: Execution) -> Recall:
-        while execution.recall is not None and not execution.stopping:
-            try:
-                recall = await execution.recall()
-                if (journal := self._journal) is not None:
-                    await journal.written(execution.id)  # that it runs: should it end the process, that is not forgotten
-                execution.recall = None
-                return recall
-            except Unavailable as error:
-                _log.error("an execution waits for what is recorded of it", execution=execution.id, error=str(error))
-                await asyncio.sleep(_RETRY_S)
-        return Recall()
-
-    async def _announce(self, execution: Execution) -> None:
-        """Return when it is kept which nodes are at work: should one end the process, it is known which."""
-        if (journal := self._journal) is not None:
-            with suppress(Unavailable):
-                await journal.written(execution.id)
-
-    async def _run(self, execution: Execution) -> ExecutionStatus:
-        try:
-            recall = await self._recall(execution)
-        except Exception as error:
-            _log.exception("what is recorded of an execution cannot be read", execution=execution.id)
-            execution.error_info = {"message": f"What is recorded of the execution cannot be read: {type(error).__name__}."}
-            return ExecutionStatus.ERROR
-        limits = Limits(
-            self._config.max_concurrent_nodes, self._config.stream_buffer, self._type_limits(execution.preparer.nodes), self._processes
-        )
-        execution.rest = Rest(partial(self._rest, execution), partial(self._come_back, execution))
-        setting = Setting(
-            execution_id=execution.id,
-            user=execution.user,
-            services=execution.preparer.services,
-            metadata=execution.payload.metadata,
-            clock=self._clock,
-            limits=limits,
-            preparer=execution.preparer,
-            cache=self._cache_of(execution.preparer.nodes),
-            allowance=execution.allowance,
-            most=self._config.max_value_bytes,
-            pulse=self.pulse,
-            rest=execution.rest,
-            preview=execution.payload.preview,
-            recorded=recall.nodes,
-            answers={node_id: deque(answers) for node_id, answers in recall.answers.items()},
-            announced=partial(self._announce, execution) if execution.began_before else None,
-        )
-        teller = Teller(execution.emit, setting.secrets)
-        run = Run(execution.plan, execution.plan.interface_inputs, setting, teller, execution.preparer.chain)
-        execution.rest.all_waits = run.waits
-        execution.begin(run)
-        timeout_s = execution.payload.timeout_s or self._config.execution_timeout_s
-        timer = asyncio.get_running_loop().call_later(timeout_s, self._time_out, execution) if timeout_s else None
-        try:
-            status = await run.execute()
-        finally:
-            execution.rest.close()
-            if timer is not None:
-                timer.cancel()
-        if execution.broken is not None:
-            execution.error_info = {"message": execution.broken}
-            return ExecutionStatus.ERROR
-        if execution.timed_out and status is ExecutionStatus.INTERRUPTED:
-            execution.error_info = {"message": f"The execution took longer than {timeout_s:g} s and was stopped."}
-            return ExecutionStatus.ERROR
-        if status is ExecutionStatus.ERROR:
-            execution.error_info = {"message": _FAILED, "nodes": run.failures}
-        return status
-
     def _rest(self, execution: Execution) -> None:
         self._admission.rest(execution)
         if self._closing:
@@ -457,11 +369,6 @@ class EmbeddedScheduler:
     def _come_back(self, execution: Execution) -> None:
         self._admission.add(execution, first=True)
         self._start_waiting()
-
-    def _type_limits(self, nodes: NodeRegistry) -> dict[str, asyncio.Semaphore]:
-        """The places of these node types; a type that has come again with another limit has places of its own."""
-        limited = {definition.full_type: definition.max_concurrent for definition in nodes if definition.max_concurrent}
-        return {type_: self._by_type.setdefault((type_, most), asyncio.Semaphore(most)) for type_, most in limited.items()}
 
     def _time_out(self, execution: Execution) -> None:
         execution.timed_out = True
