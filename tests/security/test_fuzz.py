@@ -29,7 +29,7 @@ from tavernkeep_engine.plan.compile import compile_plan
 
 BATCH: Final = 100
 CASES: Final = 10_000
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 many = settings(
     max_examples=CASES,
     database=None,

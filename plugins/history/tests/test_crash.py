@@ -490,6 +490,7 @@ async def crash(folder: Path, kills: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of connections whose other end was killed
 async def test_what_was_told_stays_true_over_many_kills(tmp_path: Path) -> None:
     """Nothing accepted is unknown or there twice, no node that was seen complete ran again, no number has a hole, a double or another
     content, an answer and an interrupt hold, and the results are those of an undisturbed run. `CRASH_KILLS` says how many."""
