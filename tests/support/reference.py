@@ -152,8 +152,7 @@ def _node(
         broken = isinstance(above.streams.get(edge["sourceHandle"]), BrokenStream)
         if above.failed_below or (above.state == "error" and not (reads and broken and not silent)):
             return Result("skipped", failed_below=True)
-    wanted = node.get("configValues", {}).get("mode")
-    if type_ is None or (wanted and not node.get("bypassed") and _has_no_mode(node, types, wanted)):
+    if type_ is None:
         return Result("error")
     by_slot: dict[str, list[Mapping[str, Any]]] = {}
     for edge in incoming:
@@ -189,6 +188,8 @@ def _node(
     if node.get("bypassed"):
         return _bypass(type_, inputs)
     config = node.get("configValues", {})
+    if config.get("mode") and _has_no_mode(node, types, config["mode"]):
+        return Result("error")
     for key, slot in type_.inputs.items():
         needed = slot.required(config) if callable(slot.required) else slot.required
         if needed and key not in inputs:
