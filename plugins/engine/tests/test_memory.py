@@ -142,7 +142,7 @@ async def test_what_is_remembered_is_nothing_to_the_garbage_collector(nodes: Nod
         await engine.settled()
         gc.collect()
         grown.append(len(gc.get_objects()) - before)
-    assert min(grown) < 2000
+    assert min(grown) < 8000  # of 10,000 nodes, each of which would be some objects
 
 
 @attrs.define(eq=False)
