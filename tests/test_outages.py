@@ -8,10 +8,8 @@ import itertools
 import json
 import os
 import resource
-import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
@@ -104,20 +102,6 @@ def configure(folder: Path, config: Mapping[str, Any] = QUICK) -> None:
 
 
 # Nothing can be written
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for a database and little else."""
-    folder, mount = tmp_path / "small", shutil.which("mount")
-    folder.mkdir()
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("a small disk is mounted for this, which only root may do")
-    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"a small disk is mounted for this, which is not permitted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 @contextmanager

@@ -1,11 +1,9 @@
 """A database that cannot do its work, from outside: 503 with the reason, `/readyz` and `/metrics` say so, and all is well again after."""
 
 import asyncio
-import os
 import re
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -85,20 +83,6 @@ async def test_gone(tmp_path: Path) -> None:
         away.rename(file)
         await is_well(server)
         assert len((await server.http.get(KEYS)).json()["keys"]) == 2
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for a database and little else."""
-    folder, mount = tmp_path / "small", shutil.which("mount")
-    folder.mkdir()
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("a small disk is mounted for this, which only root may do")
-    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"a small disk is mounted for this, which is not permitted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 async def test_full(tmp_path: Path, small_disk: Path) -> None:

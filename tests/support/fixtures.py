@@ -1,7 +1,11 @@
 """Fixtures on a running server, for the tests of plugins and of what crosses them."""
 
 import gc
+import os
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -52,3 +56,17 @@ def circles() -> Iterator[Callable[[], list[str]]]:
     finally:
         gc.unfreeze()
         gc.enable()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for a database and little else."""
+    folder, mount = tmp_path / "small", shutil.which("mount")
+    folder.mkdir()
+    if mount is None or os.geteuid() != 0:
+        pytest.skip("a small disk is mounted for this, which only root may do")
+    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"a small disk is mounted for this, which is not permitted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)

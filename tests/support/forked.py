@@ -21,8 +21,9 @@ import attrs
 import httpx2
 
 from support.server import PATIENCE_S, environment
+from tavernkeep_devkit.processes import read_output
 
-_READY: Final = re.compile(r"is ready at (http://\S+)")
+_READY: Final = r"is ready at (http://\S+)"
 
 
 @attrs.define(eq=False)
@@ -94,18 +95,7 @@ class Forge:
             lambda: asyncio.StreamReaderProtocol(reader),
             os.fdopen(output, "rb"),
         )
-        lines: list[str] = []
-        found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        async def read() -> None:
-            while line := await reader.readline():
-                lines.append(line.decode("utf-8", "replace"))
-                if (match := _READY.search(lines[-1])) and not found.done():
-                    found.set_result(match[1])
-            if not found.done():
-                found.set_exception(RuntimeError("the server did not start:\n" + "".join(lines)))
-
-        reading = asyncio.create_task(read())
+        lines, found, reading = read_output(reader, _READY)
         try:
             async with asyncio.timeout(PATIENCE_S):
                 url = await found
@@ -149,7 +139,7 @@ def _names_of_what_a_server_imports() -> Sequence[str]:
         os.close(telling)
         with os.fdopen(output) as lines:
             for line in lines:
-                if _READY.search(line):
+                if re.search(_READY, line):
                     os.kill(pid, signal.SIGTERM)
         with os.fdopen(names) as told:
             found: list[str] = json.loads(told.read())

@@ -1,6 +1,6 @@
 """The workflow as it is submitted, and how a stored workflow becomes one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -183,6 +183,21 @@ class WorkflowPayload:
         for key, value in values.items():
             slots[key] = attrs.evolve(slots[key], config={**slots[key].config, "default": value})
         return attrs.evolve(self, interface_inputs=slots)
+
+    def connected(self, starts: Iterable[str], *, upstream: bool) -> set[str]:
+        """Some nodes, and all that they depend on, or else all that depend on them. An edge without both of its slots connects nothing."""
+        ways: dict[str, list[str]] = {}
+        for edge in self.edges:
+            if edge.source_handle and edge.target_handle:
+                source, target = edge.source_node_id, edge.target_node_id
+                ways.setdefault(target if upstream else source, []).append(source if upstream else target)
+        found: set[str] = set()
+        waiting = list(starts)
+        while waiting:
+            if (here := waiting.pop()) not in found:
+                found.add(here)
+                waiting += ways.get(here, ())
+        return found
 
 
 def payload_from(data: object) -> WorkflowPayload:

@@ -69,6 +69,29 @@ def _write_config(folder: Path, config: Mapping[str, Any] | None) -> None:
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
+def read_output(stream: asyncio.StreamReader, ready: str) -> "tuple[list[str], asyncio.Future[str], asyncio.Task[None]]":
+    """Read what a server prints, to its end.
+
+    Args:
+        ready: A pattern of the line that it prints when it is ready; its first group is the address.
+
+    Returns:
+        The lines so far; the address, or a `RuntimeError` with all lines where it ends before; and the task that reads.
+    """
+    lines: list[str] = []
+    found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def read() -> None:
+        while line := await stream.readline():
+            lines.append(line.decode("utf-8", "replace"))
+            if (match := re.search(ready, lines[-1])) and not found.done():
+                found.set_result(match[1])
+        if not found.done():
+            found.set_exception(RuntimeError("the server did not start:\n" + "".join(lines)))
+
+    return lines, found, asyncio.create_task(read())
+
+
 @asynccontextmanager
 async def serve(
     folder: Path,
@@ -93,19 +116,8 @@ async def serve(
         stderr=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
     )
-    lines: list[str] = []
-    found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    async def read() -> None:
-        assert process.stderr is not None
-        while line := await process.stderr.readline():
-            lines.append(line.decode("utf-8", "replace"))
-            if (match := re.search(ready, lines[-1])) and not found.done():
-                found.set_result(match[1])
-        if not found.done():
-            found.set_exception(RuntimeError("the server did not start:\n" + "".join(lines)))
-
-    reader = asyncio.create_task(read())
+    assert process.stderr is not None
+    lines, found, reader = read_output(process.stderr, ready)
     try:
         async with asyncio.timeout(PATIENCE_S):
             url = await found

@@ -1,8 +1,7 @@
 """Running again what an execution ran: all of it, what it did not complete, or what comes from a node on."""
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import attrs
 
@@ -60,7 +59,7 @@ class RunningAgain:
         if not row.stands.is_final:
             raise ApiError(409, f"Execution {row.id} has not ended.")
         payload, user = await self._payload(row), await self._user(row, caller)
-        anew = frozenset() if beginning is None else _from_on(payload, beginning)
+        anew = set() if beginning is None else _from_on(payload, beginning)
         await self.archive.check(row)
 
         async def recall() -> Recall:
@@ -81,7 +80,7 @@ class RunningAgain:
         return user
 
 
-def _from_on(payload: WorkflowPayload, beginning: str) -> frozenset[str]:
+def _from_on(payload: WorkflowPayload, beginning: str) -> set[str]:
     """A node of a workflow, and all that depend on it.
 
     Raises:
@@ -89,26 +88,9 @@ def _from_on(payload: WorkflowPayload, beginning: str) -> frozenset[str]:
     """
     if all(node.id != beginning for node in payload.nodes):
         raise Invalid([Problem("from", f"the workflow itself has no node {beginning[:100]!r}; of a node in a group, name the group")])
-    sources: defaultdict[str, list[str]] = defaultdict(list)
-    followers: defaultdict[str, list[str]] = defaultdict(list)
-    for edge in payload.edges:
-        sources[edge.target_node_id].append(edge.source_node_id)
-        followers[edge.source_node_id].append(edge.target_node_id)
-    if payload.target_node_ids is not None and beginning not in _reached(payload.target_node_ids, sources):
+    if payload.target_node_ids is not None and beginning not in payload.connected(payload.target_node_ids, upstream=True):
         raise Invalid([Problem("from", f"node {beginning[:100]!r} did not run: the execution was for other nodes alone (targetNodeIds)")])
-    return _reached([beginning], followers)
-
-
-def _reached(starts: Iterable[str], ways: Mapping[str, list[str]]) -> frozenset[str]:
-    """Nodes, and all that one comes to from them."""
-    found: set[str] = set()
-    waiting = list(starts)
-    while waiting:
-        here = waiting.pop()
-        if here not in found:
-            found.add(here)
-            waiting += ways.get(here, ())
-    return frozenset(found)
+    return payload.connected([beginning], upstream=False)
 
 
 def _around(node_id: str) -> Iterable[str]:

@@ -89,17 +89,7 @@ class _Compiler:
         ]
         if problems:
             raise Refused("The workflow cannot be run.", RefusalReason.INVALID, problems)
-        sources: dict[str, list[str]] = {}
-        for edge in self._payload.edges:
-            if edge.source_handle and edge.target_handle:
-                sources.setdefault(edge.target_node_id, []).append(edge.source_node_id)
-        needed: set[str] = set()
-        waiting = list(targets)
-        while waiting:
-            here = waiting.pop()
-            if here not in needed:
-                needed.add(here)
-                waiting += sources.get(here, ())
+        needed = self._payload.connected(targets, upstream=True)
         return [node for node in nodes if node.id in needed]
 
     def _node(self, index: int, node: PayloadNode) -> PlanNode:

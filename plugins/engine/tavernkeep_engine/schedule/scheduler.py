@@ -128,9 +128,10 @@ class EmbeddedScheduler:
         while True:
             await asyncio.sleep(_RETRY_S)
             if self._closing:
-                return None
+                return
             try:
-                return await self.take_up()
+                await self.take_up()
+                return
             except Exception as error:
                 _log.warning("what was left open still cannot be taken up", error=str(error) or type(error).__name__)
 
@@ -234,10 +235,7 @@ class EmbeddedScheduler:
         if not ended_before:
             self._stop(execution)
         await execution.ended.wait()
-        if (journal := self._journal) is not None:
-            await journal.written(execution_id)
-        if execution.disowned:
-            raise _elsewhere()
+        await self._kept(execution)
         return Interrupted.FINISHED if ended_before else Interrupted.DONE
 
     async def _has_ended(self, execution_id: str, user: UserContext) -> bool:
@@ -254,11 +252,15 @@ class EmbeddedScheduler:
             return False if await self._has_ended(execution_id, user) else None
         if execution.run is None or not execution.run.answer(node_id, value):
             return False
+        await self._kept(execution)
+        return True
+
+    async def _kept(self, execution: Execution) -> None:
+        """Return when all that has happened to one is kept."""
         if (journal := self._journal) is not None:
-            await journal.written(execution_id)
+            await journal.written(execution.id)
         if execution.disowned:
             raise _elsewhere()
-        return True
 
     async def executions(self, user: UserContext) -> list[ExecutionInfo]:
         """See `tavernkeep.contracts.execution.Scheduler`."""
