@@ -1,7 +1,11 @@
 """The plugin: chats."""
 
+from pathlib import Path
+from typing import Any
+
 from tavernkeep import Route, hookimpl
 from tavernkeep.contracts.app import App
+from tavernkeep.wire import loads
 from tavernkeep_files.contracts import Files
 from tavernkeep_projects.contracts import Projects
 
@@ -10,6 +14,10 @@ class ChatPlugin:
     """Chats: trees of messages, kept with a project."""
 
     requires = ("files", "projects")
+
+    @hookimpl(optionalhook=True)
+    def first_workflows(self) -> list[dict[str, Any]]:
+        return [loads((Path(__file__).parent / "main.json").read_bytes())]
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

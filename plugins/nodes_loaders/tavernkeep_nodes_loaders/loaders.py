@@ -1,5 +1,9 @@
-"""CharacterCardLoader, HistoryLoader, PresetLoader, RegexRuleLoader, WorldBookLoader: each reads the file that its configuration names."""
+"""CharacterCardLoader, HistoryLoader, PresetLoader, RegexRuleLoader, WorldBookLoader.
 
+Each reads the file that its configuration names, and has a twin in `library` that reads the one whose path comes in.
+"""
+
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot, choices
@@ -12,22 +16,22 @@ from tavernkeep_nodes_loaders.scripts import rules_in
 CATEGORY: Final = "Loaders"
 
 _MAX_BYTES: Final = 32 * 1024 * 1024
+_T = DataFlowType
 
 
-async def _read(context: NodeContext, key: str) -> tuple[bytes, str]:
-    """The content and the name of the file that a configuration value names, as the running user may read it."""
-    path = context.config.get(key)
-    if not isinstance(path, str) or not path:
-        raise NodeFailure(f"choose a file ({key} is not set)")
+Load = Callable[[str, NodeContext], Awaitable[Any]]
+
+
+async def _read(path: str, context: NodeContext) -> bytes:
+    """The content of a file, as the running user may read it."""
     try:
-        return await context.service(Files).read(path, context.user, _MAX_BYTES), path
+        return await context.service(Files).read(path, context.user, _MAX_BYTES)
     except PathError as error:
         raise NodeFailure(str(error)) from None
 
 
-async def _parsed(context: NodeContext, key: str) -> tuple[Any, str]:
-    data, path = await _read(context, key)
-    return parse(data, path), path
+async def _parsed(path: str, context: NodeContext) -> Any:
+    return parse(await _read(path, context), path)
 
 
 def _expect(value: Any, kind: type, path: str, what: str) -> Any:
@@ -36,67 +40,86 @@ def _expect(value: Any, kind: type, path: str, what: str) -> Any:
     return value
 
 
-async def load_character(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+async def load_character(path: str, context: NodeContext) -> Any:
     """The character's own fields, of a card of any version in JSON, a picture or an archive."""
-    data, path = await _read(context, "cardResource")
+    data = await _read(path, context)
     try:
-        return {"characterData": context.service(Cards).character(data)}
+        return context.service(Cards).character(data)
     except CardError as error:
         raise NodeFailure(f"{path}: {error}") from None
 
 
-async def load_history(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+async def load_history(path: str, context: NodeContext) -> Any:
     """The messages of a history: a list, or an object with `messages`."""
-    history, path = await _parsed(context, "historyResource")
+    history = await _parsed(path, context)
     if isinstance(history, dict):
         history = history.get("messages")
-    return {"historyMessages": _expect(history, list, path, "history")}
+    return _expect(history, list, path, "history")
 
 
-async def load_preset(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+async def load_preset(path: str, context: NodeContext) -> Any:
     """A preset, an object."""
-    preset, path = await _parsed(context, "presetResource")
-    return {"presetData": _expect(preset, dict, path, "preset")}
+    return _expect(await _parsed(path, context), dict, path, "preset")
 
 
-async def load_rules(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+async def load_rules(path: str, context: NodeContext) -> Any:
     """Regex rules, or SillyTavern's scripts made into rules."""
-    rules, path = await _parsed(context, "ruleResource")
-    return {"regexRules": rules_in(rules, path)}
+    return rules_in(await _parsed(path, context), path)
 
 
-async def load_world_book(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+async def load_world_book(path: str, context: NodeContext) -> Any:
     """A world book, an object with `entries`."""
-    book, path = await _parsed(context, "worldBookResource")
-    return {"worldBookData": _expect(book, dict, path, "world book")}
+    return _expect(await _parsed(path, context), dict, path, "world book")
 
 
-def _loader(
-    type_: str, name: str, description: str, key: str, kinds: tuple[str, ...], output: tuple[str, Slot], execute: Any
-) -> NodeDefinition:
-    resource = Slot(
-        DataFlowType.STRING,
-        display_name="File",
-        required=True,
-        match_categories=("ResourceId", "FilePath"),
-        config={"acceptedTypes": choices(kinds)},
-    )
-    return NodeDefinition(
-        type=type_,
-        category=CATEGORY,
-        display_name=name,
-        description=description,
-        width=300,
-        config_schema={key: resource},
-        outputs=dict([output]),
-        execute=execute,
-    )
+def _loaders(
+    type_: str, name: str, description: str, key: str, kinds: tuple[str, ...], output: tuple[str, Slot], load: Load
+) -> list[NodeDefinition]:
+    """The loader whose file is chosen in its configuration, and the one to which a path flows."""
+    slot_key, slot = output
+    nothing: Any = [] if slot.data_flow_type is _T.ARRAY else {}
+    files = {"acceptedTypes": choices(kinds)}
+    categories = ("ResourceId", "FilePath")
 
+    async def chosen(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+        path = context.config.get(key)
+        if not isinstance(path, str) or not path:
+            raise NodeFailure(f"choose a file ({key} is not set)")
+        return {slot_key: await load(path, context)}
 
-_T = DataFlowType
+    async def given(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+        path = inputs.get("path")
+        if path is not None and not isinstance(path, str):
+            raise NodeFailure(f"path must be a text, not {describe(path)}", slot="path")
+        return {slot_key: await load(path.strip(), context) if path and path.strip() else nothing}
+
+    return [
+        NodeDefinition(
+            type=type_,
+            category=CATEGORY,
+            display_name=name,
+            description=description,
+            width=300,
+            config_schema={key: Slot(_T.STRING, display_name="File", required=True, match_categories=categories, config=files)},
+            outputs={slot_key: slot},
+            execute=chosen,
+        ),
+        NodeDefinition(
+            type=type_,
+            namespace="library",
+            category=CATEGORY,
+            display_name=f"{name} by its path",
+            description=f"{description} Of the path that comes in; nothing where that is blank.",
+            width=300,
+            inputs={"path": Slot(_T.STRING, display_name="Path", match_categories=categories, config={"default": "", **files})},
+            outputs={slot_key: slot},
+            execute=given,
+        ),
+    ]
+
 
 NODES: Final = [
-    _loader(
+    *_loaders(
         "CharacterCardLoader",
         "Character card",
         "Reads a character card of version 1, 2 or 3: JSON, a picture (PNG, JPEG, WebP) or a charx archive.",
@@ -105,7 +128,7 @@ NODES: Final = [
         ("characterData", Slot(_T.OBJECT, display_name="Character", match_categories=("CharacterProfile",))),
         load_character,
     ),
-    _loader(
+    *_loaders(
         "HistoryLoader",
         "History",
         "Reads the messages of a chat.",
@@ -114,7 +137,7 @@ NODES: Final = [
         ("historyMessages", Slot(_T.ARRAY, display_name="Messages", match_categories=("ChatHistory",))),
         load_history,
     ),
-    _loader(
+    *_loaders(
         "PresetLoader",
         "Preset",
         "Reads a preset.",
@@ -123,7 +146,7 @@ NODES: Final = [
         ("presetData", Slot(_T.OBJECT, display_name="Preset")),
         load_preset,
     ),
-    _loader(
+    *_loaders(
         "RegexRuleLoader",
         "Regex rules",
         "Reads rules for ApplyRegex, SillyTavern's scripts too.",
@@ -132,7 +155,7 @@ NODES: Final = [
         ("regexRules", Slot(_T.ARRAY, display_name="Rules")),
         load_rules,
     ),
-    _loader(
+    *_loaders(
         "WorldBookLoader",
         "World book",
         "Reads a world book for ContextBuilder.",

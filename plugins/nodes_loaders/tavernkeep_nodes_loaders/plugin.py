@@ -1,4 +1,4 @@
-"""CharacterCardLoader, HistoryLoader, PresetLoader, RegexRuleLoader, WorldBookLoader: each reads the file that its configuration names."""
+"""CharacterCardLoader, HistoryLoader, PresetLoader, RegexRuleLoader, WorldBookLoader: each reads a file."""
 
 from tavernkeep import NodeDefinition, hookimpl
 from tavernkeep_nodes_loaders.loaders import NODES

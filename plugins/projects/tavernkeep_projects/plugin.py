@@ -11,6 +11,7 @@ from tavernkeep.contracts.storage import Storage
 from tavernkeep.contracts.workflow import WorkflowSource
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_files.contracts import Files
+from tavernkeep_projects import hookspecs
 from tavernkeep_projects.contracts import Projects
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class ProjectsPlugin:
     def __init__(self) -> None:
         self._store: ProjectStore | None = None
         self._shares: Shares | None = None
+
+    @hookimpl
+    def register_hookspecs(self) -> list[object]:
+        return [hookspecs]
 
     @hookimpl
     def register_models(self) -> list[ModelSet]:
@@ -67,5 +72,6 @@ class ProjectsPlugin:
 
         assert self._store is not None, "services are registered before routes"
         assert self._shares is not None, "services are registered before routes"
+        self._store.first_workflows = tuple(app.plugins.collect("first_workflows", dict, app=app))
         shares = ShareRoutes(self._store, self._shares, app.services.get(Accounts), app.services.get(AuditLog))
         return [*ProjectRoutes(self._store, app.services.get(Scheduler), self._shares).routes(), *shares.routes()]

@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ import structlog
 
 from tavernkeep import ApiError, UserContext
 from tavernkeep.clock import Clock, now
+from tavernkeep.contracts.plugins import Plugin
 from tavernkeep.contracts.workflow import meant_by
 from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, dumps, iso, loads
@@ -36,10 +37,14 @@ class ProjectStore:
 
     One lock for all writes to a user's projects: a check (is the name taken? is this still the version that was read?) and the write that
     follows it are one step, and a project is nothing that many write at once.
+
+    Attributes:
+        first_workflows: What a new project begins with, by whose plugin it is.
     """
 
     files: Files
     clock: Clock = now
+    first_workflows: Sequence[tuple[Plugin, Sequence[Json]]] = ()
     _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict)
 
     def lock(self, user: UserContext, project_id: str = "") -> asyncio.Lock:
@@ -110,6 +115,9 @@ class ProjectStore:
             async with self.files.making(folder, user) as place:
                 await self.files.write(folder / _METADATA, dumps(metadata), user)
                 await asyncio.to_thread((place / _WORKFLOWS).mkdir, exist_ok=True)
+                for workflow in (one for plugin, workflows in self.first_workflows if plugin.is_active for one in workflows):
+                    made = completed({**workflow, "createdAt": moment, "updatedAt": moment})
+                    await self.files.write(folder / _WORKFLOWS / f"{self.files.safe_name(made['name'])}.json", dumps(made), user)
         return metadata
 
     @finishing

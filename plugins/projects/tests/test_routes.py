@@ -104,7 +104,8 @@ async def test_a_workflow_is_stored_as_it_was_sent(server: Server) -> None:
     assert again["nodes"][1]["unknown"] == [1]
     assert again["createdAt"] == stored["createdAt"]
     listed = (await server.http.get(f"/api/projects/{id_}/workflows")).json()
-    assert [(entry["id"], entry["name"], entry["description"]) for entry in listed] == [(stored["id"], "greeting", "second")]
+    mine = [(entry["id"], entry["name"], entry["description"]) for entry in listed if entry["id"] != "main"]
+    assert mine == [(stored["id"], "greeting", "second")]
 
 
 async def test_what_the_editor_reads_of_a_workflow_is_always_there(server: Server) -> None:
@@ -116,7 +117,7 @@ async def test_what_the_editor_reads_of_a_workflow_is_always_there(server: Serve
     outer = (await server.http.post(f"/api/projects/{id_}/workflows", json=sent)).json()
     assert (outer["interfaceInputs"], outer["interfaceOutputs"], outer["referencedWorkflows"]) == ({}, {}, ["inner-id"])
     listed = {entry["name"]: entry["referencedWorkflows"] for entry in (await server.http.get(f"/api/projects/{id_}/workflows")).json()}
-    assert listed == {"inner": [], "outer": ["inner-id"]}
+    assert listed == {"main": [], "inner": [], "outer": ["inner-id"]}
     url = f"/api/projects/{id_}/workflows/{outer['id']}"
     assert (await server.http.put(url, json=outer | {"nodes": []})).json()["referencedWorkflows"] == []
     folder = server.folder / "data" / "users" / "default_user" / "projects" / id_ / "workflows"
@@ -150,12 +151,12 @@ async def test_names_of_workflows(server: Server) -> None:
     id_ = await project(server, "names")
     first, second = await store(server, id_), await store(server, id_, name="other: 二")
     folder = server.folder / "data" / "users" / "default_user" / "projects" / id_ / "workflows"
-    assert {path.name for path in folder.iterdir()} == {"greeting.json", "other_ 二.json"}
+    assert {path.name for path in folder.iterdir()} == {"main.json", "greeting.json", "other_ 二.json"}
     assert (await server.http.post(f"/api/projects/{id_}/workflows", json=WORKFLOW)).status_code == 409
     url = f"/api/projects/{id_}/workflows/{second['id']}"
     assert (await server.http.put(url, json=second | {"name": "greeting"})).status_code == 409
     assert (await server.http.put(url, json=second | {"name": "third"})).status_code == 200
-    assert {path.name for path in folder.iterdir()} == {"greeting.json", "third.json"}
+    assert {path.name for path in folder.iterdir()} == {"main.json", "greeting.json", "third.json"}
     assert (await server.http.put(url, json=second | {"id": first["id"]})).status_code == 400
     assert (
         await server.http.post(f"/api/projects/{id_}/workflows", json=WORKFLOW | {"name": "fourth", "id": first["id"]})
