@@ -159,6 +159,8 @@ def _node(
         by_slot.setdefault(_slot_of(edge["targetHandle"], type_), []).append(edge)
     inputs = {key: slot.default for key, slot in type_.inputs.items() if slot.default is not ABSENT}
     inputs |= node.get("inputs", {})
+    if node.get("bypassed") and not isinstance(type_.bypass, tuple):
+        inputs = {}  # only what flows in over an edge is passed on
     for key, slot in type_.inputs.items():
         if slot.multi and key in inputs and not isinstance(inputs[key], list):
             inputs[key] = [inputs[key]]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from support.engine import Engine
-from tavernkeep import NodeContext, node
+from tavernkeep import NodeContext, PassThrough, node
 from tavernkeep.contracts.execution import ExecutionStatus, Recorded
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep_engine.config import EngineConfig
@@ -20,7 +20,7 @@ def report(context: NodeContext) -> int:
     return 1
 
 
-@node("l:Pass", inline=True)
+@node("l:Pass", inline=True, bypass_behavior=PassThrough({"output": "value"}))
 def pass_(value: Any = None) -> Any:
     """Give what it is given."""
     return value

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from tavernkeep.contracts.execution import RefusalReason, Refused
-from tavernkeep.contracts.nodes import POLICY_KEY, NodeDefinition, NodeMode, NodeRegistry, Policy
+from tavernkeep.contracts.nodes import POLICY_KEY, NodeDefinition, NodeMode, NodeRegistry, PassThrough, Policy
 from tavernkeep.contracts.workflow import PayloadNode, WorkflowPayload
 from tavernkeep.wire import Invalid, Problem, structure
 from tavernkeep_engine.plan.binding import Binder
@@ -115,7 +115,7 @@ class _Compiler:
                 policy = structure(config[POLICY_KEY], Policy, f"configValues.{POLICY_KEY}")
             except Invalid as invalid:
                 problem = str(invalid)
-        static = _static_inputs(shape, node)
+        static = _static_inputs(shape, node, definition)
         return PlanNode(
             index,
             node.id,
@@ -162,7 +162,9 @@ class _Compiler:
         return tuple(outputs)
 
 
-def _static_inputs(shape: Shape, node: PayloadNode) -> dict[str, Any]:
+def _static_inputs(shape: Shape, node: PayloadNode, definition: NodeDefinition | None) -> dict[str, Any]:
+    if node.bypassed and not isinstance(definition and definition.bypass_behavior, PassThrough):
+        return {}  # what flows in is passed on, and nothing else
     static = {**shape.defaults, **node.inputs}
     for key in shape.multi:
         if key in static and not isinstance(static[key], list):

@@ -11,7 +11,8 @@ def pseudo_outputs(definition: NodeDefinition, mode: NodeMode, inputs: Mapping[s
     """The stand-ins for a bypassed node's outputs.
 
     Args:
-        inputs: The inputs that have a value; one that is a stream stands for its chunks, and an output that gets it is that stream.
+        inputs: The inputs that have a value: what came in over an edge, and where the definition names what is passed through, also what
+            was typed in or is a default. One that is a stream stands for its chunks, and an output that gets it is that stream.
     """
     behavior = definition.bypass_behavior
     if behavior == "mute":
