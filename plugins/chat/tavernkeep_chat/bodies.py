@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import attrs
 
-from tavernkeep_chat.store import Operation, SessionType
+from tavernkeep_chat.store import Operation, Session, SessionType
 from tavernkeep_chat.transfer import Format
 from tavernkeep_chat.tree import Role, Status, Tree
 
@@ -45,7 +45,7 @@ class SessionChanges:
 
 @attrs.frozen
 class Export:
-    """How a chat goes out."""
+    """How a chat goes out; `sillytavern` is its JSON lines."""
 
     format: Format = "json"
 
@@ -61,6 +61,17 @@ class Import:
     project_id: str
     data: Any
     format: Literal["json", "sillytavern"] = "json"
+
+
+@attrs.frozen
+class Imported(Session):
+    """A chat that has come in.
+
+    Attributes:
+        warnings: What of it could not be read, each with the number of its line.
+    """
+
+    warnings: list[str] | None = None
 
 
 @attrs.frozen

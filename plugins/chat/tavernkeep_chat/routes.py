@@ -18,6 +18,7 @@ from tavernkeep_chat.bodies import (
     Edit,
     Export,
     Import,
+    Imported,
     Leaf,
     NewMessage,
     NewSession,
@@ -84,10 +85,11 @@ class ChatRoutes:
         fields = {key: value for key, value in attrs.asdict(body).items() if key != "project_id"}
         return await self.store.create(body.project_id, user, **fields)
 
-    async def take_in(self, body: Import, user: UserContext) -> Session:
-        """Take a chat in."""
-        fields, tree = imported(body.data, body.format, iso(self.store.clock()))
-        return await self.store.create(body.project_id, user, tree, **fields)
+    async def take_in(self, body: Import, user: UserContext) -> Imported:
+        """Take a chat in. What of it could not be read is named in `warnings`."""
+        fields, tree, problems = await asyncio.to_thread(imported, body.data, body.format, iso(self.store.clock()))
+        session = await self.store.create(body.project_id, user, tree, **fields)
+        return Imported(**attrs.asdict(session, recurse=False), warnings=problems or None)
 
     async def delete(self, session_id: str, query: ProjectQuery, user: UserContext) -> None:
         """Remove a chat."""
@@ -100,12 +102,15 @@ class ChatRoutes:
         return Success()
 
     async def give_out(self, session_id: str, body: Export, query: ProjectQuery, user: UserContext) -> Response:
-        """A chat as a file."""
+        """A chat as a file. What of it has no place in the format is named in the header `X-Left-Out`."""
         tree = await self.store.tree(query.project_id, session_id, user)
         session = next(entry for entry in await self.store.sessions(query.project_id, user) if entry.id == session_id)
         ending, kind = ENDINGS[body.format]
         headers = {"Content-Disposition": f'attachment; filename="chat-{quote(session_id)}.{ending}"'}
-        return Response(exported(session, tree, body.format), kind, headers=headers)
+        content, left_out = await asyncio.to_thread(exported, session, tree, body.format)
+        if left_out:
+            headers["X-Left-Out"] = "; ".join(left_out)
+        return Response(content, kind, headers=headers)
 
     async def tree(self, session_id: str, query: ProjectQuery, user: UserContext) -> Tree:
         """The tree of a chat."""

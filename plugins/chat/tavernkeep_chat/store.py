@@ -14,12 +14,13 @@ from tavernkeep.clock import Clock, now
 from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, Problem, dumps, iso, loads, structure, unstructure
 from tavernkeep_chat.tree import MessageNode, Role, Status, Tree, TreeError
-from tavernkeep_files.contracts import Files, LogicalPath, PathError
+from tavernkeep_files.contracts import MAX_READ, Files, LogicalPath, PathError
 from tavernkeep_projects.contracts import Projects
 
 SessionType = Literal["chat", "roleplay", "task", "other"]
 _SESSION: Final = "session.json"
 _TREE: Final = "tree.json"
+_SOURCE: Final = "source.json"
 _SHOWN: Final = 100  # characters of the last message in lists
 _CHARACTERS_A_TOKEN: Final = 4
 
@@ -99,26 +100,46 @@ class ChatStore:
         return sorted(found, key=lambda session: (session.last_activity, session.id), reverse=True)
 
     @finishing
-    async def create(self, project_id: str, user: UserContext, tree: Tree | None = None, **fields: Any) -> Session:
-        """Begin a chat. Raises `ApiError` 404."""
+    async def create(
+        self, project_id: str, user: UserContext, tree: Tree | None = None, source: dict[str, str] | None = None, **fields: Any
+    ) -> Session:
+        """Begin a chat.
+
+        Args:
+            source: Where it came from, kept beside it.
+
+        Raises:
+            ApiError: 404, there is no such project; 409, there is a chat of the `id` that is given; 413, it is too long to be read again.
+        """
         root = await self._chats(project_id, user)
-        session_id, moment = str(uuid.uuid4()), iso(self.clock())
-        session = Session(
-            session_id,
-            project_id,
-            created_at=moment,
-            updated_at=moment,
-            last_activity=moment,
-            **{**fields, "title": fields.get("title") or "New chat"},
-        )
-        tree = tree or Tree(session_id)
-        tree.session_id = session_id
+        moment = iso(self.clock())
+        given = {"id": str(uuid.uuid4()), "created_at": moment, "updated_at": moment, "last_activity": moment, **fields}
+        session = Session(**{**given, "project_id": project_id, "title": fields.get("title") or "New chat"})
+        tree = tree or Tree(session.id)
+        tree.session_id = session.id
         self._count(session, tree)
-        folder = root / session_id
+        folder = root / session.id
+        data = dumps(unstructure(tree))
+        if len(data) > MAX_READ:
+            raise ApiError(413, f"The chat is longer than {MAX_READ} bytes.")
+        located = self.files.locate(folder, user, write=True).path
+        if "id" in fields and not await asyncio.to_thread((located / _SESSION).is_file):
+            await asyncio.to_thread(shutil.rmtree, located, ignore_errors=True)  # what a crash left of it
         async with self.files.making(folder, user):
-            await self.files.write(folder / _TREE, dumps(unstructure(tree)), user)
+            if source is not None:
+                await self.files.write(folder / _SOURCE, dumps(source), user)
+            await self.files.write(folder / _TREE, data, user)
             await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)  # last: with it the chat is there
         return session
+
+    async def source(self, project_id: str, session_id: str, user: UserContext) -> dict[str, Any] | None:
+        """Where a chat came from; empty where nothing is known of that, `None` where there is no such chat."""
+        try:
+            found = loads(await self.files.read(await self.folder(project_id, session_id, user) / _SOURCE, user))
+        except (ApiError, Invalid) as error:
+            is_there = isinstance(error, (PathError, Invalid))
+            return {} if is_there else None
+        return found if isinstance(found, dict) else {}
 
     def _count(self, session: Session, tree: Tree) -> None:
         session.message_count = len(tree.nodes)

@@ -1,37 +1,46 @@
-"""Chats out and in: JSON, Markdown, plain text; JSON and SillyTavern's lines."""
+"""Chats out and in: JSON, Markdown, plain text and SillyTavern's lines; JSON and SillyTavern's lines."""
 
-import json
 import uuid
 from typing import Any, Final, Literal
 
 from tavernkeep import ApiError
 from tavernkeep.wire import Invalid, dumps, loads, structure, unstructure
+from tavernkeep_chat.contracts import ChatError
+from tavernkeep_chat.sillytavern import read_chat
+from tavernkeep_chat.sillytavern_out import written
 from tavernkeep_chat.store import Session
-from tavernkeep_chat.tree import MessageNode, Role, Tree
+from tavernkeep_chat.tree import MessageNode, Tree
 
-Format = Literal["json", "markdown", "text"]
+Format = Literal["json", "markdown", "text", "sillytavern"]
 ENDINGS: Final = {
     "json": ("json", "application/json"),
     "markdown": ("md", "text/markdown; charset=utf-8"),
     "text": ("txt", "text/plain; charset=utf-8"),
+    "sillytavern": ("jsonl", "application/jsonl"),
 }
 _KEPT: Final = ("title", "description", "type", "tags", "settings")
 
 
-def exported(session: Session, tree: Tree, format_: Format) -> bytes:
-    """A chat as a file: JSON has all of it, the others the conversation that leads to the active message."""
+def exported(session: Session, tree: Tree, format_: Format) -> tuple[bytes, list[str]]:
+    """A chat as a file, and what of it has no place there.
+
+    JSON has all of it, SillyTavern's lines the conversation that leads to the active message with the answers beside it, the others the
+    conversation alone.
+    """
     if format_ == "json":
-        return dumps({"session": unstructure(session), "tree": unstructure(tree)})
+        return dumps({"session": unstructure(session), "tree": unstructure(tree)}), []
+    if format_ == "sillytavern":
+        return written(session, tree)
     path = [node for node in tree.path() if node.is_enabled]
     if format_ == "markdown":
         text = f"# {session.title}\n\n" + "\n\n".join(f"**{node.role}**\n\n{node.content}" for node in path)
     else:
         text = "\n\n".join(f"{node.role}: {node.content}" for node in path)
-    return (text + "\n").encode("utf-8", "replace")
+    return (text + "\n").encode("utf-8", "replace"), []
 
 
-def imported(data: Any, format_: Literal["json", "sillytavern"], moment: str) -> tuple[dict[str, Any], Tree]:
-    """What a session is called, and its tree.
+def imported(data: Any, format_: Literal["json", "sillytavern"], moment: str) -> tuple[dict[str, Any], Tree, list[str]]:
+    """What a session is called, its tree, and what could not be read.
 
     Raises:
         ApiError: 400, the data are not of that form, or the tree is broken.
@@ -42,7 +51,7 @@ def imported(data: Any, format_: Literal["json", "sillytavern"], moment: str) ->
         raise ApiError(400, f"That is no chat: {invalid}", [unstructure(problem) for problem in invalid.problems]) from None
 
 
-def _from_json(data: Any) -> tuple[dict[str, Any], Tree]:
+def _from_json(data: Any) -> tuple[dict[str, Any], Tree, list[str]]:
     content = loads(data) if isinstance(data, str) else data
     if not isinstance(content, dict) or "tree" not in content:
         raise ApiError(400, "That is no chat: it has no tree.")
@@ -51,7 +60,7 @@ def _from_json(data: Any) -> tuple[dict[str, Any], Tree]:
     kept = {key: session[key] for key in _KEPT if key in session} if isinstance(session, dict) else {}
     kept["title"] = kept.get("title") or "Imported chat"
     structure({**kept, "id": "", "projectId": "", **_TIMES}, Session)  # says what is wrong with it
-    return kept, tree
+    return kept, tree, []
 
 
 _TIMES: Final = {"createdAt": "", "updatedAt": "", "lastActivity": ""}
@@ -81,48 +90,12 @@ def _rebuilt(given: Tree) -> Tree:
     return tree
 
 
-def _from_lines(data: Any, moment: str) -> tuple[dict[str, Any], Tree]:
+def _from_lines(data: Any, moment: str) -> tuple[dict[str, Any], Tree, list[str]]:
     if not isinstance(data, str):
         raise ApiError(400, "A SillyTavern chat is a text of JSON lines.")
-    title, tree, parent = "Imported chat", Tree(""), None
-    for number, line in enumerate(filter(None, map(str.strip, data.splitlines())), 1):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            raise ApiError(400, f"That is no SillyTavern chat: line {number} is no JSON.") from None
-        if not isinstance(entry, dict):
-            raise ApiError(400, f"That is no SillyTavern chat: line {number} is no object.")
-        if "mes" not in entry:
-            title = str(entry.get("character_name") or title)
-            continue
-        for content in _swipes(entry):
-            tree.add(
-                MessageNode(
-                    str(uuid.uuid4()),
-                    parent,
-                    _role(entry),
-                    content,
-                    str(entry.get("send_date") or moment),
-                    metadata={"name": entry.get("name")},
-                )
-            )
-            if content == str(entry["mes"]):
-                shown = tree.active_leaf_id
-        parent = shown
-    tree.active_leaf_id = parent
-    if not tree.nodes:
-        raise ApiError(400, "That is no SillyTavern chat: it has no message.")
-    return {"title": title, "type": "roleplay"}, tree
-
-
-def _swipes(entry: dict[str, Any]) -> list[str]:
-    """The answers that a message offers, the shown one among them."""
-    shown = str(entry["mes"])
-    swipes = [str(swipe) for swipe in entry.get("swipes") or () if isinstance(swipe, str)]
-    return swipes if shown in swipes else [*swipes, shown]
-
-
-def _role(entry: dict[str, Any]) -> Role:
-    if entry.get("is_system"):
-        return "system"
-    return "user" if entry.get("is_user") else "assistant"
+    try:
+        chat = read_chat(data, moment)
+    except ChatError as error:
+        raise ApiError(400, f"That is no SillyTavern chat: {error}.") from None
+    structure({**chat.fields, "id": "", "projectId": "", **_TIMES}, Session)  # says what is wrong with it
+    return chat.fields, chat.tree, chat.problems

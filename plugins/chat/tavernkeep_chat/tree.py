@@ -118,6 +118,10 @@ class Tree:
         self.get(id_)
         self.active_leaf_id = id_
 
+    def siblings(self, id_: str) -> list[str]:
+        """A message and those beside it, which answer the same. Raises `TreeError`."""
+        return self._siblings(self.get(id_))
+
     def _siblings(self, node: MessageNode) -> list[str]:
         return self.root_node_ids if node.parent_id is None else self.nodes[node.parent_id].children
 

@@ -135,7 +135,7 @@ async def test_out_and_in(server: Server) -> None:
     assert (await server.http.post(url, json={"format": "pdf"})).status_code == 422
 
 
-LINES = [
+LINES: list[dict[str, Any]] = [
     {"user_name": "You", "character_name": "Ada", "create_date": "x"},
     {"name": "Ada", "is_user": False, "mes": "Welcome!", "swipes": ["Hello!", "Welcome!"]},
     {"name": "You", "is_user": True, "mes": "酒 please"},
@@ -156,6 +156,46 @@ async def test_sillytaverns_lines(server: Server) -> None:
         path.append((found["nodes"][here]["role"], found["nodes"][here]["content"]))
         here = found["nodes"][here].get("parentId")
     assert path[::-1] == [("assistant", "Welcome!"), ("user", "酒 please"), ("system", "It rains.")]
+
+
+async def test_out_and_in_as_sillytaverns_lines(server: Server) -> None:
+    """What was written here comes back equal, what came in goes out as it was, and what could not be read or written is named."""
+    chat = await begin(server, "st2", title="Evening 晚", tags=["x"])
+    a = await say(server, "st2", chat, None, "hi")
+    await say(server, "st2", chat, a, "one", "assistant")
+    b = await say(server, "st2", chat, a, "another", "assistant")
+    c = await say(server, "st2", chat, b, "hidden")
+    await server.http.put(f"{CHAT}/{chat}/node/{b}/state?projectId=st2", json={"status": "complete", "metadata": {"model": "m"}})
+    await server.http.put(f"{CHAT}/{chat}/node/{c}/state?projectId=st2", json={"isEnabled": False})
+
+    async def out(id_: str) -> Any:
+        return await server.http.post(f"{CHAT}/sessions/{id_}/export?projectId=st2", json={"format": "sillytavern"})
+
+    async def back(data: str) -> Any:
+        body = {"projectId": "st2", "data": data, "format": "sillytavern"}
+        return (await server.http.post(f"{CHAT}/sessions/import", json=body)).json()
+
+    def plain(found: dict[str, Any]) -> Any:
+        kept = ("role", "content", "isEnabled", "createdAt", "metadata")
+        nodes, numbers = found["nodes"], {id_: number for number, id_ in enumerate(found["nodes"])}
+        return [({key: node.get(key) for key in kept}, [numbers[id_] for id_ in node["children"]]) for node in nodes.values()]
+
+    written = await out(chat)
+    assert written.headers["content-disposition"] == f'attachment; filename="chat-{chat}.jsonl"'
+    assert "x-left-out" not in written.headers
+    lines = [json.loads(line) for line in written.text.split("\n")[:-1]]
+    assert [line.get("mes") for line in lines] == [None, "hi", "another", "hidden"]
+    assert (lines[2]["swipes"], lines[2]["swipe_id"], lines[3]["is_system"]) == (["one", "another"], 1, True)
+    again = await back(written.text)
+    assert (again["title"], again["tags"], again["type"], "warnings" in again) == ("Evening 晚", ["x"], "chat", False)
+    assert plain(await tree(server, "st2", again["id"])) == plain(await tree(server, "st2", chat))
+    await say(server, "st2", chat, a, "a question")
+    assert (await out(chat)).headers["x-left-out"] == "3 messages in branches that begin in another role than the one taken"
+    given = "".join(json.dumps({"send_date": "June 19, 2024 2:20pm", **line}) + "\n" for line in LINES[1:])
+    assert [json.loads(line) for line in (await out((await back(given))["id"])).text.split("\n")[:-1]] == [
+        json.loads(line) | ({"swipe_id": 1} if "swipes" in line else {}) for line in given.split("\n")[:-1]
+    ]
+    assert (await back(given + '{"mes": null}'))["warnings"] == ["line 4: left out: its mes is null, where a text belongs"]
 
 
 NODE = {"id": "a", "parentId": None, "role": "user", "content": "x", "createdAt": ""}

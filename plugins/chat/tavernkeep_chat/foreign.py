@@ -1,0 +1,52 @@
+"""Takes over chats that another program wrote."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import attrs
+
+from tavernkeep import UserContext
+from tavernkeep.wire import iso
+from tavernkeep_chat.contracts import LONGEST, ChatError, ForeignChat
+from tavernkeep_chat.sillytavern import ReadChat, read_chat
+from tavernkeep_chat.store import ChatStore
+
+
+@attrs.frozen
+class ForeignChats:
+    """See `Chats`."""
+
+    store: ChatStore
+
+    def read(self, data: bytes, title: str | None = None) -> ForeignChat:
+        """See `Chats`."""
+        chat = self._read(data)
+        return ForeignChat(title or chat.fields["title"], len(chat.tree.nodes), chat.problems, chat)
+
+    def conversation(self, data: bytes) -> list[dict[str, str]]:
+        """See `Chats`."""
+        return [{"role": node.role, "content": node.content} for node in self._read(data).tree.path() if node.is_enabled]
+
+    def _read(self, data: bytes) -> ReadChat:
+        if len(data) > LONGEST:
+            raise ChatError(f"it is longer than {LONGEST} bytes")
+        return read_chat(data, iso(self.store.clock()))
+
+    async def known(self, project_id: str, id_: str, digest: str, user: UserContext) -> Literal["new", "same", "different"]:
+        """See `Chats`."""
+        source = await self.store.source(project_id, id_, user)
+        if source is None:
+            return "new"
+        return "same" if source.get("sha256") == digest else "different"
+
+    async def take_over(
+        self, project_id: str, id_: str, chat: ForeignChat, source: str, digest: str, tags: Sequence[str], user: UserContext
+    ) -> None:
+        """See `Chats`."""
+        read: ReadChat = chat.content
+        path = read.tree.path()
+        begun = read.begun or (path[0].created_at if path else None)
+        times = {"created_at": begun, "last_activity": path[-1].created_at if path else begun}
+        known = {key: value for key, value in times.items() if value}
+        own = {"id": id_, "title": chat.title, "tags": list(tags) or None}
+        await self.store.create(project_id, user, read.tree, {"file": source, "sha256": digest}, **{**read.fields, **own, **known})
