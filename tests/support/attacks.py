@@ -4,7 +4,8 @@
 ATTACKS = [
     "",
     "user",
-    "user:/x",
+    "user:x",
+    "user:",
     "file:///etc/passwd",
     "USER://x",
     " user://x",

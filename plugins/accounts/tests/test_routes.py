@@ -69,6 +69,16 @@ async def test_a_wrong_key_is_refused(server: Server, value: str) -> None:
     assert (await server.http.get("/api/nodes", headers={"authorization": value})).status_code == 401
 
 
+@pytest.mark.parametrize("value", ["null", "undefined"])
+async def test_a_key_that_is_none_counts_as_none(server: Server, value: str) -> None:
+    """As a front end sends it that has no key, over HTTP and the socket."""
+    assert (await server.http.get("/api/nodes", headers={"authorization": f"Bearer {value}"})).status_code == 200
+    async with viewer(server.ws_url, additional_headers={"Authorization": f"Bearer {value}"}) as client:
+        assert statuses(await client.run(GOOD)) == ["running", "complete"]
+    async with viewer(server.ws_url, subprotocols=["bearer", value]) as client:
+        assert statuses(await client.run(GOOD)) == ["running", "complete"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

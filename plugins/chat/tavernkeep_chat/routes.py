@@ -29,7 +29,7 @@ from tavernkeep_chat.bodies import (
 )
 from tavernkeep_chat.store import ChatStore, Session, apply, check_version
 from tavernkeep_chat.transfer import ENDINGS, exported, imported
-from tavernkeep_chat.tree import Tree
+from tavernkeep_chat.tree import MessageNode, Tree
 from tavernkeep_files.contracts import Files, PathError
 from tavernkeep_projects.contracts import READ, WRITE
 
@@ -136,7 +136,7 @@ class ChatRoutes:
         moment = iso(self.store.clock())
 
         def change(tree: Tree) -> None:
-            node = tree.get(node_id)
+            node = _found(tree, node_id)
             for key in ("is_enabled", "status", "content", "metadata"):
                 if (value := getattr(body, key)) is not None:
                     setattr(node, key, value)
@@ -147,7 +147,7 @@ class ChatRoutes:
     async def activate(self, session_id: str, body: Leaf, query: ProjectQuery, request: Request, user: UserContext) -> Activated:
         """Make a message the active leaf."""
         version = _version(body.version, query, request)
-        await self.store.change(query.project_id, session_id, version, lambda tree: tree.activate(body.leaf_node_id), user)
+        await self.store.change(query.project_id, session_id, version, lambda tree: tree.activate(_found(tree, body.leaf_node_id).id), user)
         return Activated(True, body.leaf_node_id)
 
     async def assets(self, session_id: str, query: ProjectQuery, user: UserContext) -> list[dict[str, Any]]:
@@ -180,6 +180,12 @@ class ChatRoutes:
             raise PathError(f"There is no file {name!r}.", 404)
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         return FileResponse(located.path, kind, headers={"Content-Security-Policy": "sandbox; default-src 'none'"})
+
+
+def _found(tree: Tree, node_id: str) -> MessageNode:
+    if node_id not in tree.nodes:
+        raise ApiError(404, f"There is no message {node_id!r}.")
+    return tree.nodes[node_id]
 
 
 def _version(in_body: int | None, query: ProjectQuery, request: Request) -> int | None:

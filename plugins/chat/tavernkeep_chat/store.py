@@ -37,7 +37,7 @@ class Session:
     last_activity: str
     type: SessionType = "chat"
     description: str | None = None
-    last_message: str | None = None
+    last_message: str = ""
     message_count: int = 0
     branch_count: int = 0
     token_count: int = 0
@@ -146,7 +146,7 @@ class ChatStore:
         session.branch_count = tree.leaves()
         session.token_count = math.ceil(sum(len(node.content) for node in tree.nodes.values()) / _CHARACTERS_A_TOKEN)
         path = tree.path()
-        session.last_message = path[-1].content[:_SHOWN] if path else None
+        session.last_message = path[-1].content[:_SHOWN] if path else ""
 
     @finishing
     async def delete(self, project_id: str, session_id: str, user: UserContext) -> None:
@@ -173,8 +173,9 @@ class ChatStore:
 
     async def tree(self, project_id: str, session_id: str, user: UserContext) -> Tree:
         """The tree of a chat. Raises `ApiError` 404."""
-        tree: Tree = await self._read(await self.folder(project_id, session_id, user) / _TREE, Tree, user)
-        return tree
+        folder = await self.folder(project_id, session_id, user)
+        tree: Tree = await self._read(folder / _TREE, Tree, user)
+        return _described(tree, await self._read(folder / _SESSION, Session, user))
 
     @finishing
     async def change(
@@ -199,16 +200,27 @@ class ChatStore:
                 raise ApiError(400, str(error)[:1].upper() + str(error)[1:] + ".") from None
             tree.version += 1
             session: Session = await self._read(folder / _SESSION, Session, user)
-            session.last_activity = iso(self.clock())
+            session.updated_at = session.last_activity = iso(self.clock())
             self._count(session, tree)
             await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)
             await self.files.write(folder / _TREE, dumps(unstructure(tree)), user)  # last: with it the message is there
-        return tree
+        return _described(tree, session)
 
     def message(self, parent_id: str | None, role: Role, content: str, metadata: dict[str, Any] | None) -> MessageNode:
         """A new message; that of an assistant is still being generated."""
         status: Status = "generating" if role == "assistant" else "complete"
         return MessageNode(str(uuid.uuid4()), parent_id, role, content, iso(self.clock()), status, metadata=metadata)
+
+
+def _described(tree: Tree, session: Session) -> Tree:
+    """A tree with what its readers want to know of its session."""
+    told = {
+        "title": session.title,
+        "createdAt": session.created_at,
+        "updatedAt": session.updated_at,
+        "tokenCount": session.token_count,
+    }
+    return attrs.evolve(tree, metadata={**tree.metadata, **told})
 
 
 def apply(tree: Tree, operations: list[Operation]) -> None:

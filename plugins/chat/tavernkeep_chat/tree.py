@@ -40,14 +40,15 @@ class Tree:
     """The messages of a chat.
 
     Attributes:
-        version: Counts the writes; who writes says which one was read.
+        version: Counts the writes; who writes says which one was read. A new tree has 1.
+        metadata: The title, the times and the count of tokens, as the session has them, beside what an import has brought along.
     """
 
     session_id: str
-    version: int = 0
+    version: int = 1
     nodes: dict[str, MessageNode] = attrs.field(factory=dict)
     root_node_ids: list[str] = attrs.field(factory=list)
-    active_leaf_id: str | None = None
+    active_leaf_id: str | None = attrs.field(factory=lambda: None)  # a default that is made is sent, too
     metadata: dict[str, Any] = attrs.field(factory=dict)
     assets: list[Any] | None = None
 

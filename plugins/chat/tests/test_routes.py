@@ -62,7 +62,7 @@ async def test_messages(server: Server) -> None:
     user = await say(server, "m", chat, None, "hi")
     answer = await say(server, "m", chat, user, "", "assistant")
     found = await tree(server, "m", chat)
-    assert (found["version"], found["rootNodeIds"], found["activeLeafId"]) == (2, [user], answer)
+    assert (found["version"], found["rootNodeIds"], found["activeLeafId"]) == (3, [user], answer)
     assert (found["nodes"][answer]["status"], found["nodes"][user]["children"]) == ("generating", [answer])
     url = f"{CHAT}/{chat}/node/{answer}/state?projectId=m"
     changed = (await server.http.put(url, json={"status": "complete", "content": "hello", "isEnabled": False})).json()
@@ -70,12 +70,35 @@ async def test_messages(server: Server) -> None:
     assert (changed["success"], node["status"], node["content"], node["isEnabled"]) == (True, "complete", "hello", False)
     leaf = await server.http.put(f"{CHAT}/{chat}/active_leaf?projectId=m", json={"leafNodeId": user})
     assert leaf.json() == {"success": True, "activeLeafId": user}
-    for method, path, body in (
-        ("PUT", "active_leaf", {"leafNodeId": "none"}),
-        ("PUT", "node/none/state", {"content": "x"}),
-        ("POST", "message", {"parentId": "none", "role": "user", "content": "x"}),
+    for method, path, body, status in (
+        ("PUT", "active_leaf", {"leafNodeId": "none"}, 404),
+        ("PUT", "node/none/state", {"content": "x"}, 404),
+        ("POST", "message", {"parentId": "none", "role": "user", "content": "x"}, 400),
     ):
-        assert (await server.http.request(method, f"{CHAT}/{chat}/{path}?projectId=m", json=body)).status_code == 400
+        assert (await server.http.request(method, f"{CHAT}/{chat}/{path}?projectId=m", json=body)).status_code == status
+    assert (await tree(server, "m", chat))["version"] == 5
+
+
+async def test_a_new_chat(server: Server) -> None:
+    """Its tree has the version 1, nothing in it, and what its session says; a message moves the session's times."""
+    chat = await begin(server, "n", title="one")
+    (session,) = (await server.http.get(f"{CHAT}/sessions?projectId=n")).json()
+    assert session["lastMessage"] == ""
+    told = {"title": "one", "createdAt": session["createdAt"], "updatedAt": session["updatedAt"], "tokenCount": 0}
+    assert await tree(server, "n", chat) == {
+        "sessionId": chat,
+        "version": 1,
+        "nodes": {},
+        "rootNodeIds": [],
+        "activeLeafId": None,
+        "metadata": told,
+    }
+    await say(server, "n", chat, None, "hello there")
+    (later,) = (await server.http.get(f"{CHAT}/sessions?projectId=n")).json()
+    assert later["updatedAt"] == later["lastActivity"] > session["updatedAt"]
+    await server.http.put(f"{CHAT}/sessions/{chat}/metadata?projectId=n", json={"title": "uno"})
+    metadata = (await tree(server, "n", chat))["metadata"]
+    assert (metadata["title"], metadata["createdAt"], metadata["tokenCount"]) == ("uno", session["createdAt"], 3)
 
 
 async def test_a_stale_write_is_refused(server: Server) -> None:
@@ -84,11 +107,11 @@ async def test_a_stale_write_is_refused(server: Server) -> None:
     await say(server, "v", chat, None, "one")
     message = {"parentId": None, "role": "user", "content": "late"}
     stale = await server.http.post(f"{CHAT}/{chat}/message?projectId=v&version=0", json=message)
-    assert (stale.status_code, stale.json()["details"]) == (409, {"version": 1})
+    assert (stale.status_code, stale.json()["details"]) == (409, {"version": 2})
     assert (await server.http.post(f"{CHAT}/{chat}/message?projectId=v", json=message | {"version": 0})).status_code == 409
     assert (await server.http.post(f"{CHAT}/{chat}/message?projectId=v", json=message, headers={"if-match": "0"})).status_code == 409
     assert (await server.http.post(f"{CHAT}/{chat}/message?projectId=v", json=message, headers={"if-match": "x"})).status_code == 422
-    assert (await server.http.post(f"{CHAT}/{chat}/message?projectId=v", json=message | {"version": 1})).status_code == 201
+    assert (await server.http.post(f"{CHAT}/{chat}/message?projectId=v", json=message | {"version": 2})).status_code == 201
     assert len((await tree(server, "v", chat))["nodes"]) == 2
 
 

@@ -28,7 +28,7 @@ class NewFolder:
 class Deletion:
     """What is to be removed."""
 
-    logical_paths: list[str]
+    logical_paths: list[str] = attrs.field(validator=attrs.validators.min_len(1))
 
 
 @attrs.frozen
@@ -43,7 +43,7 @@ class Renaming:
 class Moving:
     """Another folder for files and folders."""
 
-    source_paths: list[str]
+    source_paths: list[str] = attrs.field(validator=attrs.validators.min_len(1))
     target_parent_path: str
 
 

@@ -6,7 +6,7 @@ import mimetypes
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,16 +38,19 @@ class Operations:
             await _in_thread(lambda: located.path.mkdir(parents=True, exist_ok=True), str(path))
         return await _in_thread(lambda: _listed(located), str(path))
 
+    async def roots(self, roots: Iterable[LogicalPath], user: UserContext) -> Sequence[Item]:
+        """Those of some roots that the user may see, whether or not anything has been put there yet."""
+        seen = []
+        for root in roots:
+            with contextlib.suppress(PathError):
+                seen.append(self.files.locate(root, user))
+        return await asyncio.to_thread(lambda: [_root(located) for located in seen])
+
     @finishing
     async def create_folder(self, parent: LogicalPath, name: str, user: UserContext) -> Made:
-        """Make a folder; those on the way are made too."""
+        """Make a folder, or leave it as it is where it is there; those on the way are made too."""
         located = self.files.locate(parent / name, user, write=True)
-
-        def make() -> None:
-            located.path.parent.mkdir(parents=True, exist_ok=True)
-            located.path.mkdir()
-
-        await _in_thread(make, str(located.logical))
+        await _in_thread(lambda: located.path.mkdir(parents=True, exist_ok=True), str(located.logical))
         return _made(located.logical, located.path)
 
     @finishing
@@ -167,6 +170,13 @@ def _item(located: Located, entry: "os.DirEntry[str]") -> Item | None:
         last_modified=int(status.st_mtime * 1000),
         mime_type=None if is_folder else mimetypes.guess_type(entry.name)[0],
     )
+
+
+def _root(located: Located) -> Item:
+    path, changed = str(located.logical), None
+    with contextlib.suppress(OSError):
+        changed = int(located.path.stat().st_mtime * 1000)
+    return Item(path, located.logical.name, path, "directory", is_symlink=False, is_writable=located.writable, last_modified=changed)
 
 
 def _made(path: LogicalPath, place: Path) -> Made:

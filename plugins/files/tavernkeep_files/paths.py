@@ -1,7 +1,7 @@
 """Logical paths: `user://…`, `shared://library/…`, `shared://templates/…`, `system://public|data|logs|config/…`.
 
 A path is taken apart here and nowhere else. What could mean something else to any file system that a server may stand on, or looks as if it
-did, is refused rather than repaired.
+did, is refused rather than repaired. One slash after the scheme counts as two: proxies make one of several.
 """
 
 import re
@@ -76,6 +76,14 @@ def safe_name(text: str, replacement: str = "_") -> str:
         return replacement + re.sub(r"[^\w-]", replacement, name)
 
 
+def _parted(text: str) -> tuple[str, str]:
+    """The scheme, and what stands behind it."""
+    scheme, _, rest = text.partition(":")
+    if scheme not in _SCHEMES or not rest.startswith("/"):
+        raise PathError(f"a logical path begins with {', '.join(f'{known}://' for known in _SCHEMES)}; got {text[:100]!r}")
+    return scheme, rest[2 if rest.startswith("//") else 1 :]
+
+
 @attrs.frozen
 class LogicalPath:
     """A path that has been taken apart.
@@ -103,9 +111,7 @@ class LogicalPath:
         """
         if len(text.encode("utf-8", "replace")) > _LONGEST_PATH:
             raise PathError(f"the path is longer than {_LONGEST_PATH} bytes")
-        scheme, separator, rest = text.partition("://")
-        if not separator or scheme not in _SCHEMES:
-            raise PathError(f"a logical path begins with {', '.join(f'{known}://' for known in _SCHEMES)}; got {text[:100]!r}")
+        scheme, rest = _parted(text)
         names = rest.split("/")
         if names[-1] == "":
             names.pop()  # a folder may be written with a slash behind it
@@ -115,6 +121,17 @@ class LogicalPath:
         if not names or names[0] not in areas:
             raise PathError(f"{scheme}:// is followed by one of {', '.join(areas)}")
         return cls(scheme, names[0], tuple(map(check_name, names[1:])))
+
+    @classmethod
+    def roots(cls, text: str) -> "list[LogicalPath] | None":
+        """What stands below a scheme, where the text is that alone and the scheme has areas, as `shared://` does.
+
+        Raises:
+            PathError: It is no path.
+        """
+        scheme, rest = _parted(text)
+        areas = _SCHEMES[scheme]
+        return [cls(scheme, area, ()) for area in areas] if areas and not rest else None
 
     def __str__(self) -> str:
         return f"{self.scheme}://{'/'.join((self.area, *self.parts) if self.area else self.parts)}"

@@ -56,11 +56,13 @@ class FileRoutes:
         ]
 
     async def list_folder(self, path: str, query: ListQuery, user: UserContext) -> list[Item]:
-        """What is in a folder; nothing for one that is not there."""
+        """What is in a folder; nothing for one that is not there. In `shared://` and `system://` are the roots that the caller may see."""
+        if (roots := LogicalPath.roots(path)) is not None:
+            return list(await self.operations.roots(roots, user))
         return await self.operations.list(LogicalPath.parse(path), user, ensure=query.ensure_exists)
 
     async def create_folder(self, body: NewFolder, user: UserContext) -> Made:
-        """Make a folder."""
+        """Make a folder; one that is there already is left as it is."""
         return await self.operations.create_folder(LogicalPath.parse(body.parent_logical_path), body.dir_name, user)
 
     async def delete(self, body: Deletion, user: UserContext) -> Response | None:
@@ -99,9 +101,11 @@ class FileRoutes:
                 statuses.append(error.status)
         if not errors:
             return moved
+        results = [unstructure(made) for made in moved]
         if not moved and len(set(statuses)) == 1:
-            raise ApiError(statuses[0], errors[0]["message"], errors)
-        return _partly("Some of it could not be moved.", errors, results=[unstructure(made) for made in moved])
+            message = errors[0]["message"]
+            raise ApiError(statuses[0], message, body={"message": message, "results": results, "errors": errors})
+        return _partly("Some of it could not be moved.", errors, results=results)
 
     async def upload(self, path: str, request: Request, user: UserContext) -> Response | list[Received]:
         """Receive files: the parts `files` of a multipart body, written to the disk as they come."""

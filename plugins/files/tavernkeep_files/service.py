@@ -76,7 +76,8 @@ class FileStore:
         below = real.relative_to(self.data).parts if real.is_relative_to(self.data) else ()
         if not below:
             return False
-        return below[0].startswith(".") or (len(below) == 1 and not real.is_dir()) or (write and below[0].casefold() == "plugins")
+        own_file = len(below) == 1 and not real.is_dir() and (write or bool(logical.parts))  # a root that is not there yet is none
+        return below[0].startswith(".") or own_file or (write and below[0].casefold() == "plugins")
 
     async def read(self, path: str | LogicalPath, user: UserContext, max_bytes: int = MAX_READ) -> bytes:
         """See `Files`."""

@@ -6,6 +6,7 @@ import pytest
 
 from support.attacks import ATTACKS
 from tavernkeep import UserContext
+from tavernkeep_files.operations import Operations
 from tavernkeep_files.paths import LogicalPath, PathError, safe_name
 from tavernkeep_files.service import FileStore
 
@@ -32,6 +33,14 @@ def test_ordinary_names_are_taken(name: str) -> None:
     assert LogicalPath.parse(str(path) + "/") == path
 
 
+def test_slashes_that_a_proxy_has_merged() -> None:
+    """Are read as the two that they were; three are none."""
+    assert LogicalPath.parse("user:/folder/x") == LogicalPath.parse("user://folder/x")
+    assert LogicalPath.parse("user:/") == LogicalPath.parse("user://")
+    assert LogicalPath.parse("shared:/library/x") == LogicalPath.parse("shared://library/x")
+    assert LogicalPath.roots("system:/") == LogicalPath.roots("system://")
+
+
 def test_decomposed_and_composed_spellings_are_one_path() -> None:
     """Both find the same file."""
     assert LogicalPath.parse("user://e\u0301") == LogicalPath.parse("user://\u00e9")
@@ -45,7 +54,8 @@ def test_a_safe_name_is_one(text: str) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> FileStore:
-    roots = {("shared", "library"): tmp_path / "library", ("system", "public"): tmp_path / "public", ("system", "data"): tmp_path}
+    names = {"shared": ("library", "templates"), "system": ("public", "logs", "config")}
+    roots = {(scheme, area): tmp_path / area for scheme, areas in names.items() for area in areas} | {("system", "data"): tmp_path}
     for root in roots.values():
         root.mkdir(exist_ok=True)
     for name in ("alice", "bob"):
@@ -90,6 +100,18 @@ async def test_who_may_what(store: FileStore) -> None:
         assert refused.value.status == 403
     await store.write("shared://library/a/b.txt", b"x", ADMIN)
     assert await store.read("shared://library/a/b.txt", USER) == b"x"
+
+
+async def test_the_roots_that_one_may_see(store: FileStore) -> None:
+    """Of the server's own folders everyone sees the public one, an administrator all."""
+    operations = Operations(store)
+
+    async def seen(text: str, user: UserContext) -> list[tuple[str, bool]]:
+        return [(item.logical_path, item.is_writable) for item in await operations.roots(LogicalPath.roots(text) or (), user)]
+
+    assert await seen("system://", USER) == [("system://public", False)]
+    assert await seen("system://", ADMIN) == [(f"system://{area}", True) for area in ("public", "data", "logs", "config")]
+    assert await seen("shared://", USER) == [("shared://library", False), ("shared://templates", False)]
 
 
 async def test_writes_are_whole_or_not_at_all(store: FileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,12 +67,33 @@ async def test_listing(server: Server) -> None:
     assert (await server.http.get(f"{FAM}/list/{encoded('user://file.json')}")).status_code == 400
 
 
+async def test_roots(server: Server) -> None:
+    """Of a scheme that has several, also where a proxy has merged its slashes."""
+    for path in ("shared://", "shared:/"):
+        roots = (await server.http.get(f"{FAM}/list/{encoded(path)}")).json()
+        assert [(root["name"], root["logicalPath"], root["itemType"], root["isWritable"]) for root in roots] == [
+            ("library", "shared://library", "directory", True),
+            ("templates", "shared://templates", "directory", True),
+        ]
+    roots = (await server.http.get(f"{FAM}/list/{encoded('system://')}")).json()
+    assert [root["name"] for root in roots] == ["public", "data", "logs", "config"]
+    for root in roots:
+        assert (await server.http.get(f"{FAM}/list/{encoded(root['id'])}")).status_code == 200
+    assert (await server.http.post(f"{FAM}/write-json", json={"logicalPath": "system://logs", "content": 1})).status_code == 403
+
+
 async def test_folders(server: Server) -> None:
-    """Made once; removed with what is in them."""
+    """Made, or left as they are where they are there, unless a file is in the way; removed with what is in them."""
     body = {"parentLogicalPath": "user://parent/child", "dirName": "new"}
     made = await server.http.post(f"{FAM}/create-dir", json=body)
     assert (made.status_code, made.json()) == (201, {"name": "new", "logicalPath": "user://parent/child/new", "itemType": "directory"})
-    assert (await server.http.post(f"{FAM}/create-dir", json=body)).status_code == 409
+    await write(server, "user://parent/child/new/kept", 1)
+    again = await server.http.post(f"{FAM}/create-dir", json=body)
+    assert (again.status_code, again.json()) == (201, made.json())
+    assert [item["name"] for item in (await server.http.get(f"{FAM}/list/{encoded('user://parent/child/new')}")).json()] == ["kept"]
+    assert (await server.http.post(f"{FAM}/create-dir", json=body | {"dirName": "new/kept"})).status_code == 400
+    in_the_way = {"parentLogicalPath": "user://parent/child/new", "dirName": "kept"}
+    assert (await server.http.post(f"{FAM}/create-dir", json=in_the_way)).status_code == 409
     assert (await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": ["user://parent"]})).status_code == 204
 
 
@@ -87,16 +108,20 @@ async def test_moving(server: Server) -> None:
     assert partly.status_code == 207
     assert [error["path"] for error in partly.json()["errors"]] == sources[1:]
     assert [made["name"] for made in partly.json()["results"]] == ["b"]
-    for sources, status in ((["user://move/none"], 404), (["user://move/taken"], 409)):
+    for sources, status in ((["user://move/none"], 404), (["user://move/taken"], 409), ([], 422)):
         answer = await server.http.put(f"{FAM}/move", json={"sourcePaths": sources, "targetParentPath": "user://move/target"})
         assert answer.status_code == status
+        if sources:
+            message = answer.json()["message"]
+            assert answer.json() == {"message": message, "results": [], "errors": [{"path": sources[0], "message": message}]}
     into_itself = await server.http.put(f"{FAM}/move", json={"sourcePaths": ["user://move"], "targetParentPath": "user://move/target"})
     assert into_itself.status_code == 409
     assert (await server.http.get(f"{FAM}/read/{encoded('user://move/target/taken')}")).json() == "target/taken"
 
 
 async def test_deleting(server: Server) -> None:
-    """404 where none was found, 207 where some were; a root stays."""
+    """404 where none was found, 207 where some were, 422 where none is named; a root stays."""
+    assert (await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": []})).status_code == 422
     await write(server, "user://delete.json", 1)
     partly = await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": ["user://delete.json", "user://none"]})
     assert (partly.status_code, partly.json()["errors"][0]["path"]) == (207, "user://none")
@@ -181,7 +206,7 @@ async def test_no_route_takes_an_unsafe_path(server: Server, path: str) -> None:
     assert await status("DELETE", "delete", {"logicalPaths": [path]}) == refused
     if not unsayable:
         sent = encoded(path)
-        assert (await server.http.get(f"{FAM}/list/{sent}")).status_code == 400
+        assert path in ("shared://", "system://") or (await server.http.get(f"{FAM}/list/{sent}")).status_code == 400
         assert (await server.http.get(f"{FAM}/read/{sent}")).status_code == 400
         assert (await server.http.get(f"{FAM}/download/{sent}")).status_code == 400
         assert (await server.http.post(f"{FAM}/upload/{sent}", files={"files": ("x", b"x")})).status_code == 400

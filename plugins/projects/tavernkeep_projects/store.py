@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ LIBRARY: Final = LogicalPath.parse("shared://library/workflows/")
 _METADATA: Final = "project.json"
 _WORKFLOWS: Final = "workflows"
 _FIXED: Final = ("id", "createdAt")
+_LATER: Final = timedelta(milliseconds=1)  # the least that the times tell apart
 
 
 @attrs.define
@@ -131,7 +133,7 @@ class ProjectStore:
             metadata = await self.metadata(project_id, user)
             check_match(metadata, if_match)
             kept = {key: value for key, value in changes.items() if key not in _FIXED}
-            metadata |= kept | {"updatedAt": iso(self.clock())}
+            metadata |= kept | {"updatedAt": self._moment(metadata)}
             await self.files.write(self._folder(project_id) / _METADATA, dumps(metadata), user)
         return metadata
 
@@ -247,7 +249,7 @@ class ProjectStore:
             path, before = await self._find(folder, workflow_id, user)
             check_match(before, if_match)
             target = self._target(folder, content["name"], path, await self._stored(folder, user))
-            made = {**content, "id": workflow_id, "updatedAt": iso(self.clock())}
+            made = {**content, "id": workflow_id, "updatedAt": self._moment(before)}
             if before.get("createdAt"):
                 made["createdAt"] = before["createdAt"]
             made.setdefault("version", before.get("version", "1.0.0"))
@@ -270,7 +272,7 @@ class ProjectStore:
         try:
             metadata = self._folder(project_id) / _METADATA
             if content := await self._json(metadata, user):
-                await self.files.write(metadata, dumps(content | {"updatedAt": iso(self.clock())}), user)
+                await self.files.write(metadata, dumps(content | {"updatedAt": self._moment(content)}), user)
         except (ApiError, OSError) as error:  # what was to be stored is
             _log.warning("it could not be noted when a project was changed", project=project_id, problem=str(error))
 
@@ -282,15 +284,24 @@ class ProjectStore:
         return folder / file
 
     async def _pass_interface_on(self, folder: LogicalPath, changed: Json, user: UserContext) -> None:
+        """Tell the groups that refer to a workflow of its interface; a workflow whose groups know it already stays as it is."""
+        interface = {"inputs": changed["interfaceInputs"], "outputs": changed["interfaceOutputs"]}
         for path, content in await self._stored(folder, user):
-            groups = [node for node in content.get("nodes") or () if _refers_to(node, changed["id"])]
-            if not groups or content.get("id") == changed["id"]:
+            if content.get("id", path.stem) == changed["id"]:
                 continue
-            for node in groups:
-                interface = {"inputs": changed.get("interfaceInputs") or {}, "outputs": changed.get("interfaceOutputs") or {}}
-                node["data"] = {**(node.get("data") or {}), "groupInterface": interface}
-            content["updatedAt"] = iso(self.clock())
-            await self.files.write(folder / path.name, dumps(content), user)
+            groups = [node for node in _nodes(content) if changed["id"] in meant_by(_reference_of(node) or "")]
+            stale = [node for node in groups if _data(node).get("groupInterface") != interface]
+            for node in stale:
+                node["data"] = {**_data(node), "groupInterface": interface}
+            if stale:
+                content["updatedAt"] = self._moment(content)
+                await self.files.write(folder / path.name, dumps(content), user)
+
+    def _moment(self, before: Json) -> str:
+        """The time, but never the one of the content before: it is a tag, by which one knows them apart."""
+        moment = self.clock()
+        told = iso(moment)
+        return told if told != before.get("updatedAt") else iso(moment + _LATER)
 
     @finishing
     async def recycle_workflow(self, project_id: str, workflow_id: str, user: UserContext) -> None:
@@ -330,22 +341,25 @@ def completed(content: Json) -> Json:
 
 def _referenced(content: Json) -> list[str]:
     """The ids of the workflows that its groups refer to, each once, in their order."""
+    return list(dict.fromkeys(meant_by(reference)[-1] for reference in map(_reference_of, _nodes(content)) if reference))
+
+
+def _nodes(content: Json) -> list[Json]:
     nodes = content.get("nodes")
-    groups = map(_reference_of, nodes) if isinstance(nodes, list) else ()
-    return list(dict.fromkeys(meant_by(reference)[-1] for reference in groups if reference))
+    return [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
 
 
-def _reference_of(node: Any) -> str | None:
-    if not isinstance(node, dict) or node.get("type") != "core:NodeGroup":
+def _data(node: Json) -> Json:
+    data = node.get("data")
+    return data if isinstance(data, dict) else {}
+
+
+def _reference_of(node: Json) -> str | None:
+    if node.get("type") != "core:NodeGroup":
         return None
     config = node.get("configValues")
     reference = config.get("referencedWorkflowId") if isinstance(config, dict) else None
     return reference if isinstance(reference, str) and reference else None
-
-
-def _refers_to(node: Any, workflow_id: str) -> bool:
-    reference = _reference_of(node)
-    return reference is not None and workflow_id in meant_by(reference)
 
 
 def in_short(path: Path, content: Json) -> Json:

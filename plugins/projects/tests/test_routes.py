@@ -2,13 +2,19 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from support.application import started
 from support.client import is_final, viewer
 from support.server import Server
+from tavernkeep import ApiError, UserContext
+from tavernkeep_files.contracts import Files
+from tavernkeep_projects.store import ProjectStore
 
 WORKFLOW: dict[str, Any] = {
     "name": "greeting",
@@ -144,6 +150,13 @@ async def test_what_changes_in_a_project_moves_when_it_was_changed(server: Serve
     assert await moment("metadata") > between
     stale = await server.http.put(f"/api/projects/{id_}/workflows/{outer['id']}", json=outer, headers={"if-match": outer["updatedAt"]})
     assert stale.status_code == 412
+    told = await moment(f"workflows/{outer['id']}")
+    folder = server.folder / "data" / "users" / "default_user" / "projects" / id_ / "workflows"
+    (folder / "odd.json").write_text(json.dumps({"id": "odd", "nodes": [5, group | {"data": [1]}]}))
+    (folder / "none.json").write_text(json.dumps({"id": "none", "nodes": 5}))
+    assert (await server.http.put(url, json=inner | {"interfaceInputs": interface, "description": "new"})).status_code == 200
+    assert await moment(f"workflows/{outer['id']}") == told  # it has the interface already
+    assert (await server.http.get(f"/api/projects/{id_}/workflows/odd")).json()["nodes"][1]["data"]["groupInterface"]["inputs"] == interface
 
 
 async def test_names_of_workflows(server: Server) -> None:
@@ -169,7 +182,6 @@ async def test_two_writers_never_lose_work_silently(server: Server) -> None:
     stored = await store(server, id_)
     url = f"/api/projects/{id_}/workflows/{stored['id']}"
     tag = (await server.http.get(url)).headers["etag"]
-    await asyncio.sleep(0.002)  # times have milliseconds
 
     async def save(number: int) -> int:
         return (await server.http.put(url, json=stored | {"description": str(number)}, headers={"if-match": tag})).status_code
@@ -177,6 +189,19 @@ async def test_two_writers_never_lose_work_silently(server: Server) -> None:
     found = sorted(await asyncio.gather(*(save(number) for number in range(6))))
     assert found == [200] + [412] * 5
     assert (await server.http.put(f"/api/projects/{id_}", json={"description": "x"}, headers={"if-match": '"old"'})).status_code == 412
+
+
+async def test_a_tag_is_for_one_content_alone(tmp_path: Path) -> None:
+    """Also of two that are stored in the same millisecond."""
+    anna = UserContext("anna", "anna")
+    async with started(tmp_path) as app:
+        store = ProjectStore(app.services.get(Files), lambda: datetime(2026, 1, 1, tzinfo=UTC))
+        await store.create("inn", None, anna)
+        first = await store.create_workflow("inn", WORKFLOW, anna)
+        second = await store.update_workflow("inn", first["id"], WORKFLOW | {"description": "second"}, first["updatedAt"], anna)
+        with pytest.raises(ApiError, match="changed"):
+            await store.update_workflow("inn", first["id"], WORKFLOW, first["updatedAt"], anna)
+        await store.update_workflow("inn", first["id"], WORKFLOW, second["updatedAt"], anna)
 
 
 async def test_recycling_a_workflow(server: Server) -> None:

@@ -28,6 +28,7 @@ _log = structlog.get_logger(__name__)
 _GOING_AWAY: Final = 1001
 _TRY_AGAIN_LATER: Final = 1013
 _LOG_IN_AGAIN: Final = 4401
+_NO_KEYS: Final = ("null", "undefined")  # what JavaScript makes of a key that is none
 _TURN: Final = 200  # frames sent before others on the event loop get their turn
 _BATCH: Final = 256 * 1024  # bytes after which a frame takes no further message
 _NO_WINDOW: Final = re.compile(r"max_window_bits[^=;,]*=(?!\s*\d{1,9}\s*(?:[;,]|$))")
@@ -80,8 +81,13 @@ def _headers(scope: Any) -> dict[str, str]:
 
 
 def credentials_of(scope: Any, headers: Mapping[str, str]) -> Credentials:
-    """What a request or handshake carries that may say who sent it."""
+    """What a request or handshake carries that may say who sent it; the key of a front end that has none is none."""
     client, server = scope.get("client"), scope.get("server")
+    subprotocols = tuple(scope.get("subprotocols", ()))
+    if headers.get("authorization", "").removeprefix("Bearer ") in _NO_KEYS:
+        headers = {name: value for name, value in headers.items() if name != "authorization"}
+    if subprotocols[1:] and subprotocols[1] in _NO_KEYS:
+        subprotocols = ()
     cookies = {}
     for part in headers.get("cookie", "").split(";"):
         name, equals, value = part.strip().partition("=")
@@ -92,7 +98,7 @@ def credentials_of(scope: Any, headers: Mapping[str, str]) -> Credentials:
         cookies=cookies,
         client=client[0] if client else None,
         server=server[0] if server else None,
-        subprotocols=tuple(scope.get("subprotocols", ())),
+        subprotocols=subprotocols,
     )
 
 
