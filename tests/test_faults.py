@@ -31,6 +31,7 @@ from tavernkeep_guard.models import AuditRow
 from tavernkeep_llm_config.bodies import ChannelBody
 from tavernkeep_llm_config.contracts import LlmImport
 from tavernkeep_llm_config.models import ChannelRow, ModelRow
+from tavernkeep_panels.bodies import NewPanel
 from tavernkeep_panels.store import PanelStore
 from tavernkeep_plugin_admin.models import PluginSettings
 from tavernkeep_projects.contracts import Projects
@@ -281,7 +282,7 @@ async def paths(app: Application) -> dict[str, Way]:
         "project": Way(lambda: projects.create("inn", None, USER), all_files, no_files),
         "workflow": Way(lambda: projects.create_workflow("inn", {"name": "w", "nodes": [], "edges": []}, USER), all_files, a_project),
         "chat": Way(lambda: chats.create("inn", USER), all_files, a_project),
-        "panel": Way(lambda: panels.create("inn", "p", "P", None, USER), a_panel, a_project),
+        "panel": Way(lambda: panels.create("inn", NewPanel("p", "P"), USER), a_panel, a_project),
         "changed project": Way(lambda: projects.update("inn", {"description": "d"}, None, USER), all_files, a_project),
         "removed project": Way(lambda: projects.recycle("inn", USER), all_files, a_project),
         "renamed workflow": Way(renamed, all_files, a_workflow),

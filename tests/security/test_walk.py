@@ -22,7 +22,7 @@ from tavernkeep.contracts.http import Route
 PUBLIC = {
     "GET /",
     "GET /api/auth/current",
-    "GET /api/fam/sdk/panel.js",
+    "GET /api/fam/sdk/{name}",
     "GET /api/openapi.json",
     "GET /api/status/auth-required",
     "GET /console/{name}",

@@ -1,7 +1,6 @@
 """`/api/chat/…`."""
 
 import asyncio
-import mimetypes
 import os
 from typing import Any, Final
 from urllib.parse import quote
@@ -30,7 +29,7 @@ from tavernkeep_chat.bodies import (
 from tavernkeep_chat.store import ChatStore, Session, apply, check_version
 from tavernkeep_chat.transfer import ENDINGS, exported, imported
 from tavernkeep_chat.tree import MessageNode, Tree
-from tavernkeep_files.contracts import Files, PathError
+from tavernkeep_files.contracts import SANDBOX, Files, PathError
 from tavernkeep_projects.contracts import READ, WRITE
 
 _MAX_ASSET: Final = 64 * 1024 * 1024  # bytes
@@ -178,8 +177,7 @@ class ChatRoutes:
         located = self.files.locate(await self.store.folder(query.project_id, session_id, user) / "assets" / name, user)
         if not await asyncio.to_thread(located.path.is_file):
             raise PathError(f"There is no file {name!r}.", 404)
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return FileResponse(located.path, kind, headers={"Content-Security-Policy": "sandbox; default-src 'none'"})
+        return FileResponse(located.path, self.files.kind_of(name), headers=SANDBOX)
 
 
 def _found(tree: Tree, node_id: str) -> MessageNode:

@@ -13,10 +13,24 @@ from tavernkeep_files.paths import LogicalPath, PathError
 READ: Final = "files:read"  # scopes
 WRITE: Final = "files:write"
 
-__all__ = ["MAX_READ", "READ", "TEMPORARY", "WRITE", "Files", "Located", "LogicalPath", "Mount", "PathError", "Resolver"]
+__all__ = [
+    "MAX_READ",
+    "READ",
+    "SANDBOX",
+    "TEMPORARY",
+    "WRITE",
+    "Files",
+    "Located",
+    "LogicalPath",
+    "Mount",
+    "PageRule",
+    "PathError",
+    "Resolver",
+]
 
 TEMPORARY: Final = ".writing-"  # begins the name of a file that is not whole yet; what a crash leaves of them is removed at the next start
 MAX_READ: Final = 64 * 1024 * 1024  # bytes; what is read into memory at once
+SANDBOX: Final = {"Content-Security-Policy": "sandbox; default-src 'none'"}  # headers of what somebody put here: as a page it runs nothing
 
 
 @attrs.frozen
@@ -45,15 +59,18 @@ class Mount:
         owner: The uid of whose it is.
         parts: Where it is among the owner's files.
         depth: How many names of the path lead to it.
+        kept: The name of a file right in it that its owner alone may change.
     """
 
     owner: str
     parts: tuple[str, ...]
     depth: int
     writable: bool
+    kept: str = ""
 
 
 Resolver = Callable[[LogicalPath, UserContext], Mount | None]
+PageRule = Callable[[Located, UserContext], bool]
 
 
 class Files(Protocol):
@@ -74,6 +91,18 @@ class Files(Protocol):
 
         The returned function ends that.
         """
+
+    def add_page_rule(self, rule: PageRule) -> Callable[[], None]:
+        """Let a plugin say what of a user's files runs as pages with this server's origin, and so with all that the user may.
+
+        Nothing else does, and only a caller who may everything that the user may changes such files. The returned function ends that.
+        """
+
+    def runs(self, located: Located, user: UserContext) -> bool:
+        """Whether a file is such a page, or a part of one."""
+
+    def kind_of(self, name: str) -> str:
+        """The media type of a file of that name."""
 
     async def read(self, path: str | LogicalPath, user: UserContext, max_bytes: int = MAX_READ) -> bytes:
         """The content of a file.

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import mimetypes
 import os
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from tavernkeep import UserContext
 from tavernkeep.finish import finish, finishing
 from tavernkeep_files.bodies import Item, Made, Received
 from tavernkeep_files.contracts import TEMPORARY, Files, Located, LogicalPath, PathError
+from tavernkeep_files.kinds import UNKNOWN, kind_of
 from tavernkeep_files.service import path_error, sync_folder
 
 T = TypeVar("T")
@@ -80,12 +80,23 @@ class Operations:
                 raise FileNotFoundError
             if os.path.lexists(place.path):
                 raise FileExistsError
+            self._check_within(_unfollowed(source), target, user)
             place.path.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(_unfollowed(source), place.path)
             sync_folder(place.path.parent)
 
         await _in_thread(rename, str(target))
         return _made(target, place.path)
+
+    def _check_within(self, folder: Path, target: LogicalPath, user: UserContext) -> None:
+        """See that a caller who may less than everything may write each file of a folder where it is to be."""
+        if "*" in user.scopes:
+            return
+        for place, _, names in os.walk(folder):
+            for name in names:
+                self.files.locate(
+                    attrs.evolve(target, parts=(*target.parts, *Path(place, name).relative_to(folder).parts)), user, write=True
+                )
 
     async def receive(self, folder: LogicalPath, name: str, chunks: AsyncIterator[bytes], max_bytes: int, user: UserContext) -> Received:
         """Write a file as its pieces come; it is there whole or not at all, in place of one of that name."""
@@ -156,7 +167,7 @@ def _item(located: Located, entry: "os.DirEntry[str]") -> Item | None:
             status = entry.stat(follow_symlinks=False)  # a link that leads nowhere is shown as it is
         except OSError:
             return None  # gone since
-    is_folder = entry.is_dir()
+    is_folder, kind = entry.is_dir(), kind_of(entry.name)
     prefix = str(located.logical)
     path = f"{prefix}{'' if prefix.endswith('/') else '/'}{entry.name}"
     return Item(
@@ -168,7 +179,7 @@ def _item(located: Located, entry: "os.DirEntry[str]") -> Item | None:
         is_writable=located.writable,
         size=None if is_folder else status.st_size,
         last_modified=int(status.st_mtime * 1000),
-        mime_type=None if is_folder else mimetypes.guess_type(entry.name)[0],
+        mime_type=None if is_folder or kind == UNKNOWN else kind,
     )
 
 

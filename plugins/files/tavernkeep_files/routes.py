@@ -1,7 +1,6 @@
 """`/api/fam/…`: files by logical path."""
 
 import asyncio
-import mimetypes
 from typing import Any, Final
 
 import attrs
@@ -10,12 +9,13 @@ from tavernkeep import ApiError, FileResponse, Request, Response, Route, UserCon
 from tavernkeep.wire import Invalid, dumps, loads, unstructure
 from tavernkeep_files.bodies import Deletion, Item, JsonFile, ListQuery, Made, Moving, NewFolder, Received, Renaming
 from tavernkeep_files.config import _MIB, FilesConfig
-from tavernkeep_files.contracts import READ, WRITE, Files, LogicalPath, PathError
+from tavernkeep_files.contracts import READ, SANDBOX, WRITE, Files, LogicalPath, PathError
+from tavernkeep_files.kinds import is_page, kind_of
 from tavernkeep_files.operations import Operations
 
-_ACTIVE: Final = ("text/html", "application/xhtml+xml", "image/svg+xml", "application/xml", "text/xml")
 _PARTLY: Final = 207
-_SDK: Final = "sdk/panel.js"
+_VARIES: Final = {"Vary": "Sec-Fetch-Dest"}  # whether a browser wants it for a frame or for a window of its own
+_RUNS: Final = {"Content-Security-Policy": "frame-ancestors 'self'", **_VARIES}
 
 
 @attrs.frozen
@@ -52,7 +52,6 @@ class FileRoutes:
             Route("POST", f"{fam}/write-json", self.write_json, WRITE, errors=room),
             Route("GET", fam + "/download/{path:path}", self.download, READ, errors=gone),
             Route("GET", fam + "/read/{path:path}", self.read, READ, errors=refused | {413: "The file is too long."}),
-            Route("GET", f"{fam}/{_SDK}", self.sdk, public=True),
         ]
 
     async def list_folder(self, path: str, query: ListQuery, user: UserContext) -> list[Item]:
@@ -133,14 +132,16 @@ class FileRoutes:
         """Write a JSON file whole."""
         await self.files.write(LogicalPath.parse(body.logical_path), dumps(body.content), user)
 
-    async def download(self, path: str, user: UserContext) -> FileResponse:
-        """The bytes of a file, or a range of them. What could run as a page is sent to be saved."""
+    async def download(self, path: str, request: Request, user: UserContext) -> FileResponse:
+        """The bytes of a file, or a range of them. What could run as a page is sent to be saved, but for the caller's own panels."""
         located = self.files.locate(path, user)
         if not await asyncio.to_thread(located.path.is_file):
             raise ApiError(404, f"There is no file {located.logical}.")
-        kind = mimetypes.guess_type(located.path.name)[0] or "application/octet-stream"
-        headers = {"Content-Security-Policy": "sandbox; default-src 'none'"}
-        return FileResponse(located.path, kind, located.logical.name if kind in _ACTIVE else None, headers)
+        kind = kind_of(located.logical.name)
+        # In a window of its own there is no host that a page could be a panel of, but whoever made a link to it may have opened it.
+        if request.headers.get("sec-fetch-dest") != "document" and await asyncio.to_thread(self.files.runs, located, user):
+            return FileResponse(located.path, kind, headers=_RUNS)
+        return FileResponse(located.path, kind, located.logical.name if is_page(kind) else None, SANDBOX | _VARIES)
 
     async def read(self, path: str, user: UserContext) -> Response:
         """A file's JSON if it parses, else its text; `null` when it is not there."""
@@ -155,44 +156,6 @@ class FileRoutes:
         except Invalid:
             return Response(data.decode("utf-8", "replace").encode(), "text/plain; charset=utf-8")
 
-    async def sdk(self) -> Response:
-        """The script by which panels talk to the editor that shows them."""
-        return Response(SDK.encode(), "text/javascript; charset=utf-8", headers={"Access-Control-Allow-Origin": "*"})
-
 
 def _partly(message: str, errors: list[dict[str, str]], **more: Any) -> Response:
     return Response(dumps({"message": message, **more, "errors": errors}), "application/json", _PARTLY)
-
-
-# A panel is a page in a frame; the editor answers each request that it posts, by the request's id.
-SDK: Final = """\
-(() => {
-  "use strict";
-  const waiting = new Map(), listeners = new Map();
-  let next = 1;
-  const call = (method, ...args) => new Promise((resolve, reject) => {
-    const id = `panel-${next++}`;
-    waiting.set(id, {resolve, reject});
-    window.parent.postMessage({type: "panel-api", id, method, args}, "*");
-  });
-  window.addEventListener("message", event => {
-    if (event.source !== window.parent || !event.data) return;
-    const {type, id, result, error, name, payload} = event.data;
-    if (type === "panel-api-result" && waiting.has(id)) {
-      const {resolve, reject} = waiting.get(id);
-      waiting.delete(id);
-      error ? reject(new Error(error.message ?? String(error))) : resolve(result);
-    } else if (type === "panel-event") {
-      for (const listener of listeners.get(name) ?? []) listener(payload);
-    }
-  });
-  const on = (name, listener) => {
-    if (!listeners.has(name)) listeners.set(name, new Set());
-    listeners.get(name).add(listener);
-    return () => listeners.get(name).delete(listener);
-  };
-  window.comfyTavern = {
-    panelApi: new Proxy({on, call}, {get: (api, name) => api[name] ?? ((...args) => call(name, ...args))}),
-  };
-})();
-"""

@@ -14,7 +14,8 @@ import attrs
 
 from tavernkeep import UserContext
 from tavernkeep.finish import finishing
-from tavernkeep_files.contracts import MAX_READ, TEMPORARY, Located, LogicalPath, PathError, Resolver
+from tavernkeep_files.contracts import MAX_READ, TEMPORARY, Located, LogicalPath, PageRule, PathError, Resolver
+from tavernkeep_files.kinds import kind_of
 from tavernkeep_files.paths import check_name, safe_name
 
 _READABLE_BY_ALL: Final = (("shared", "library"), ("shared", "templates"), ("system", "public"))
@@ -38,6 +39,7 @@ class FileStore:
     data: Path
     config: Path
     _resolvers: list[Resolver] = attrs.field(factory=list)
+    _page_rules: list[PageRule] = attrs.field(factory=list)
 
     def safe_name(self, text: str) -> str:
         """See `Files`."""
@@ -47,6 +49,19 @@ class FileStore:
         """See `Files`."""
         self._resolvers.append(resolver)
         return lambda: self._resolvers.remove(resolver)
+
+    def add_page_rule(self, rule: PageRule) -> Callable[[], None]:
+        """See `Files`."""
+        self._page_rules.append(rule)
+        return lambda: self._page_rules.remove(rule)
+
+    def runs(self, located: Located, user: UserContext) -> bool:
+        """See `Files`."""
+        return any(rule(located, user) for rule in self._page_rules)
+
+    def kind_of(self, name: str) -> str:
+        """See `Files`."""
+        return kind_of(name)
 
     def locate(self, path: str | LogicalPath, user: UserContext, *, write: bool = False) -> Located:
         """See `Files`."""
@@ -60,7 +75,7 @@ class FileStore:
         if mount is not None:
             root = self.users.joinpath(check_name(mount.owner), *mount.parts)
             parts, writable = logical.parts[mount.depth :], mount.writable
-            if write and (not writable or not parts):
+            if write and (not writable or not parts or parts[0].casefold() == mount.kept):
                 raise PathError(f"{logical} is another user's, and shared with you " + ("to use" if writable else "to read"), 403)
         real_root = Path(os.path.realpath(root))
         real = Path(os.path.realpath(real_root.joinpath(*parts)))
@@ -68,7 +83,10 @@ class FileStore:
             raise PathError(f"{logical} leads out of its folder", 403)
         if logical.scheme == "system" and self._is_private(logical, real, write):
             raise PathError(f"{logical} is the server's own", 403)
-        return Located(logical, real, real_root, writable, parts)
+        located = Located(logical, real, real_root, writable, parts)
+        if write and "*" not in user.scopes and self.runs(located, user):
+            raise PathError(f"{logical} belongs to pages that run with all that you may: a key for less cannot change it", 403)
+        return located
 
     def _is_private(self, logical: LogicalPath, real: Path, write: bool) -> bool:
         if logical.area == "config" and logical.parts and real != self.config.resolve():

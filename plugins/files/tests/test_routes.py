@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx2
 import pytest
@@ -51,7 +52,10 @@ async def test_names_in_any_script_and_paths_in_either_form(server: Server, name
     assert item["size"] > 0
     assert item["lastModified"] > 1_700_000_000_000
     assert (await server.http.get(f"{FAM}/read/{at(path)}")).json() == {"x": name}
-    assert json.loads((await server.http.get(f"{FAM}/download/{at(path)}")).content) == {"x": name}
+    downloaded = await server.http.get(f"{FAM}/download/{at(path)}")
+    assert downloaded.json() == {"x": name}
+    assert downloaded.headers["content-disposition"].startswith('inline; filename="')
+    assert unquote(downloaded.headers["content-disposition"].partition("; filename*=UTF-8''")[2]) == name
     renamed = await server.http.put(f"{FAM}/rename", json={"logicalPath": path, "newName": "new " + name})
     assert renamed.json() == {"name": "new " + name, "logicalPath": f"{folder}/new {name}", "itemType": "file"}
     assert (await server.http.request("DELETE", f"{FAM}/delete", json={"logicalPaths": [f"{folder}/new {name}"]})).status_code == 204
@@ -176,7 +180,27 @@ async def test_ranges_and_conditions(server: Server) -> None:
     assert (await server.http.get(f"{FAM}/download/{encoded('user://none')}")).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["page.html", "drawing.svg", "page.xhtml"])
+async def test_nothing_is_served_stale(server: Server) -> None:
+    """Caches ask each time, shared ones keep nothing, and new content has a new tag, though its length and time are the old ones."""
+    url, folder = f"{FAM}/download/{encoded('user://fresh.txt')}", f"{FAM}/upload/{encoded('user://')}"
+    place = server.folder / "data" / "users" / "default_user" / "fresh.txt"
+    await server.http.post(folder, files={"files": ("fresh.txt", b"one ale")})
+    os.utime(place, ns=(1, 1))
+    first = await server.http.get(url)
+    assert first.headers["cache-control"] == "private, no-cache"
+    assert first.headers["content-type"] == "text/plain; charset=utf-8"
+    await server.http.post(folder, files={"files": ("fresh.txt", b"two ale")})
+    os.utime(place, ns=(1, 1))
+    second = await server.http.get(url, headers={"if-none-match": first.headers["etag"]})
+    assert (second.status_code, second.content) == (200, b"two ale")
+    same = await server.http.get(url, headers={"if-none-match": second.headers["etag"]})
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", second.headers["etag"])
+
+
+PAGES = ["page.html", "PAGE.HTM", "drawing.SvG", "page.xhtml", "page.xht", "styled.xml", "style.xsl"]
+
+
+@pytest.mark.parametrize("name", PAGES)
 async def test_pages_never_run_with_the_servers_origin(server: Server, name: str) -> None:
     """They are sent to be saved, in a sandbox."""
     script = b"<script>alert(1)</script>"
@@ -186,6 +210,34 @@ async def test_pages_never_run_with_the_servers_origin(server: Server, name: str
     assert answer.headers["content-disposition"].startswith("attachment")
     assert "sandbox" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("module.mjs", "text/javascript; charset=utf-8"),
+        ("SCRIPT.JS", "text/javascript; charset=utf-8"),
+        ("page.html.gz", "application/gzip"),
+        ("drawing.svgz", "application/gzip"),
+        ("page.html_", "application/octet-stream"),
+        ("html", "application/octet-stream"),
+        ("letters.woff2", "font/woff2"),
+    ],
+)
+async def test_kinds_are_known_by_name_alone(server: Server, name: str, kind: str) -> None:
+    """By the last ending, in any case; what is packed is no page; nothing is looked for in the content."""
+    await server.http.post(f"{FAM}/upload/{encoded('user://kinds')}", files={"files": (name, b"<html><script>alert(1)</script>")})
+    answer = await server.http.get(f"{FAM}/download/{encoded('user://kinds/' + name)}")
+    assert (answer.headers["content-type"], answer.headers["x-content-type-options"]) == (kind, "nosniff")
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+async def test_no_file_is_a_service_worker(server: Server) -> None:
+    """It would answer in the place of the server long after whoever planted it is gone."""
+    await write(server, "user://worker.js", 1)
+    url = f"{FAM}/download/{encoded('user://worker.js')}"
+    assert (await server.http.get(url)).status_code == 200
+    assert (await server.http.get(url, headers={"Service-Worker": "script"})).status_code == 403
 
 
 @pytest.mark.parametrize("path", ATTACKS)
@@ -368,10 +420,3 @@ async def test_a_crash_between_write_and_rename_leaves_the_old_file(tmp_path: Pa
     async with serve(tmp_path) as server:
         assert (await server.http.get(f"{FAM}/read/{encoded(place)}")).json() == before
     assert list(users.rglob(".writing-*")) == []
-
-
-async def test_the_panel_script(server: Server) -> None:
-    """Is a script, for everybody."""
-    answer = await server.http.get(f"{FAM}/sdk/panel.js")
-    assert answer.headers["content-type"].startswith("text/javascript")
-    assert "comfyTavern" in answer.text

@@ -14,6 +14,7 @@ class NewPanel:
     panel_id: str = attrs.field(validator=_ID)
     display_name: str = attrs.field(validator=_ID)
     template_id: str | None = None
+    description: str | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.max_len(10_000)))
 
 
 @attrs.frozen
@@ -48,10 +49,16 @@ class DeleteQuery:
 
 @attrs.frozen
 class PanelShown:
-    """A panel; whatever else its definition holds is there as well."""
+    """A panel; whatever else its definition holds is there as well.
+
+    Attributes:
+        panel_directory: The name of its folder.
+        source: `user` for one of a project's, `shared` for a template.
+    """
 
     id: str
     display_name: str
+    description: str
     version: str
     ui_entry_point: str
     panel_directory: str

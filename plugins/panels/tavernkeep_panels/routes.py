@@ -1,7 +1,6 @@
 """`/api/panels/…` and `/api/projects/ID/panels/…`."""
 
 import asyncio
-import mimetypes
 import os
 import shutil
 from pathlib import Path
@@ -10,11 +9,13 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import ApiError, FileResponse, Request, Route, UserContext
-from tavernkeep_files.contracts import Files, Located, LogicalPath
+from tavernkeep_files.contracts import SANDBOX, Files, Located, LogicalPath
 from tavernkeep_panels.bodies import DeleteQuery, NewPanel, PanelFile, PanelShown, Written
 from tavernkeep_panels.store import PanelStore
 from tavernkeep_projects.contracts import READ, WRITE
 
+_SDK: Final = {"panel.js": "text/javascript", "panel.d.ts": "text/plain"}
+_SDK_FOLDER: Final = Path(__file__).parent / "sdk"
 _FOLDER_TYPE: Final = "application/vnd.comfy.create-directory"
 
 
@@ -36,6 +37,7 @@ class PanelRoutes:
         panels = "/api/projects/{project_id}/panels"
         own = panels + "/{panel_id}/fs/{path:path}"
         return [
+            Route("GET", "/api/fam/sdk/{name}", self.sdk, public=True, errors={404: "There is no such part of it."}),
             Route("GET", "/api/panels/templates", self.templates, READ, answers=list[PanelShown]),
             Route("GET", panels, self.panels, READ, answers=list[PanelShown], errors=gone, resource="project_id"),
             Route("POST", panels, self.create, WRITE, answers=PanelShown, status=201, errors=gone | taken, resource="project_id"),
@@ -47,6 +49,13 @@ class PanelRoutes:
             ),
             Route("DELETE", own, self.delete, WRITE, errors=gone | taken, resource="project_id"),
         ]
+
+    async def sdk(self, name: str) -> FileResponse:
+        """The module by which panels talk to the page that shows them, and its types."""
+        if name not in _SDK:
+            raise ApiError(404, f"There is no part {name!r} of the SDK; it has: {', '.join(_SDK)}.")
+        # A module is fetched by the rules for other origins, and a page in a sandbox, or of a development server, is of another one.
+        return FileResponse(_SDK_FOLDER / name, _SDK[name], headers={"Access-Control-Allow-Origin": "*"})
 
     async def templates(self, user: UserContext) -> list[dict[str, Any]]:
         """The panels to begin with."""
@@ -62,7 +71,7 @@ class PanelRoutes:
 
     async def create(self, project_id: str, body: NewPanel, user: UserContext) -> dict[str, Any]:
         """Make a panel, of a template or afresh."""
-        return await self.store.create(project_id, body.panel_id, body.display_name, body.template_id, user)
+        return await self.store.create(project_id, body, user)
 
     async def _locate(self, project_id: str, panel_id: str, path: str, user: UserContext, *, write: bool = False) -> Located:
         folder = await self.store.data_folder(project_id, panel_id, user)
@@ -79,8 +88,7 @@ class PanelRoutes:
         """What is in a folder of the panel's own, or the bytes of a file."""
         located = await self._locate(project_id, panel_id, path, user)
         if await asyncio.to_thread(located.path.is_file):
-            kind = mimetypes.guess_type(located.path.name)[0] or "application/octet-stream"
-            return FileResponse(located.path, kind, headers={"Content-Security-Policy": "sandbox; default-src 'none'"})
+            return FileResponse(located.path, self.files.kind_of(located.path.name), headers=SANDBOX)
         if await asyncio.to_thread(located.path.is_dir):
             return await asyncio.to_thread(_entries, located.path, path.strip("/"))
         if not path.strip("/"):

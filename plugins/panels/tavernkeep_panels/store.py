@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -12,8 +13,9 @@ import structlog
 
 from tavernkeep import ApiError, UserContext
 from tavernkeep.finish import finishing
-from tavernkeep.wire import Invalid, dumps, loads
+from tavernkeep.wire import Invalid, Problem, dumps, loads
 from tavernkeep_files.contracts import Files, LogicalPath
+from tavernkeep_panels.bodies import NewPanel
 from tavernkeep_projects.contracts import Projects
 
 _log = structlog.get_logger(__name__)
@@ -21,13 +23,9 @@ _log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 TEMPLATES: Final = LogicalPath.parse("shared://templates/panels/")
 _FILE: Final = "panel.json"
-_PAGE: Final = """\
-<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>{title}</title><script src="/api/fam/sdk/panel.js"></script></head>
-<body><h1>{title}</h1></body>
-</html>
-"""
+_LONGEST: Final = 1024 * 1024  # bytes of a definition
+_DEFAULTS: Final[Json] = {"description": "", "version": "1.0.0", "uiEntryPoint": "index.html"}
+_PAGE: Final = Path(__file__).parent / "page" / "index.html"  # of a panel that is made afresh
 
 
 @attrs.frozen
@@ -53,7 +51,7 @@ class PanelStore:
     async def _panels(self, folder: LogicalPath, source: str, user: UserContext) -> list[Json]:
         located = self.files.locate(folder, user)
         found = await asyncio.to_thread(lambda: list(_definitions(located.path)))
-        return [{**panel, "panelDirectory": str(folder / path.name), "source": source} for path, panel in found]
+        return [{**panel, "panelDirectory": path.name, "source": source} for path, panel in found]
 
     async def panel(self, project_id: str, panel_id: str, user: UserContext) -> Json:
         """One panel of a project. Raises `ApiError` 404."""
@@ -63,38 +61,41 @@ class PanelStore:
         raise ApiError(404, f"There is no panel {panel_id!r}.")
 
     @finishing
-    async def create(self, project_id: str, panel_id: str, name: str, template_id: str | None, user: UserContext) -> Json:
+    async def create(self, project_id: str, panel: NewPanel, user: UserContext) -> Json:
         """Make a panel, of a template or afresh; one after the other. Raises `ApiError` 404, 409 and 507."""
         async with self._making:
-            return await self._create(project_id, panel_id, name, template_id, user)
+            return await self._create(project_id, panel, user)
 
-    async def _create(self, project_id: str, panel_id: str, name: str, template_id: str | None, user: UserContext) -> Json:
+    async def _create(self, project_id: str, panel: NewPanel, user: UserContext) -> Json:
+        panel_id = panel.panel_id
         folder = await self._folder(project_id, user) / "ui" / panel_id
         if await asyncio.to_thread(self.files.locate(folder, user, write=True).path.exists):
             raise ApiError(409, f"There is a panel {panel_id!r} already.")
         template = None
-        if template_id is not None:
-            template = next((panel for panel in await self.templates(user) if panel["id"] == template_id), None)
+        if panel.template_id:
+            template = next((known for known in await self.templates(user) if known["id"] == panel.template_id), None)
             if template is None:
-                raise ApiError(404, f"There is no template {template_id!r}.")
+                raise ApiError(404, f"There is no template {panel.template_id!r}.")
         try:
             async with self.files.making(folder, user) as target:
-                definition = await self._fill(folder, target, panel_id, name, template, user)
+                definition = await self._fill(folder, target, panel, template, user)
                 await self._list_in_project(project_id, panel_id, user)
         except OSError as error:
             raise ApiError(507, f"The panel {panel_id!r} cannot be written: {error.strerror or error}.") from None
-        return {**definition, "panelDirectory": str(folder), "source": "user"}
+        return {**definition, "panelDirectory": folder.name, "source": "user"}
 
-    async def _fill(self, folder: LogicalPath, target: Path, panel_id: str, name: str, template: Json | None, user: UserContext) -> Json:
-        definition: Json = {"version": "1.0.0", "uiEntryPoint": "index.html"}
+    async def _fill(self, folder: LogicalPath, target: Path, panel: NewPanel, template: Json | None, user: UserContext) -> Json:
+        definition = dict(_DEFAULTS)
         if template is not None:
-            source = self.files.locate(template["panelDirectory"], user).path
+            source = self.files.locate(TEMPLATES / template["panelDirectory"], user).path
             await asyncio.to_thread(shutil.copytree, source, target, symlinks=True)
             definition = {key: value for key, value in template.items() if key not in ("panelDirectory", "source")}
         else:
-            page = _PAGE.format(title=escape(name))
+            page = _PAGE.read_text(encoding="utf-8").replace("$title", escape(panel.display_name))
             await self.files.write(folder / "index.html", page.encode(), user)
-        definition |= {"id": panel_id, "displayName": name}
+        definition |= {"id": panel.panel_id, "displayName": panel.display_name}
+        if panel.description is not None:
+            definition["description"] = panel.description
         await self.files.write(folder / _FILE, dumps(definition), user)
         return definition
 
@@ -111,10 +112,15 @@ class PanelStore:
 def _definitions(folder: Path) -> Iterator[tuple[Path, Json]]:
     for path in sorted(folder.glob(f"*/{_FILE}")):
         try:
-            content = loads(path.read_bytes())
+            if path.stat().st_size > _LONGEST:
+                raise Invalid([Problem("", f"it is longer than {_LONGEST} bytes")])
+            content = loads(path.read_bytes().removeprefix(BOM_UTF8))
+            if not isinstance(content, dict):
+                raise Invalid([Problem("", "it is no JSON object")])
         except (Invalid, OSError) as error:
             _log.warning("panel is left out", panel=path.parent.name, problem=str(error))
             continue
-        if isinstance(content, dict) and not path.parent.is_symlink():
-            defaults = {"displayName": path.parent.name, "version": "1.0.0", "uiEntryPoint": "index.html"}
-            yield path.parent, {**defaults, **content, "id": content.get("id") or path.parent.name}
+        if not path.parent.is_symlink():
+            texts = {"id": path.parent.name, "displayName": path.parent.name, **_DEFAULTS}
+            said = {key: content[key] for key in texts if isinstance(content.get(key), str) and (content[key] or key == "description")}
+            yield path.parent, {**content, **texts, **said}

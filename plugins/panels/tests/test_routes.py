@@ -53,7 +53,7 @@ async def test_panels_are_made_afresh_or_of_a_template(server: Server) -> None:
     (template / "panel.json").write_text(json.dumps({"id": "clock", "displayName": "Clock", "uiEntryPoint": "clock.html", "icon": "t"}))
     (template / "clock.html").write_text("<p>tick</p>")
     (listed,) = (await server.http.get("/api/panels/templates")).json()
-    assert (listed["id"], listed["source"], listed["panelDirectory"]) == ("clock", "shared", "shared://templates/panels/clock")
+    assert (listed["id"], listed["source"], listed["panelDirectory"]) == ("clock", "shared", "clock")
     made = await server.http.post(f"{project}/panels", json={"panelId": "mine", "displayName": "Mine <b>"})
     assert (made.status_code, made.json()["uiEntryPoint"]) == (201, "index.html")
     page = (home(server) / "projects" / "panels" / "ui" / "mine" / "index.html").read_text()

@@ -7,6 +7,9 @@ from tavernkeep import UserContext
 READ: Final = "project:read"  # scopes of whatever belongs to a project
 WRITE: Final = "project:write"
 SHARE: Final = "project:share"
+OTHERS_COULD_WRITE: Final = (
+    ".others-could-write"  # a file in a project that has been shared to be changed; whoever looked it through removes it
+)
 
 
 class Projects(Protocol):
@@ -25,3 +28,10 @@ class Projects(Protocol):
         Raises:
             ApiError: 404, the user has no such project.
         """
+
+
+class Ownership(Protocol):
+    """Knows whose hands what is in a project may be of."""
+
+    def is_own_alone(self, project_id: str, user: UserContext) -> bool:
+        """Whether nobody but the user may change a project that is theirs, nor ever could."""

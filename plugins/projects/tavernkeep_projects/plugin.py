@@ -12,7 +12,7 @@ from tavernkeep.contracts.workflow import WorkflowSource
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_files.contracts import Files
 from tavernkeep_projects import hookspecs
-from tavernkeep_projects.contracts import Projects
+from tavernkeep_projects.contracts import Ownership, Projects
 
 if TYPE_CHECKING:
     from tavernkeep_projects.sharing import Shares
@@ -46,6 +46,7 @@ class ProjectsPlugin:
         self._store, self._shares = ProjectStore(files), Shares(files, services.get(Storage))
         app.plugins.undo_with(owner, files.add_resolver(self._shares.resolve))
         services.add(Projects, self._store, owner=owner)
+        services.add(Ownership, self._shares, owner=owner)
         services.add(WorkflowSource, StoredWorkflows(files), owner=owner)
 
     @hookimpl

@@ -5,18 +5,15 @@ import math
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import structlog
-from quart import Quart, g, request, send_file
+from quart import Quart, g, request
 from quart import Response as QuartResponse
 from quart.wrappers import BaseRequestWebsocket
-from quart.wrappers.response import FileBody
 from quart_cors import cors
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.http import parse_range_header
 from werkzeug.routing import Map, MapAdapter, PathConverter, Rule
 
 from tavernkeep.contracts.app import App
@@ -32,6 +29,7 @@ from tavernkeep_web.config import WebConfig
 from tavernkeep_web.gate import Denied, Gate
 from tavernkeep_web.incoming import meter_of, parts_of
 from tavernkeep_web.presence import Presence
+from tavernkeep_web.sending import file_answer
 from tavernkeep_web.sockets import credentials_of, origin_of
 from tavernkeep_web.streams import EVENT_STREAM, EventStreams
 
@@ -41,7 +39,6 @@ _JSON: Final = "application/json"
 _LINGER_S: Final = 10.0
 _LOGGED: Final = 1000  # characters of a path
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
-_PIECE: Final = 128 * 1024  # bytes of a file that are read at once: each is two visits to a thread
 _REFUSALS: Final = {  # the status of an answer to a workflow that is not taken
     RefusalReason.INVALID: 422,
     RefusalReason.USER_LIMIT: 429,
@@ -159,7 +156,7 @@ def _view(app: App, name: str, route: Route, binding: RouteBinding, config: WebC
         if isinstance(result, Response) and result.content_type == EVENT_STREAM and not isinstance(result.body, bytes):
             presence = None if credentials is None or user is None else Presence(app, user, credentials, config.socket_recheck_s)
             result = attrs.evolve(result, body=streams.kept(result.body, presence))
-        return await _response(result, route.status)
+        return await _response(result, route)
 
     return view
 
@@ -202,45 +199,16 @@ def _request(client: str | None, secure: bool) -> Request:
     )
 
 
-async def _response(result: Any, status: int) -> QuartResponse:
+async def _response(result: Any, route: Route) -> QuartResponse:
     if isinstance(result, FileResponse):
-        made = await _file(result)
-        made.headers.update(result.headers)
-        return made
+        return await file_answer(result, public=route.public)
     if isinstance(result, Response):
         made = QuartResponse(result.body, status=result.status, content_type=result.content_type)
         made.headers.update(result.headers)
         return made
     if result is None:
         return QuartResponse(b"", status=204)
-    return _json(unstructure(result), status)
-
-
-async def _file(result: FileResponse) -> QuartResponse:
-    try:
-        _resolve_suffix_range(result.path)
-        made = await send_file(
-            result.path,
-            mimetype=result.content_type,
-            as_attachment=result.download_as is not None,
-            attachment_filename=result.download_as,
-            conditional=True,
-        )
-    except OSError as error:
-        raise ApiError(404, f"There is no such file: {error.strerror}.") from None
-    if isinstance(made.response, FileBody):
-        made.response.buffer_size = _PIECE
-    made.headers["Accept-Ranges"] = "bytes"
-    return made
-
-
-def _resolve_suffix_range(path: Path) -> None:
-    """Say a range that is counted from the end (`bytes=-500`) from the beginning: Quart knows only those."""
-    wanted = parse_range_header(request.headers.get("Range"))
-    if wanted is not None and len(wanted.ranges) == 1 and wanted.ranges[0][0] < 0:
-        resolved = wanted.range_for_length(path.stat().st_size)
-        if resolved is not None:
-            request.headers["Range"] = f"bytes={max(resolved[0], 0)}-{resolved[1] - 1}"
+    return _json(unstructure(result), route.status)
 
 
 def _json(value: Any, status: int) -> QuartResponse:
@@ -275,6 +243,8 @@ class _Requests:
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if KEY_PREFIX.encode() in request.query_string:
             raise ApiError(400, "There is an API key in the address, where logs keep it: revoke it, and send the next one in a header.")
+        if "Service-Worker" in request.headers:  # it would go on answering for this server long after whoever planted it is gone
+            raise Denied("nothing of this server may be a service worker")
         self._gate.check(request.method, request.headers.get("Host"), request.headers.getlist("Origin"))
 
     async def _end(self, response: QuartResponse) -> QuartResponse:
