@@ -1,12 +1,13 @@
 """Whatever a client sends, it gets a clear error, and the same socket then runs a workflow."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.client import Viewer, output_of, viewer
-from support.server import Server
+from support.server import Server, serve
 
 GOOD = {"nodes": [{"id": "a", "fullType": "core:TextMerge", "inputs": {"separator": "-", "text_inputs": ["x", "y"]}}], "edges": []}
 NODE = GOOD["nodes"][0]
@@ -17,6 +18,7 @@ WRONG: dict[str, list[Any]] = {
     "list": [None, 5, True, "x", {"x": 1}],
     "boolean": [None, 5, "true", []],
     "number": [None, "5", True, []],
+    "object or null": [5, True, "x", ["x"]],
 }
 
 
@@ -86,12 +88,24 @@ def cases() -> dict[str, tuple[str | bytes, str]]:
     }
     for wrong in ([], "x", 5, None, True):
         found[f"message is {json.dumps(wrong)}"] = (json.dumps(wrong), "object")
-    for field, kind in {"nodes": "list", "edges": "list", "interfaceInputs": "object", "metadata": "object", "dryRun": "boolean"}.items():
+    for field, kind in {
+        "nodes": "list",
+        "edges": "list",
+        "interfaceInputs": "object or null",
+        "metadata": "object or null",
+        "dryRun": "boolean",
+    }.items():
         for wrong in WRONG[kind]:
             found[f"{field} is {json.dumps(wrong)}"] = (prompt(**{field: wrong}), field)
     for field in ("nodes", "edges"):
         found[f"no {field}"] = (json.dumps({"type": "PROMPT_REQUEST", "payload": without(GOOD, field)}), field)
-    for field, kind in {"id": "string", "fullType": "string", "inputs": "object", "configValues": "object", "bypassed": "boolean"}.items():
+    for field, kind in {
+        "id": "string",
+        "fullType": "string",
+        "inputs": "object or null",
+        "configValues": "object or null",
+        "bypassed": "boolean",
+    }.items():
         for wrong in WRONG[kind]:
             found[f"node.{field} is {json.dumps(wrong)}"] = (prompt(nodes=[NODE | {field: wrong}]), f"nodes[0].{field}")
     for field in ("id", "fullType"):
@@ -170,6 +184,48 @@ async def test_unknown_fields_are_ignored_at_every_level(server: Server) -> None
         await client.socket.send(json.dumps({"type": "PROMPT_REQUEST", "payload": payload, "trace": 1}))
         messages = await client.until(lambda m: m["type"] == "EXECUTION_STATUS_UPDATE" and m["payload"]["status"] == "complete")
     assert output_of(messages, "a") == {"merged_text": "x-y"}
+
+
+async def test_what_may_be_left_out_may_be_null(server: Server) -> None:
+    """Objects and lists, of the payload, of its nodes and of its interface: clients write both."""
+    whole = ("interfaceInputs", "interfaceOutputs", "outputInterfaceMappings", "metadata", "workflows", "requestId", "targetNodeIds")
+    ofnode = dict.fromkeys(("inputs", "configValues", "inputConnectionOrders"))
+    nothing = {"id": "b", "fullType": "core:CreateMessage", **ofnode}
+    slot = {"key": "x", "dataFlowType": "STRING", "config": None, "matchCategories": None, "displayName": None}
+    payload = GOOD | {"nodes": [NODE, nothing]} | dict.fromkeys(whole)
+    async with viewer(server.ws_url) as client:
+        for sent in (payload, payload | {"interfaceInputs": {"x": slot}}):
+            messages = await client.run(sent)
+            assert output_of(messages, "a") == {"merged_text": "x-y"}
+            assert output_of(messages, "b") == {"messages": "[]"}
+    assert (await server.http.post("/api/prompt", json=payload)).status_code == 200
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "malformed": {"nodes": 5},
+    "refused": {"targetNodeIds": ["none"]},
+    "two nodes of one id": {"nodes": [NODE, NODE | {"bypassed": True}]},
+    "too many nodes": {"nodes": [NODE | {"id": str(number)} for number in range(10_001)]},
+    "over the limit": {"filler": "x" * 3_000_000},
+    "used for another": {"metadata": {"other": 1}},
+}
+
+
+async def test_an_error_repeats_the_id_of_the_request(tmp_path: Path) -> None:
+    """Whatever is wrong with it: its sender has several on the way, and must know which it was."""
+    config = {"web": {"maxBodyBytes": 2_000_000}, "engine": {"maxNodes": 10_000}}
+    async with serve(tmp_path, config) as server, viewer(server.ws_url) as client:
+        await client.run(GOOD | {"requestId": "used for another"})
+        for name, wrong in REFUSED.items():
+            await client.send("PROMPT_REQUEST", {"requestId": name} | GOOD | wrong)
+            assert (await client.error())["payload"]["requestId"] == name
+        for odd in (7, 1.5):
+            await client.send("PROMPT_REQUEST", GOOD | {"requestId": odd})
+            assert (await client.error())["payload"]["requestId"] == odd
+        for none in (None, ["x"], {"x": 1}, "x" * 5000):
+            await client.send("PROMPT_REQUEST", GOOD | {"nodes": 5, "requestId": none})
+            assert "requestId" not in (await client.error())["payload"]
+        await assert_works(client)
 
 
 @pytest.mark.parametrize("text", ["\x00", "𝄞🎭", "\u202eabc", "a\u0301", "__proto__", "constructor", "x" * 10_000])

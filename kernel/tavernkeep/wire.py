@@ -268,15 +268,14 @@ def _guarded(kind: type, factory: Callable[[Any, cattrs.Converter], Any]) -> Cal
 
 
 def _make_class_hook(class_: type, converter: cattrs.Converter) -> Any:
-    return make_dict_structure_fn(class_, converter, **_overrides(class_))
+    build: Any = make_dict_structure_fn(class_, converter, **_overrides(class_))
+    # A mapping or list that may be left out may be null as well: that is how many clients leave it out.
+    own = {wire_name(field) for field in attrs.fields(class_) if isinstance(field.default, attrs.Factory)}  # type: ignore[arg-type]
+    return (lambda value, type_: build({k: v for k, v in value.items() if v is not None or k not in own}, type_)) if own else build
 
 
 def _is_tuple(type_: Any) -> bool:
     return typing.get_origin(type_) is tuple and typing.get_args(type_)[1:] == (Ellipsis,)
-
-
-def _is_literal(type_: Any) -> bool:
-    return typing.get_origin(type_) is typing.Literal
 
 
 def _is_enum(type_: Any) -> bool:
@@ -290,7 +289,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook(float, _strict_float)
     converter.register_structure_hook(Path, lambda value, _: Path(converter.structure(value, str)))
     converter.register_structure_hook_func(_is_enum, _structure_enum)
-    converter.register_structure_hook_func(_is_literal, _structure_literal)
+    converter.register_structure_hook_func(lambda type_: getattr(type_, "__origin__", None) is typing.Literal, _structure_literal)
     converter.register_structure_hook_factory(attrs.has, _guarded(dict, _make_class_hook))
     converter.register_structure_hook_factory(is_sequence, _guarded(list, list_structure_factory))
     converter.register_structure_hook_factory(_is_tuple, _guarded(list, homogenous_tuple_structure_factory))

@@ -6,7 +6,7 @@ from typing import Final
 import attrs
 import structlog
 
-from tavernkeep.contracts.execution import EXECUTE, Interrupted, Refused, Scheduler, Submission
+from tavernkeep.contracts.execution import EXECUTE, Interrupted, Scheduler, Submission
 from tavernkeep.contracts.http import ApiError, Client, WebSocketMessage
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.workflow import WorkflowPayload
@@ -73,9 +73,7 @@ class ExecutionMessages:
                 if not told:  # it was accepted before
                     await self._accept_again(execution_id, echo["requestId"], client)
         except Invalid as invalid:
-            client.send("error", {"message": "The payload is malformed.", "details": unstructure(invalid.problems), **echo})
-        except Refused as refused:
-            client.send("error", {"message": str(refused), "details": unstructure(refused.problems), **echo})
+            raise ApiError(422, "The payload is malformed.", unstructure(invalid.problems)) from None
 
     async def _accept_again(self, execution_id: str, request_id: str, client: Client) -> None:
         """Tell everything from the acceptance on; where that is no longer remembered, what still is."""

@@ -52,6 +52,31 @@ def warnings(plan: Plan) -> dict[str, str]:
     return {warning.path: warning.message for warning in plan.warnings}
 
 
+def test_what_editors_only_draw_is_left_out_with_its_edges() -> None:
+    """Frames and notes, of the editor and of packs; each with a warning. They may be alike, be targets, and have any edges."""
+    nodes = [
+        PayloadNode("f", "core:frame", {"title": "x"}),
+        PayloadNode("a", "t:Source"),
+        PayloadNode("n", "Sticky-Note"),
+        PayloadNode("f", "core:frame", {"title": "another"}),
+        PayloadNode("b", "t:One"),
+        PayloadNode("p", "t:Panel"),
+        PayloadNode("u", "pack:note"),
+    ]
+    edges = [Edge("a", "out", "b", "text"), Edge("f", "out", "b", "text"), Edge("a", "out", "n", "in"), Edge("a", "out", "p", "in")]
+    registry = NodeRegistry()
+    for entry in (*DEFINITIONS, NodeDefinition(type="Panel", namespace="t", is_ui_node=True)):
+        registry.add(entry, "test")
+    plan = compile_plan(WorkflowPayload(nodes, edges), registry)
+    assert [node.id for node in plan.nodes] == ["a", "b", "u"]
+    assert plan.nodes[1].values == [("text", 0, "out")]
+    assert [node.problem for node in plan.nodes] == [None, None, "Unknown node type 'pack:note'"]
+    drawn, ignored = {0, 2, 3, 5}, {1, 2, 3}
+    assert set(warnings(plan)) == {*(f"nodes[{number}]" for number in drawn), *(f"edges[{number}]" for number in ignored)}
+    only = compile_plan(WorkflowPayload(nodes, edges, target_node_ids=["f", "b"]), registry)
+    assert [node.id for node in only.nodes] == ["a", "b"]
+
+
 def test_edges_to_nowhere_are_ignored_with_a_warning() -> None:
     """What an editor leaves behind when it expands a group stops nothing."""
     plan = compiled({"a": "Source", "b": "One"}, ("a", "out", "b", "text"), ("a", "out", "gone", "text"), ("a", "", "b", "text"))

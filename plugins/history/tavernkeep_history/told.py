@@ -14,7 +14,7 @@ from tavernkeep.contracts.events import (
     NodeRetrying,
     NodeSkipped,
 )
-from tavernkeep.contracts.execution import ExecutionDetail, NodeStatus
+from tavernkeep.contracts.execution import ExecutionDetail, ExecutionStatus, NodeStatus
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.models import ExecutionRow
 
@@ -56,11 +56,14 @@ class Told:
 
     def detail(self, row: ExecutionRow) -> ExecutionDetail:
         """The execution of a row, with this."""
+        nodes = self.nodes if row.started_at is not None else {}
+        if row.stands is ExecutionStatus.COMPLETE and not self.damage:  # what never began had no part in it
+            nodes = {node_id: status for node_id, status in nodes.items() if status.status != "pending"}
         return ExecutionDetail(
             prompt_id=row.id,
             status=row.stands,
             submitted_at=row.submitted_at,
-            node_status=self.nodes if row.started_at is not None else {},
+            node_status=nodes,
             outputs=self.outputs,
             warnings=[*(row.warnings or ()), *(f"The record is damaged: {what} cannot be read." for what in self.damage)],
             metadata=self.payload.metadata if self.payload is not None else {},

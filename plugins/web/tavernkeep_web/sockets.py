@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
+import msgspec
 import structlog
 
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import BEARER, KEY_PREFIX, AuthError, AuthProvider, Credentials, UserContext
 from tavernkeep.contracts.events import Event
-from tavernkeep.contracts.execution import Scheduler
+from tavernkeep.contracts.execution import Refused, Scheduler
 from tavernkeep.contracts.http import ApiError, WebSocketMessage
 from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.wire import Invalid, describe, dumps, loads, structure, unstructure
@@ -32,6 +33,7 @@ _NO_KEYS: Final = ("null", "undefined")  # what JavaScript makes of a key that i
 _TURN: Final = 200  # frames sent before others on the event loop get their turn
 _BATCH: Final = 256 * 1024  # bytes after which a frame takes no further message
 _NO_WINDOW: Final = re.compile(r"max_window_bits[^=;,]*=(?!\s*\d{1,9}\s*(?:[;,]|$))")
+_LONGEST_ID: Final = 4096  # characters of a request's id that is repeated
 _CLOSE_WAIT_S: Final = 5.0  # for the close frame to a viewer that reads nothing
 
 
@@ -111,6 +113,26 @@ def origin_of(scope: Any, headers: Mapping[str, str], proxies: frozenset[str]) -
     hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
     outside = next((hop for hop in reversed(hops) if hop not in proxies), client)
     return outside, secure or headers.get("x-forwarded-proto", "").lower() == "https"
+
+
+class _Asked(msgspec.Struct, rename="camel"):
+    request_id: str | int | float | None = None
+
+
+class _Envelope(msgspec.Struct):
+    payload: _Asked = msgspec.field(default_factory=_Asked)
+
+
+_envelope_in = msgspec.json.Decoder(_Envelope).decode  # it skips all else, of a message that is too large too
+
+
+def _asked_in(frame: Mapping[str, Any]) -> dict[str, Any]:
+    """The `requestId` of a message that is answered with an error, for its sender to know which it was."""
+    try:
+        request_id = _envelope_in(frame.get("text") or "").payload.request_id
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):  # it has none that could be repeated
+        return {}
+    return {} if request_id is None or len(str(request_id)) > _LONGEST_ID else {"requestId": request_id}
 
 
 async def refuse_handshake(scope: Any, send: Any, status: int, message: str) -> None:
@@ -205,21 +227,30 @@ class _Connection:
 
     async def _read(self) -> None:
         while True:
-            message = await self._receive()
-            if message["type"] == "websocket.disconnect":
+            frame = await self._receive()
+            if frame["type"] == "websocket.disconnect":
                 return
-            try:
-                await self._handle(message)
-            except Invalid as invalid:
-                self._error(str(invalid), [unstructure(problem) for problem in invalid.problems])
-            except ApiError as error:
-                self._error(str(error), error.body.get("details"))
-            except Unavailable as unavailable:
-                _log.error("the database is unavailable", reason=unavailable.reason, problem=str(unavailable))
-                self._error(str(unavailable), {"reason": unavailable.reason})
-            except Exception as error:
-                _log.exception("message handler failed")
-                self._error(f"The message could not be processed: {type(error).__name__}")
+            if (error := await self._problem_with(frame)) is not None:
+                self.send("error", error | _asked_in(frame))
+
+    async def _problem_with(self, frame: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Handle a message; gives what its sender is told where that cannot be done."""
+        try:
+            await self._handle(frame)
+        except Invalid as invalid:
+            return {"message": str(invalid), "details": unstructure(invalid.problems)}
+        except Refused as refused:
+            return {"message": str(refused), "details": unstructure(refused.problems)}
+        except ApiError as error:
+            details = error.body.get("details")
+            return {"message": str(error)} | ({} if details is None else {"details": details})
+        except Unavailable as unavailable:
+            _log.error("the database is unavailable", reason=unavailable.reason, problem=str(unavailable))
+            return {"message": str(unavailable), "details": {"reason": unavailable.reason}}
+        except Exception as error:
+            _log.exception("message handler failed")
+            return {"message": f"The message could not be processed: {type(error).__name__}"}
+        return None
 
     async def _handle(self, frame: Mapping[str, Any]) -> None:
         text = frame.get("text")
@@ -253,9 +284,6 @@ class _Connection:
 
     async def _fetch(self, execution_id: str, after: int, limit: int) -> list[Event] | None:
         return await self._app.services.get(Scheduler).events_after(execution_id, self.user, after, limit)
-
-    def _error(self, message: str, details: Any = None) -> None:
-        self.send("error", {"message": message} | ({} if details is None else {"details": details}))
 
     # What handlers may do; see `tavernkeep.contracts.http.Client`
 

@@ -4,7 +4,7 @@ What the payload leaves to tolerate (edges to nowhere, several edges into one sl
 warning; what will fail one node is noted on that node; what stops the execution is in `Plan.fatal`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -15,6 +15,7 @@ from tavernkeep.contracts.workflow import PayloadNode, WorkflowPayload
 from tavernkeep.wire import Invalid, Problem, structure
 from tavernkeep_engine.plan.binding import Binder
 from tavernkeep_engine.plan.choices import wrong_choice
+from tavernkeep_engine.plan.drawings import is_drawing
 from tavernkeep_engine.plan.links import find_cycle, link
 from tavernkeep_engine.plan.types import NO_SHAPE, InterfaceOutput, Plan, PlanNode, Shape
 
@@ -43,12 +44,13 @@ class _Compiler:
 
     def compile(self) -> Plan:
         payload = self._payload
-        kept = self._settle_duplicates()
+        left_out = self._leave_out()
+        kept = self._settle_duplicates(left_out)
         if payload.target_node_ids is not None:
-            kept = self._only_needed(kept, payload.target_node_ids)
+            kept = self._only_needed(kept, [target for target in payload.target_node_ids if target not in left_out])
         nodes = [self._node(index, node) for index, node in enumerate(kept)]
         by_id = {node.id: node for node in nodes}
-        Binder({node.id for node in payload.nodes}, self._warnings).bind(nodes, by_id, kept, payload.edges)
+        Binder({node.id for node in payload.nodes} - left_out, self._warnings).bind(nodes, by_id, kept, payload.edges)
         link(nodes)
         outputs = self._outputs(nodes, by_id)
         return Plan(
@@ -63,10 +65,21 @@ class _Compiler:
     def _warn(self, path: str, message: str) -> None:
         self._warnings.append(Problem(path, message))
 
-    def _settle_duplicates(self) -> list[PayloadNode]:
+    def _leave_out(self) -> set[str]:
+        """The ids of those that are there for the editor alone."""
+        found = set()
+        for position, node in enumerate(self._payload.nodes):
+            if is_drawing(node.full_type, self._nodes.get(node.full_type)):
+                found.add(node.id)
+                self._warn(f"nodes[{position}]", f"is left out: a node of type {node.full_type!r} is there for the editor alone")
+        return found
+
+    def _settle_duplicates(self, left_out: Container[str]) -> list[PayloadNode]:
         first: dict[str, int] = {}
         problems = []
         for position, node in enumerate(self._payload.nodes):
+            if node.id in left_out:
+                continue
             there = first.setdefault(node.id, position)
             if there == position:
                 continue
