@@ -6,36 +6,45 @@ Source: https://github.com/kwaroran/character-card-spec-v3
 
 import base64
 import binascii
-import io
 import json
 import re
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import attrs
 import structlog
 
 from tavernkeep.wire import Invalid, describe, dumps, loads
-from tavernkeep_characters.contracts import CardError
-from tavernkeep_characters.fields import card_data
-from tavernkeep_characters.pictures import LONGEST, PNG, is_photo, photo_texts, png_texts, with_png_texts
+from tavernkeep_characters.archives import card_text, is_archive
+from tavernkeep_characters.contracts import CardError, CardTooLarge
+from tavernkeep_characters.fields import as_version, card_data
+from tavernkeep_characters.pictures import LONGEST, PNG, as_png, is_photo, photo_texts, png_texts, with_png_texts
 
 _log = structlog.get_logger(__name__)
 
 _KEYWORDS: Final = ("ccv3", "chara")
-_MOST_FILES: Final = 10_000  # of an archive
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _NUMBERS: Final = re.compile(rb"\d{1,3}(?:\s*,\s*\d{1,3})+")
 _PATIENCE: Final = 64  # texts of a picture that are looked at
 
 
-class CardReader:
-    """See `Cards`."""
+@attrs.frozen
+class CardFiles:
+    """See `Cards`.
+
+    Attributes:
+        most_pixels: How many a picture may have.
+    """
+
+    most_pixels: int
 
     def character(self, data: bytes) -> dict[str, Any]:
         """See `Cards`."""
         return card_data(read_card(data))
+
+    def write_card(self, picture: bytes, card: Mapping[str, Any]) -> bytes:
+        """See `Cards`."""
+        return write_card(as_png(picture, self.most_pixels), card)
 
 
 def read_card(data: bytes) -> dict[str, Any]:
@@ -48,23 +57,24 @@ def read_card(data: bytes) -> dict[str, Any]:
         return _from_png(data)
     if is_photo(data):
         return _from_photo(data)
-    if data.startswith(b"PK\x03\x04"):
-        return _from_archive(data)
+    if is_archive(data):
+        return _from_json(card_text(data))
     return _from_json(data)
 
 
-def write_card(picture: bytes, card: dict[str, Any]) -> bytes:
+def write_card(picture: bytes, card: Mapping[str, Any]) -> bytes:
     """The PNG picture with the card in it, for readers of version 3 and for older ones, and without any that it had before.
 
     Raises:
         CardError: The picture is no PNG, or it is cut off.
+        CardTooLarge: The card is longer than what is read.
     """
     if not picture.startswith(PNG):
         raise CardError("a card is written into a PNG picture")
-    fields = card_data(card)
-    newer = {**card, "spec": "chara_card_v3", "spec_version": "3.0", "data": fields}
-    older = {**card, "spec": "chara_card_v2", "spec_version": "2.0", "data": fields}
-    return with_png_texts(picture, {"chara": base64.b64encode(dumps(older)), "ccv3": base64.b64encode(dumps(newer))})
+    texts = {keyword: base64.b64encode(dumps(as_version(card, version))) for keyword, version in (("chara", 2), ("ccv3", 3))}
+    if max(map(len, texts.values())) > LONGEST:
+        raise CardTooLarge(f"the card is longer than {LONGEST} bytes in a picture")
+    return with_png_texts(picture, texts)
 
 
 def _from_png(data: bytes) -> dict[str, Any]:
@@ -90,34 +100,13 @@ def _from_photo(data: bytes) -> dict[str, Any]:
             return _from_text(text)
         except CardError:
             continue  # any comment of a camera
-    if zipfile.is_zipfile(io.BytesIO(data)):  # an archive behind a picture is both
-        return _from_archive(data)
+    if is_archive(data):  # behind a picture
+        return _from_json(card_text(data))
     raise CardError("the picture holds no character card")
 
 
 def _longest_first(texts: Iterator[bytes]) -> list[bytes]:
     return sorted(texts, key=len, reverse=True)
-
-
-def _from_archive(data: bytes) -> dict[str, Any]:
-    if data.count(b"PK\x01\x02") > _MOST_FILES:
-        raise CardError(f"the archive holds more than {_MOST_FILES} files")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entry = next((entry for entry in archive.infolist() if entry.filename.lower().removeprefix("./") == "card.json"), None)
-            if entry is None:
-                raise CardError("the archive holds no card.json")
-            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise CardError("the archive's card.json is packed in a way that is not read")
-            with archive.open(entry) as file:
-                text = file.read(LONGEST + 1)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError) as error:
-        if isinstance(error, CardError):
-            raise
-        raise CardError(f"the archive cannot be read: {error}") from None
-    if len(text) > LONGEST:
-        raise CardError(f"the card is longer than {LONGEST} bytes")
-    return _from_json(text)
 
 
 def _from_text(text: bytes) -> dict[str, Any]:

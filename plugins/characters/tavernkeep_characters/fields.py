@@ -23,6 +23,9 @@ _OLDER: Final = {  # names of before there was a specification
     "example_dialogue": "mes_example",
     "creatorcomment": "creator_notes",
 }
+_FIRST: Final = ("name", "description", "personality", "scenario", "first_mes", "mes_example")  # those of version 1
+_KNOWN: Final = (*_TEXTS, *_LISTS, *_OBJECTS, *_OLDER)
+_OWN: Final = ("spec", "spec_version", "data")
 
 
 def card_data(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,20 +33,82 @@ def card_data(card: Mapping[str, Any]) -> dict[str, Any]:
 
     Numbers where a text belongs are texts, a text where a list belongs is a list of one; what is `null` is absent.
     """
+    fields, problems = read_fields(card)
+    for problem in problems:
+        _log.warning("left out a field of a character card", problem=problem)
+    return fields
+
+
+def read_fields(card: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What `card_data` gives, and which fields were left out of it, and why."""
+    problems = []
     data = card.get("data")
     inner = data if isinstance(data, dict) else {}
-    outer = {key: card[key] for key in (*_TEXTS, *_LISTS, *_OBJECTS, *_OLDER) if key in card} if inner else card
-    fields = {key: value for part in (outer, inner) for key, value in part.items() if value is not None and key != "data"}
+    outer = {key: value for key, value in card.items() if (key in _KNOWN if inner else key not in _OWN)}
+    fields = {key: value for part in (outer, inner) for key, value in part.items() if value is not None}
     for old, new in _OLDER.items():
-        if old in fields and new not in fields:
-            fields[new] = fields[old]
-    for keys, form in ((_TEXTS, _text), (_LISTS, _list), (_OBJECTS, _object)):
+        if old in fields:
+            fields.setdefault(new, fields.pop(old))
+    for keys, form, kind in ((_TEXTS, _text, "a text"), (_LISTS, _list, "a list of texts"), (_OBJECTS, _object, "an object")):
         for key in keys:
             if key in fields and (value := form(fields[key])) is not None:
                 fields[key] = value
             elif key in fields:
-                _log.warning("left out a field of a character card", field=key, found=describe(fields.pop(key)))
-    return fields
+                problems.append(f"{key} is {describe(fields.pop(key))}, and not {kind}")
+    return fields, problems
+
+
+def as_version(card: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """A card of any version as one of version 1, 2 or 3, with all that it holds beside.
+
+    That of version 2 has the fields of version 1 beside its own too, for older readers.
+    """
+    fields, outer = card_data(card), _outer(card)
+    if version == 1:
+        return outer | fields
+    older: dict[str, Any] = {key: fields[key] for key in _FIRST if key in fields} if version == 2 else {}
+    return {**outer, **older, "spec": f"chara_card_v{version}", "spec_version": f"{version}.0", "data": fields}
+
+
+def changed(card: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A card of version 3 with some changes, which are a card of any version, or as much of one as is to change.
+
+    Objects are changed field by field, however deep; `null` takes a field out; all else stays, what nobody here knows too.
+    """
+    before, given = as_version(card, 3), changes.get("data")
+    if isinstance(given, dict):
+        inner = {key: value for key, value in changes.items() if key in _KNOWN and key not in given} | given
+    else:
+        inner = {key: value for key, value in changes.items() if key not in _OWN}
+    for old, new in _OLDER.items():
+        if old in inner:
+            inner.setdefault(new, inner.pop(old))
+    versions = {key: before[key] for key in ("spec", "spec_version")}
+    return {**_patched(_outer(before), _outer(changes)), **versions, "data": _patched(before["data"], inner)}
+
+
+def _outer(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands beside a card's data and is none of the character's own fields."""
+    return {key: value for key, value in card.items() if key not in (*_OWN, *_KNOWN)} if isinstance(card.get("data"), dict) else {}
+
+
+def _patched(value: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """RFC 7396; without recursion, as others say how deep it goes."""
+    result = dict(value)
+    todo = [(result, changes)]
+    while todo:
+        into, given = todo.pop()
+        for key, item in given.items():
+            if item is None:
+                into.pop(key, None)
+            elif isinstance(item, dict):
+                inner = into.get(key)
+                made: dict[str, Any] = dict(inner) if isinstance(inner, dict) else {}
+                into[key] = made
+                todo.append((made, item))
+            else:
+                into[key] = item
+    return result
 
 
 def truth(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What is written in pictures beside the picture: text chunks of PNG, EXIF and XMP of JPEG and WebP."""
+"""What is written in pictures beside the picture: text chunks of PNG, EXIF and XMP of JPEG and WebP; and pictures made PNG."""
 
 import html
 import io
@@ -8,13 +8,15 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from tavernkeep_characters.contracts import CardError
+from tavernkeep_characters.contracts import CardError, CardTooLarge
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
 LONGEST: Final = 16 * 1024 * 1024  # bytes of a text, unpacked
 _EXIF_TEXTS: Final = (0x010E, 0x9C9C)  # ImageDescription, XPComment
 _EXIF_MORE: Final = (0x9286, 0x927C)  # UserComment, MakerNote, in the part that follows
 _EXIF_PART: Final = 0x8769
+_PLAIN: Final = (400, 600)  # pixels of the picture of who has none
+_PLAIN_COLOUR: Final = (72, 66, 60)
 _XMP_TEXT: Final = re.compile(r'(?:=\s*"([^"<>]{2,})")|(?:=\s*\'([^\'<>]{2,})\')|(?:>([^<>]{2,})<)')
 
 
@@ -82,6 +84,74 @@ def photo_texts(data: bytes) -> Iterator[bytes]:
         yield html.unescape(next(filter(None, found.groups()))).encode("utf-8", "replace")
 
 
+def as_png(data: bytes, most_pixels: int) -> bytes:
+    """A picture as a PNG: one that is one already as it is, of another the pixels, and nothing that is written beside them.
+
+    Raises:
+        CardTooLarge: It has more pixels.
+        CardError: It is no picture, or it cannot be read.
+    """
+    if data.startswith(PNG):
+        check_size(data, most_pixels)
+        return data
+    if not is_photo(data):
+        raise CardError("a picture is a PNG, a JPEG or a WebP")
+    from PIL import Image, ImageOps  # late, as it would hold up the start of every server
+
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "WEBP")) as opened:
+            _check(opened.size, most_pixels)
+            picture = ImageOps.exif_transpose(opened)
+            profile = opened.info.get("icc_profile") if opened.mode == "RGB" else None
+            made, out = picture.convert("RGBA" if picture.has_transparency_data else "RGB"), io.BytesIO()
+            made.info.clear()
+            made.save(out, "PNG", icc_profile=profile)
+    except CardError:
+        raise
+    except Exception as error:  # whatever a library for pictures finds in a broken one
+        raise CardError(f"the picture cannot be read: {' '.join(str(error).split())}") from None
+    return out.getvalue()
+
+
+def plain_png() -> bytes:
+    """The picture of who has none."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", _PLAIN, _PLAIN_COLOUR).save(out, "PNG")
+    return out.getvalue()
+
+
+def check_size(data: bytes, most_pixels: int) -> None:
+    """Look at how large a picture says that it is, before anybody makes that of it.
+
+    Raises:
+        CardTooLarge: It has more pixels.
+        CardError: It does not say.
+    """
+    if data.startswith(PNG):
+        kind, width, height = struct.unpack_from(">4sII", data, 12) if len(data) > 24 else (b"", 0, 0)
+        if kind != b"IHDR" or not width or not height:
+            raise CardError("the picture does not say how large it is")
+        _check((width, height), most_pixels)
+        return
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "WEBP")) as opened:
+            size = opened.size
+    except Image.DecompressionBombError:
+        raise CardTooLarge(f"the picture has more than {most_pixels} pixels (characters.maxPixels)") from None
+    except Exception as error:  # whatever a library for pictures finds in a broken one
+        raise CardError(f"the picture cannot be read: {' '.join(str(error).split())}") from None
+    _check(size, most_pixels)
+
+
+def _check(size: tuple[int, int], most_pixels: int) -> None:
+    if size[0] * size[1] > most_pixels:
+        raise CardTooLarge(f"the picture has {size[0]} x {size[1]} pixels, more than {most_pixels} (characters.maxPixels)")
+
+
 def _exif_text(value: bytes) -> bytes:
     """A comment without the eight bytes that name its encoding."""
     encoding, text = value[:8], value[8:]
@@ -106,7 +176,7 @@ def _text(kind: bytes, rest: bytes) -> bytes:
         if packed == b"\1":
             text = _unpacked(text)
     if len(text) > LONGEST:
-        raise CardError(f"it is longer than {LONGEST} bytes")
+        raise CardTooLarge(f"it is longer than {LONGEST} bytes")
     return text
 
 

@@ -181,7 +181,7 @@ def test_a_library_of_all_kinds(tmp_path: Path) -> None:
     (tmp_path / "ada.PNG").write_bytes(with_chunks(text(b"chara", encoded(ADA | {"fav": "false", "talkativeness": "0.5", "chat": 12}))))
     (tmp_path / "ada.webp").write_bytes(photo("WEBP", comment=b"ASCII\0\0\0" + encoded(BO)))
     (tmp_path / "cy.Charx").write_bytes(archive({"card.json": json.dumps({"data": {"name": 5, "tags": "x"}}).encode()}))
-    shown = {entry["imageName"]: entry for entry in characters_in(tmp_path)}
+    shown = {entry["imageName"]: entry for entry in (character.shown() for character in characters_in(tmp_path, 1 << 20))}
     assert {name: entry["name"] for name, entry in shown.items()} == {"ada.PNG": "Ada", "ada.webp": "Bo", "": "5"}
     assert len({entry["id"] for entry in shown.values()}) == 3
     assert {"favorite": False, "talkativeness": 0.5, "chat": "12"}.items() <= shown["ada.PNG"].items()
