@@ -177,8 +177,10 @@ class Restoring:
         asyncio.run(self.storage.take(restoring / DATABASE))
         self._configuration(restoring / CONFIG)
         sync_folder(data)
-        shutil.rmtree(restoring)
+        # What is left has no more to say, also while it is removed: half of it could not be gone on with.
+        os.rename(restoring, data / UNPACKED)
         sync_folder(data)
+        shutil.rmtree(data / UNPACKED, ignore_errors=True)
 
     def _stays(self, entry: Path, *, with_key: bool) -> bool:
         """Whether something in the data folder is not moved aside.

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import filelock
 import pytest
@@ -117,6 +118,31 @@ async def test_it_is_put_back_whole_or_not_at_all(place: Place, tmp_path: Path, 
         at += 1
     assert set(here.tree()) == wanted
     assert refused > 5
+
+
+async def test_a_kill_while_the_rest_is_removed(place: Place, other: Place) -> None:
+    """Whatever of it is gone by then, what was restored is there, and nothing waits to be finished that cannot be."""
+    source = await place.aside(lambda: place.back_up("backup"))
+    wanted = {name for name in place.tree() if name != "master.key"}
+    removed, left = os.rmdir, 0
+
+    def stop(*args: Any, **options: Any) -> None:
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        removed(*args, **options)
+
+    for before in range(4):  # folders that are removed before
+        left = before
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "rmdir", stop)
+            with pytest.raises(KeyboardInterrupt):
+                await other.aside(lambda: other.restore(source, force=True))
+        if (other.data / ".restoring").exists():
+            assert await other.aside(lambda: other.restore(source)) is None
+        assert {name for name in other.tree() if not name.startswith(".unpacked")} == wanted
+        await other.start()
 
 
 def test_what_a_kill_left_does_not_stand_in_the_way(place: Place, other: Place) -> None:
