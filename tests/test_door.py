@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -385,6 +387,23 @@ async def test_a_database_that_is_replaced_is_read_anew(storage: SqliteStorage, 
     assert await names() == {"ada"}
     await User.create(uid="2", username="bob")
     await storage.check()
+
+
+@pytest.mark.parametrize("endings", [["-wal"], ["-shm"], ["-wal", "-shm"]], ids=" ".join)
+async def test_a_log_that_is_taken_away_is_noticed(storage: SqliteStorage, tmp_path: Path, endings: list[str]) -> None:
+    """What was written before is still there, and so is what is written from then on: also for whoever opens the file after a kill."""
+    file = tmp_path / "db.sqlite3"
+    await User.create(uid="1", username="ada")
+    for ending in endings:
+        file.with_name(file.name + ending).unlink()
+    await User.create(uid="2", username="bob")
+    await storage.add_all([User(uid="3", username="cy")])
+    found = tmp_path / "after"
+    found.mkdir()
+    for left in tmp_path.glob("db.sqlite3*"):  # as a kill leaves it
+        shutil.copy(left, found)
+    with closing(sqlite3.connect(found / "db.sqlite3")) as opened:
+        assert {row[0] for row in opened.execute(f"SELECT username FROM {User._meta.db_table}")} == {"ada", "bob", "cy"}
 
 
 async def test_a_check_writes(storage: SqliteStorage) -> None:

@@ -42,7 +42,7 @@ _REASONS: Final[dict[int, tuple[Reason, str]]] = {
 _NO_TEXT: Final = "Could not decode to UTF-8"  # Python's, and without a code
 _CLOSED: Final = "The database is closed."
 MEMORY: Final = ":memory:"
-_LOG: Final = "-wal"
+_BESIDE: Final = ("-wal", "-shm")  # its log, in which is what is not in the file yet, and the index of that
 _TABLES: Final = "SELECT 1 FROM sqlite_master WHERE name = ?"
 
 _File = tuple[int, int]  # its device and its number there
@@ -100,7 +100,8 @@ class _Turn(ConnectionWrapper[Any]):
 class CarefulClient(SqliteClient):
     """The connection outside of transactions.
 
-    It is to the file that stands at its path: SQLite itself would go on with one that was taken away, and write where nobody finds it.
+    It is to the file that stands at its path, and to the log beside it: SQLite itself would go on with one that was taken away, and write
+    where nobody finds it.
 
     Args:
         longest_wait_s: How long a turn is waited for.
@@ -111,7 +112,7 @@ class CarefulClient(SqliteClient):
         self.counts = Counts()
         self.longest_wait_s = longest_wait_s
         self._opened: _File | None = None
-        self._log: _File | None = None  # what has been written and is not in the file yet
+        self._beside: list[_File | None] = []
         self._doubted = False
 
     @property
@@ -129,7 +130,7 @@ class CarefulClient(SqliteClient):
     async def ready(self) -> None:
         """Have the file open that is there now; for who has the turn."""
         found = None if self.filename == MEMORY else _file(self.filename)
-        if self._connection is None or self._doubted or found != self._opened:
+        if self._connection is None or self._doubted or found != self._opened or self._find_beside() != self._beside:
             await finish(self._open(found))
 
     def check_file(self) -> None:
@@ -138,17 +139,21 @@ class CarefulClient(SqliteClient):
         Raises:
             Unavailable: It is not.
         """
-        if self.filename != MEMORY and _file(self.filename) != self._opened:
-            raise self.counts.unavailable("gone", "The database's file has been removed or replaced.")
+        if self.filename != MEMORY and (_file(self.filename) != self._opened or self._find_beside() != self._beside):
+            raise self.counts.unavailable("gone", "The database's file, or the log beside it, has been removed or replaced.")
+
+    def _find_beside(self) -> list[_File | None]:
+        return [] if self.filename == MEMORY else [_file(self.filename + ending) for ending in _BESIDE]
 
     async def _open(self, found: "_File | None") -> None:
         first = self._opened is None
-        await self.close()
+        await self.close()  # by which SQLite writes what is in its log into the file, also where the log has no name any more
         if self.filename != MEMORY:
             if found is None:  # SQLite would make an empty one
                 raise self.counts.unavailable("gone", "The database's file has been removed.")
-            if not first and found != self._opened and self._log is not None and _file(self.filename + _LOG) == self._log:
-                message = f"The database's file has been replaced, and {self.filename}{_LOG} is of the one before: remove it as well."
+            log, *_ = self._find_beside()
+            if not first and found != self._opened and log is not None and log == self._beside[0]:
+                message = f"The database's file has been replaced, and {self.filename}{_BESIDE[0]} is of the one before: remove it as well."
                 raise self.counts.unavailable("gone", message)
         await self.create_connection(with_db=True)
         assert self._connection is not None, "it has just been made"
@@ -156,7 +161,7 @@ class CarefulClient(SqliteClient):
         if not first and not tables:
             await self.close()
             raise self.counts.unavailable("gone", "The database's file has been replaced by one without the server's tables.")
-        self._doubted, self._opened, self._log = False, found, _file(self.filename + _LOG)
+        self._doubted, self._opened, self._beside = False, found, self._find_beside()
 
     async def create_connection(self, with_db: bool) -> None:
         """Open the file."""
