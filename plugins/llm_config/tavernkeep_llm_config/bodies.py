@@ -1,8 +1,10 @@
 """What the routes take and give."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
+
+_SHORT: Final = attrs.validators.optional(attrs.validators.max_len(200))
 
 
 @attrs.frozen
@@ -51,10 +53,18 @@ class ModelShown:
 
 @attrs.frozen
 class Deleted:
-    """A channel or a model that is gone."""
+    """A channel that is gone."""
 
     success: bool
     id: str
+
+
+@attrs.frozen
+class DeletedModel:
+    """A model that is gone."""
+
+    success: bool
+    model_id: str
 
 
 @attrs.frozen
@@ -62,22 +72,23 @@ class ChannelBody:
     """A channel.
 
     Attributes:
-        provider_id: The adapter, where `adapter_type` does not say.
-        adapter_type: The adapter that speaks the service's protocol.
+        provider_id: What people call the service; the adapter too, where `adapter_type` says nothing and there is one of that name.
+        adapter_type: The adapter that speaks the service's protocol; of an unknown one that is OpenAI's.
         api_key: The key; in a change, its hint or nothing keeps the stored one.
         supported_models: The models that it may be asked for; all when empty.
-        model_list_endpoint: Kept for clients.
+        model_list_endpoint: Where the service tells its models, where that is another place than is usual: an address, or a path below
+            the base URL.
     """
 
     label: str = attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(200)])
     base_url: str = attrs.field(validator=[attrs.validators.min_len(1), attrs.validators.max_len(2000)])
     api_key: str | None = attrs.field(default=None, repr=False)
-    provider_id: str | None = None
-    adapter_type: str | None = None
+    provider_id: str | None = attrs.field(default=None, validator=_SHORT)
+    adapter_type: str | None = attrs.field(default=None, validator=_SHORT)
     supported_models: list[str] = attrs.field(factory=list)
     storage_mode: Literal["plaintext", "encrypted"] = "encrypted"
     custom_headers: dict[str, str] = attrs.field(factory=dict, repr=False)
-    model_list_endpoint: str | None = None
+    model_list_endpoint: str | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.max_len(2000)))
     disabled: bool = False
 
 

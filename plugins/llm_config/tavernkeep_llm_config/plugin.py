@@ -30,7 +30,7 @@ class LlmConfigPlugin:
     def register_services(self, app: App, services: Services, owner: str) -> None:
         from tavernkeep_llm_config.service import LlmStore
 
-        self._store = LlmStore(services.get(Storage), services.get(Secrets))
+        self._store = LlmStore(services.get(Storage), services.get(Secrets), services.get(Llm))
         app.plugins.undo_with(owner, services.get(Llm).add_source(self._store))
         services.add(LlmImport, self._store, owner=owner)
 

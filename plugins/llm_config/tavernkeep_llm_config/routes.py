@@ -5,9 +5,9 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import ApiError, NodeFailure, Route, UserContext
-from tavernkeep.wire import Invalid, Problem, structure, unstructure
-from tavernkeep_llm_config.bodies import ChannelBody, ChannelShown, Deleted, ModelBody, ModelShown, Provider
-from tavernkeep_llm_config.service import LlmStore
+from tavernkeep.wire import structure
+from tavernkeep_llm_config.bodies import ChannelBody, ChannelShown, Deleted, DeletedModel, ModelBody, ModelShown, Provider
+from tavernkeep_llm_config.service import LlmStore, without_nulls
 from tavernkeep_nodes_llm.contracts import Llm, LlmError
 
 READ: Final = "llm:read"
@@ -35,7 +35,7 @@ class LlmRoutes:
             Route("PUT", channel, self.update, WRITE, answers=ChannelShown, errors=gone),
             Route("DELETE", channel, self.delete, WRITE, errors=gone),
             Route("POST", channel + "/discover-models", self.discover, WRITE, errors=gone | unreachable),
-            Route("GET", channel + "/list-models", self.discover, READ, errors=gone | unreachable),
+            Route("GET", channel + "/list-models", self.offered, READ, errors=gone | unreachable),
             Route("GET", "/api/llm/models", self.models, READ, answers=list[ModelShown]),
             Route("POST", "/api/llm/models", self.create_model, WRITE, answers=ModelShown, status=201, errors=taken),
             Route("GET", model, self.model, READ, answers=ModelShown, errors=gone),
@@ -55,34 +55,31 @@ class LlmRoutes:
         """A channel."""
         return await self.store.channel(channel_id, user)
 
-    async def create(self, body: ChannelBody, user: UserContext) -> dict[str, Any]:
+    async def create(self, body: dict[str, Any], user: UserContext) -> dict[str, Any]:
         """Add a channel."""
-        self._check(body)
-        return await self.store.create(body, user)
+        return await self.store.create(structure(without_nulls(body), ChannelBody), user)
 
-    async def update(self, channel_id: str, body: ChannelBody, user: UserContext) -> dict[str, Any]:
-        """Change a channel; a key that is its hint, or left out, stays as it is."""
-        self._check(body)
+    async def update(self, channel_id: str, body: dict[str, Any], user: UserContext) -> dict[str, Any]:
+        """Change a channel; what is left out stays, and a key that is its hint; `null` unsets."""
         return await self.store.update(channel_id, body, user)
-
-    def _check(self, body: ChannelBody) -> None:
-        wanted, known = body.adapter_type or body.provider_id, self.llm.adapter_names()
-        if wanted is not None and wanted not in known:
-            raise Invalid([Problem("adapterType", f"expected one of {', '.join(known)}; got {wanted!r}")])
 
     async def delete(self, channel_id: str, user: UserContext) -> Deleted:
         """Remove a channel."""
         await self.store.delete(channel_id, user)
         return Deleted(True, channel_id)
 
-    async def discover(self, channel_id: str, user: UserContext) -> list[dict[str, str]]:
-        """The models that a channel's service offers."""
+    async def discover(self, channel_id: str, user: UserContext) -> list[dict[str, Any]]:
+        """The models that a channel's service offers, each with a name."""
+        return [{"name": model["id"], **model} for model in await self.offered(channel_id, user)]
+
+    async def offered(self, channel_id: str, user: UserContext) -> list[dict[str, Any]]:
+        """The models that a channel's service offers, with all that it tells of them."""
         channel = await self.store.open(channel_id, user)
         try:
-            names = await self.llm.models(channel)
+            models = await self.llm.models(channel)
         except (LlmError, NodeFailure) as error:
             raise ApiError(502, str(error)) from None
-        return [{"id": name, "name": name} for name in names]
+        return [{**model, "object": "model"} for model in models]
 
     async def models(self, user: UserContext) -> list[dict[str, Any]]:
         """The user's models."""
@@ -92,17 +89,15 @@ class LlmRoutes:
         """A model."""
         return await self.store.model(model_id, user)
 
-    async def create_model(self, body: ModelBody, user: UserContext) -> dict[str, Any]:
+    async def create_model(self, body: dict[str, Any], user: UserContext) -> dict[str, Any]:
         """Add a model."""
-        return await self.store.create_model(unstructure(body), user)
+        return await self.store.create_model(structure(without_nulls(body), ModelBody), user)
 
     async def update_model(self, model_id: str, body: dict[str, Any], user: UserContext) -> dict[str, Any]:
-        """Change a model; what is left out stays."""
-        before = await self.store.model(model_id, user)
-        changed = structure({**before, **body}, ModelBody)
-        return await self.store.update_model(model_id, unstructure(changed), user)
+        """Change a model; what is left out stays, `null` unsets."""
+        return await self.store.update_model(model_id, body, user)
 
-    async def delete_model(self, model_id: str, user: UserContext) -> Deleted:
+    async def delete_model(self, model_id: str, user: UserContext) -> DeletedModel:
         """Remove a model."""
         await self.store.delete_model(model_id, user)
-        return Deleted(True, model_id)
+        return DeletedModel(True, model_id)

@@ -13,10 +13,11 @@ from tavernkeep.wire import Invalid, Problem, dumps, iso, loads, structure, unst
 from tavernkeep_guard.contracts import Headers
 from tavernkeep_llm_config.bodies import ChannelBody, ModelBody
 from tavernkeep_llm_config.models import ChannelRow, ModelRow
-from tavernkeep_nodes_llm.contracts import Channel
+from tavernkeep_nodes_llm.contracts import Channel, Llm
 from tavernkeep_secrets.contracts import Secrets
 
 HIDDEN: Final = "…"  # what is shown of a header's value
+_USUAL: Final = "openai"  # the adapter of services that say no other
 _HINT: Final = 4  # characters shown of each end of a key
 
 
@@ -60,6 +61,7 @@ class LlmStore:
 
     storage: Storage
     secrets: Secrets
+    llm: Llm
 
     # Channels
 
@@ -87,7 +89,7 @@ class LlmStore:
         return await ChannelRow.create(
             id=id_,
             user_id=user_id,
-            **_columns(body),
+            **self._columns(body),
             sealed_key=self.secrets.seal(key),
             sealed_headers=self._sealed(body.custom_headers, {}),
             key_hint=hint_of(key),
@@ -95,7 +97,7 @@ class LlmStore:
 
     async def take_over_channel(self, user_id: str, id_: str, channel: Mapping[str, Any]) -> bool:
         """See `LlmImport`."""
-        body = structure(channel, ChannelBody)
+        body = structure(without_nulls(channel), ChannelBody)
         if await ChannelRow.exists(id=id_):
             return False
         await self._create(id_, body, user_id)
@@ -103,20 +105,20 @@ class LlmStore:
 
     async def take_over_model(self, user_id: str, model: Mapping[str, Any]) -> bool:
         """See `LlmImport`."""
-        content = unstructure(structure(model, ModelBody))
+        content = unstructure(structure(without_nulls(model), ModelBody))
         _, made = await self.storage.ensure(ModelRow, {"user_id": user_id, "model_id": content["modelId"]}, {"content": content})
         return made
 
-    async def update(self, id_: str, body: ChannelBody, user: UserContext) -> dict[str, Any]:
-        """Change a channel. Raises `ApiError` 404."""
-        body = _checked(body)
+    async def update(self, id_: str, changes: Mapping[str, Any], user: UserContext) -> dict[str, Any]:
+        """Change those fields of a channel that are given. Raises `ApiError` 404, `Invalid`."""
         async with self.storage.transaction():
             row = await self._row(id_, user)
-            changes = _columns(body) | {"sealed_headers": self._sealed(body.custom_headers, self._headers(row))}
-            if body.api_key is not None and body.api_key not in ("", row.key_hint):
-                key = _no_hint(body.api_key)
-                changes |= {"sealed_key": self.secrets.seal(key), "key_hint": hint_of(key)}
-            row.update_from_dict(changes)
+            body = _checked(structure(without_nulls({**self._shown(row), **changes}), ChannelBody))
+            columns = self._columns(body) | {"sealed_headers": self._sealed(body.custom_headers, self._headers(row))}
+            if body.api_key not in ("", row.key_hint):  # of one that is unset, that is nothing
+                key = _no_hint(body.api_key or "")
+                columns |= {"sealed_key": self.secrets.seal(key), "key_hint": hint_of(key)}
+            row.update_from_dict(columns)
             await row.save()
         return self._shown(row)
 
@@ -132,12 +134,34 @@ class LlmStore:
         content = row.content
         return Channel(
             row.label,
-            row.adapter,
+            self._adapter(content.get("adapterType"), content.get("providerId")),
             row.base_url,
             self.secrets.open(row.sealed_key),
             tuple(content.get("supportedModels") or ()),
             self._headers(row),
+            model_list=content.get("modelListEndpoint") or "",
         )
+
+    def _adapter(self, type_: str | None, provider: str | None) -> str:
+        """The adapter of a channel: what is none that is installed speaks the protocol that nearly all do."""
+        wanted = ((type_ or "").strip() or (provider or "").strip()).lower()
+        return wanted if wanted in self.llm.adapter_names() else _USUAL
+
+    def _columns(self, body: ChannelBody) -> dict[str, Any]:
+        content = {
+            "providerId": body.provider_id,
+            "adapterType": body.adapter_type,
+            "supportedModels": body.supported_models,
+            "storageMode": body.storage_mode,
+            "modelListEndpoint": body.model_list_endpoint,
+        }
+        return {
+            "label": body.label,
+            "adapter": self._adapter(body.adapter_type, body.provider_id),
+            "base_url": body.base_url,
+            "content": without_nulls(content),
+            "disabled": body.disabled,
+        }
 
     def _headers(self, row: ChannelRow) -> dict[str, str]:
         headers: dict[str, str] = loads(self.secrets.open(row.sealed_headers)) if row.sealed_headers else {}
@@ -182,20 +206,21 @@ class LlmStore:
             raise ApiError(404, f"There is no model {model_id!r}.")
         return row
 
-    async def create_model(self, content: dict[str, Any], user: UserContext) -> dict[str, Any]:
+    async def create_model(self, body: ModelBody, user: UserContext) -> dict[str, Any]:
         """Add a model. Raises `ApiError` 409."""
+        content = unstructure(body)
         try:
             row = await ModelRow.create(user_id=user.uid, model_id=content["modelId"], content=content)
         except IntegrityError:
             raise ApiError(409, f"There is a model {content['modelId']!r} already.") from None
         return _model(row)
 
-    async def update_model(self, model_id: str, changes: dict[str, Any], user: UserContext) -> dict[str, Any]:
-        """Change a model. Raises `ApiError` 404, or 409 for an id that another has."""
+    async def update_model(self, model_id: str, changes: Mapping[str, Any], user: UserContext) -> dict[str, Any]:
+        """Change those fields of a model that are given. Raises `ApiError` 404, or 409 for an id that another has; `Invalid`."""
         try:
             async with self.storage.transaction():
                 row = await self._model_row(model_id, user)
-                row.content = {**row.content, **changes}
+                row.content = unstructure(structure(without_nulls({**row.content, **changes}), ModelBody))
                 row.model_id = row.content["modelId"]
                 await row.save()
         except IntegrityError:
@@ -207,21 +232,9 @@ class LlmStore:
         await (await self._model_row(model_id, user)).delete()
 
 
-def _columns(body: ChannelBody) -> dict[str, Any]:
-    content = {
-        "providerId": body.provider_id,
-        "adapterType": body.adapter_type,
-        "supportedModels": body.supported_models,
-        "storageMode": body.storage_mode,
-        "modelListEndpoint": body.model_list_endpoint,
-    }
-    return {
-        "label": body.label,
-        "adapter": body.adapter_type or body.provider_id or "openai",
-        "base_url": body.base_url,
-        "content": {key: value for key, value in content.items() if value is not None},
-        "disabled": body.disabled,
-    }
+def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields without those that are unset."""
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def _model(row: ModelRow) -> dict[str, Any]:

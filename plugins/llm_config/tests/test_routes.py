@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from support.client import output_of, viewer
+from support.deviations import raw_service
 from support.llm import LlmServer
 from support.protocols import Protocols, protocols
 from support.server import Server
@@ -54,14 +55,83 @@ async def test_a_key_never_comes_back_whole(server: Server) -> None:
     assert (await server.http.delete(url)).status_code == 404
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"label": "", "baseUrl": "x"}, {"label": "x", "baseUrl": "x", "adapterType": "smoke"}, {"label": "x", "baseUrl": 5}]
-)
+@pytest.mark.parametrize("body", [{}, {"label": "", "baseUrl": "x"}, {"label": None, "baseUrl": "x"}, {"label": "x", "baseUrl": 5}])
 async def test_what_is_no_channel(server: Server, body: Any) -> None:
     """422 with the place."""
     answer = await server.http.post(CHANNELS, json=body)
     assert answer.status_code == 422
     assert answer.json()["details"][0]["path"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "unset"),
+    [
+        ("label", "new", None),
+        ("baseUrl", "http://127.0.0.1:8", None),
+        ("providerId", "deepseek", "absent"),
+        ("adapterType", "anthropic", "absent"),
+        ("supportedModels", ["m"], []),
+        ("storageMode", "plaintext", "encrypted"),
+        ("customHeaders", {"x": "…"}, {}),
+        ("modelListEndpoint", "/list", "absent"),
+        ("disabled", True, False),
+        ("apiKey", "sk-a…efgh", ""),
+    ],
+)
+async def test_any_field_of_a_channel_is_changed_alone(server: Server, field: str, value: Any, unset: Any) -> None:
+    """All else stays; `null` unsets what may be left out."""
+    made = await add(server, providerId="mine", supportedModels=["a"], customHeaders={"y": "PLANTED"}, modelListEndpoint="/m")
+    url = f"{CHANNELS}/{made['id']}"
+    sent = {"apiKey": "sk-another-key-abcdefgh", "customHeaders": {"x": "1"}}.get(field, value)
+    changed = (await server.http.put(url, json={field: sent})).json()
+    assert changed == made | {field: value}
+    cleared = await server.http.put(url, json={field: None})
+    if unset is None:
+        assert (cleared.status_code, cleared.json()["details"][0]["path"]) == (422, field)
+    else:
+        assert cleared.json() == {key: item for key, item in (made | {field: unset}).items() if item != "absent"}
+        created = await server.http.post(CHANNELS, json={"label": "mine", "baseUrl": "http://127.0.0.1:9", field: None})
+        assert created.status_code == 201
+        await server.http.delete(f"{CHANNELS}/{created.json()['id']}")
+    await server.http.delete(url)
+
+
+@pytest.mark.parametrize(
+    ("fields", "speaks"),
+    [
+        ({"adapterType": "", "providerId": "deepseek"}, "openai"),
+        ({"adapterType": "custom"}, "openai"),
+        ({"adapterType": None, "providerId": "custom"}, "openai"),
+        ({"adapterType": "OpenAI"}, "openai"),
+        ({"providerId": "anthropic"}, "anthropic"),
+        ({"adapterType": "anthropic", "providerId": "custom"}, "anthropic"),
+    ],
+)
+async def test_a_service_of_no_known_kind_is_asked_as_most_are(
+    server: Server, service: Protocols, fields: dict[str, Any], speaks: str
+) -> None:
+    """What stands in the fields stays as it was given."""
+    made = await add(server, baseUrl=service.url, **fields)
+    given = {key: value for key, value in fields.items() if value is not None}
+    assert given.items() <= (await server.http.get(f"{CHANNELS}/{made['id']}")).json().items()
+    ask = {"messages": [{"role": "user", "content": "hi"}], "activated_model_id": "echo"}
+    async with viewer(server.ws_url) as client:
+        payload = {"nodes": [{"id": "n", "fullType": "core:GenericLlmRequest", "inputs": ask}], "edges": []}
+        assert output_of(await client.run(payload), "n")["responseText"] == "Good evening"
+    assert service.seen[-1].path == {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}[speaks]
+    await server.http.delete(f"{CHANNELS}/{made['id']}")
+
+
+@pytest.mark.parametrize("where", ["/elsewhere/list", "v1/elsewhere/list", "{url}/v1/elsewhere/list?a=b"])
+async def test_a_list_of_models_in_another_place(server: Server, where: str) -> None:
+    """As an address or as a path below that of the channel; what the service tells of each stays, but never a key."""
+    async with raw_service() as service:
+        service.answer(f'{{"data": [{{"id": "a", "object": "thing", "owned_by": "me", "note": "{KEY}"}}]}}')
+        made = await add(server, baseUrl=f"{service.url}/v1", modelListEndpoint=where.format(url=service.url))
+        listed = (await server.http.get(f"{CHANNELS}/{made['id']}/list-models")).json()
+        assert listed == [{"id": "a", "object": "model", "owned_by": "me", "note": "***"}]
+        assert service.seen[0][0].startswith("GET /v1/elsewhere/list")
+        await server.http.delete(f"{CHANNELS}/{made['id']}")
 
 
 async def test_requests_go_through_the_users_channels(server: Server, llm: LlmServer) -> None:
@@ -86,9 +156,10 @@ async def test_requests_go_through_the_users_channels(server: Server, llm: LlmSe
 async def test_models_of_a_service(server: Server, service: Protocols, adapter: str) -> None:
     """Asked of the service itself, over both addresses."""
     made = await add(server, baseUrl=service.url, adapterType=adapter)
-    found = [{"id": name, "name": name} for name in ("a", "b")]
-    assert (await server.http.post(f"{CHANNELS}/{made['id']}/discover-models")).json() == found
-    assert (await server.http.get(f"{CHANNELS}/{made['id']}/list-models")).json() == found
+    listed = (await server.http.get(f"{CHANNELS}/{made['id']}/list-models")).json()
+    assert [(model["id"], model["object"]) for model in listed] == [("a", "model"), ("b", "model")]
+    found = (await server.http.post(f"{CHANNELS}/{made['id']}/discover-models")).json()
+    assert found == [{"name": model["id"], **model} for model in listed]
     await server.http.delete(f"{CHANNELS}/{made['id']}")
 
 
@@ -114,7 +185,12 @@ async def test_models(server: Server) -> None:
     assert (await server.http.put(url, json={"displayName": "7"})).json()["capabilities"] == ["chat"]
     assert (await server.http.put(url, json={"modelType": "car"})).status_code == 422
     assert [model["displayName"] for model in (await server.http.get(MODELS)).json()] == ["7"]
-    assert (await server.http.delete(url)).json()["success"] is True
+    assert (await server.http.put(url, json={"groupName": "g", "modelType": "embedding"})).json()["groupName"] == "g"
+    for field in ("groupName", "modelType", "capabilities"):
+        unset = await server.http.put(url, json={field: None})
+    assert (unset.json().get("groupName"), unset.json()["modelType"], unset.json()["capabilities"]) == (None, "llm", [])
+    assert (await server.http.put(url, json={"displayName": None})).status_code == 422
+    assert (await server.http.delete(url)).json() == {"success": True, "modelId": "org/model:7b"}
     for method in ("GET", "DELETE"):
         assert (await server.http.request(method, url)).status_code == 404
 

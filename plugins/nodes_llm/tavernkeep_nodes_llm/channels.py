@@ -1,7 +1,7 @@
 """Which channel answers for which model."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import structlog
@@ -67,9 +67,10 @@ class LlmRouter:
         """See `Llm`."""
         return {id_: adapter.name for id_, adapter in sorted(self.adapters.items())}
 
-    async def models(self, channel: Channel) -> list[str]:
+    async def models(self, channel: Channel) -> list[dict[str, Any]]:
         """See `Llm`."""
-        return await self.adapter(channel.adapter).models(channel)
+        found = await self.adapter(channel.adapter).models(channel)
+        return [{"id": model} if isinstance(model, str) else dict(model) for model in found]
 
     def adapter(self, id_: str, who: str = "this needs") -> LlmAdapter:
         """The adapter of a kind of service.

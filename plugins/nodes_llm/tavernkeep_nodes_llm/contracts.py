@@ -16,6 +16,7 @@ class Channel:
         adapter: The id of the adapter that speaks its protocol.
         base_url: The address below which the protocol's own paths are; one without a path gets that which is usual for the protocol.
         models: The models that it may be asked for; all when empty.
+        model_list: Where the service tells its models, where that is another place than is usual: an address, or a path below the base URL.
         trusted: The operator has configured it: it may be anywhere, also where requests of users must not go.
     """
 
@@ -26,6 +27,7 @@ class Channel:
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     trusted: bool = False
+    model_list: str = ""
 
 
 @attrs.frozen
@@ -125,8 +127,8 @@ class LlmAdapter(Protocol):
             LlmError: There is none.
         """
 
-    async def models(self, channel: Channel) -> list[str]:
-        """The models that the service offers.
+    async def models(self, channel: Channel) -> Sequence[str | Mapping[str, Any]]:
+        """The models that the service offers: their names, or what it tells of each, the name as its `id`.
 
         Raises:
             LlmError: It does not tell.
@@ -163,8 +165,8 @@ class Llm(Protocol):
     def adapter_names(self) -> dict[str, str]:
         """The installed adapters: what channels call each, and what people do."""
 
-    async def models(self, channel: Channel) -> list[str]:
-        """The models that a channel's service offers.
+    async def models(self, channel: Channel) -> list[dict[str, Any]]:
+        """The models that a channel's service offers: what it tells of each, the name as its `id`.
 
         Raises:
             NodeFailure: It does not tell.

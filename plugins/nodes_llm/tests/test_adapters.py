@@ -253,7 +253,7 @@ async def test_embeddings(adapter: HttpAdapter, service: Protocols) -> None:
 
 async def test_models(adapter: HttpAdapter, service: Protocols) -> None:
     """Their names, sorted."""
-    assert await adapter.models(channel(adapter, service)) == ["a", "b"]
+    assert [model["id"] for model in await adapter.models(channel(adapter, service))] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

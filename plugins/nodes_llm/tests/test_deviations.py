@@ -16,7 +16,7 @@ from tavernkeep_nodes_llm.adapters.http import HttpAdapter
 from tavernkeep_nodes_llm.adapters.ollama import OllamaAdapter
 from tavernkeep_nodes_llm.adapters.openai import OpenAiAdapter
 from tavernkeep_nodes_llm.adapters.parts import read_arguments
-from tavernkeep_nodes_llm.adapters.reading import model_names
+from tavernkeep_nodes_llm.adapters.reading import models_in
 from tavernkeep_nodes_llm.adapters.urls import endpoint
 from tavernkeep_nodes_llm.config import LlmConfig
 from tavernkeep_nodes_llm.contracts import Channel, LlmError, LlmRequest, LlmResponse
@@ -277,15 +277,15 @@ def test_base_urls_as_people_write_them(base_url: str, address: str) -> None:
 )
 def test_lists_of_models(listed: Any) -> None:
     """In any of the known shapes."""
-    assert model_names(listed) == ["a", "b"]
+    assert [model["id"] for model in models_in(listed)] == ["a", "b"]
 
 
 def test_what_is_no_list_of_models() -> None:
     """`null` is an empty one, anything else is refused."""
-    assert model_names(None) == model_names({"data": None}) == model_names([]) == []
+    assert models_in(None) == models_in({"data": None}) == models_in([]) == []
     for other in ({"ok": 1}, "a", 5, {"data": "a"}, [None], [{}], [[]]):
         with pytest.raises(ValueError, match=r"list of models|no name"):
-            model_names(other)
+            models_in(other)
 
 
 def test_arguments_of_a_tool() -> None:

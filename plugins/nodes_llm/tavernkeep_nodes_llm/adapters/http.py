@@ -14,8 +14,8 @@ from tavernkeep.wire import Invalid, dumps, loads
 from tavernkeep_guard.contracts import Headers, OutgoingRefused, Unanswered
 from tavernkeep_nodes_llm.adapters.answers import Answer, Event
 from tavernkeep_nodes_llm.adapters.questions import Refusals, other_name, refused_field, without
-from tavernkeep_nodes_llm.adapters.reading import DONE, AnswerReader, Unreadable, error_in, model_names, readable, reason_of
-from tavernkeep_nodes_llm.adapters.urls import endpoint
+from tavernkeep_nodes_llm.adapters.reading import DONE, AnswerReader, Unreadable, error_in, models_in, readable, reason_of
+from tavernkeep_nodes_llm.adapters.urls import below, endpoint
 from tavernkeep_nodes_llm.config import LlmConfig
 from tavernkeep_nodes_llm.contracts import Channel, LlmError, LlmRequest, LlmResponse
 
@@ -119,11 +119,12 @@ class HttpAdapter:
             raise LlmError(f"{channel.label} gave {len(vectors)} embeddings for {len(texts)} texts")
         return vectors
 
-    async def models(self, channel: Channel) -> list[str]:
+    async def models(self, channel: Channel) -> list[dict[str, Any]]:
         """See `LlmAdapter`."""
-        answer = await self._value("GET", self.models_path(), None, channel)
+        path = below(channel.base_url, channel.model_list) if channel.model_list.strip() else self.models_path()
+        answer = await self._value("GET", path, None, channel)
         try:
-            return model_names(answer)
+            return models_in(hide(answer, secrets_of(channel)))
         except ValueError as error:
             raise LlmError(f"{channel.label} answered no list of models: {error}") from None
 

@@ -195,8 +195,8 @@ def _words(error: Any, depth: int) -> Iterable[str]:
         yield str(error)
 
 
-def model_names(value: Any) -> list[str]:
-    """The names in a list of models, in whatever form a service gives it, sorted; none for `null`.
+def models_in(value: Any) -> list[dict[str, Any]]:
+    """The models in a list, in whatever form a service gives it, by name, which is the `id` of each; none for `null`.
 
     Raises:
         ValueError: It is no list of models.
@@ -211,13 +211,14 @@ def model_names(value: Any) -> list[str]:
         return []
     if not isinstance(value, list):
         raise ValueError("it is no list of models")
-    names = set()
+    models: dict[str, dict[str, Any]] = {}
     for entry in value:
         name = entry
         if isinstance(entry, Mapping):
             name = next((entry[key] for key in ("id", "name", "model", "model_name", "slug", "key") if entry.get(key)), None)
         if isinstance(name, (str, int)) and not isinstance(name, bool) and str(name).strip():
-            names.add(str(name).strip().removeprefix("models/"))
+            id_ = str(name).strip().removeprefix("models/")
+            models.setdefault(id_, {**(entry if isinstance(entry, Mapping) else {}), "id": id_})
         else:
             raise ValueError("an entry of it has no name")
-    return sorted(names)
+    return [models[id_] for id_ in sorted(models)]

@@ -8,6 +8,7 @@ def endpoint(base_url: str, path: str, default_path: str = "/v1", endpoints: Seq
     """The address of an endpoint below a base URL.
 
     Args:
+        path: Below it; a whole address stands for itself.
         default_path: Of a base URL that has none.
         endpoints: What people leave at the end of a base URL.
 
@@ -19,6 +20,8 @@ def endpoint(base_url: str, path: str, default_path: str = "/v1", endpoints: Seq
     >>> endpoint("https://there/api/v1/chat/completions", "/models", endpoints=["/chat/completions"])
     'https://there/api/v1/models'
     """
+    if "://" in path:
+        return path
     trimmed = base_url.strip()
     if "://" not in trimmed:
         host = trimmed.partition("/")[0].partition(":")[0]
@@ -31,3 +34,16 @@ def endpoint(base_url: str, path: str, default_path: str = "/v1", endpoints: Seq
             break
     path, _, query = path.partition("?")
     return urlunsplit((parts.scheme, parts.netloc, (below or default_path) + path, "&".join(filter(None, (parts.query, query))), ""))
+
+
+def below(base_url: str, given: str) -> str:
+    """A path below a base URL as people write it: with or without a slash, with what the base URL ends in or without it.
+
+    >>> below("https://there/v1/", "v1/models"), below("https://there/v1", "models"), below("there", "https://elsewhere/list ")
+    ('/models', '/models', 'https://elsewhere/list')
+    """
+    given = given.strip()
+    if "://" in given:
+        return given
+    path, own = "/" + given.lstrip("/"), urlsplit(base_url.strip()).path.rstrip("/")
+    return path.removeprefix(own) if own and path.startswith(own + "/") else path
