@@ -62,7 +62,7 @@ def object_in(text: str) -> dict[str, Any]:
         try:
             entry = loads(dumps(json.loads(text, strict=False)))
         except (ValueError, RecursionError):
-            raise LineError(f"it is {invalid}") from None
+            raise LineError(str(invalid)) from None
     if not isinstance(entry, dict):
         raise LineError(f"it is {describe(entry)}, where an object belongs")
     if _is_deep(entry):

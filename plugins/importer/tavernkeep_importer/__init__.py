@@ -1,1 +1,1 @@
-"""Takes over an installation of ComfyTavern."""
+"""Takes over an installation of ComfyTavern, or a user's folder of SillyTavern."""

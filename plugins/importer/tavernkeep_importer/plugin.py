@@ -6,7 +6,7 @@ from tavernkeep import hookimpl
 
 
 class ImporterPlugin:
-    """Takes over an installation of ComfyTavern: `tavernkeep import DIR`."""
+    """Takes over an installation of ComfyTavern, or a user's folder of SillyTavern: `tavernkeep import DIR`."""
 
     requires = ("accounts", "files")
 

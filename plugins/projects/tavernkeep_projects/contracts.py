@@ -1,4 +1,4 @@
-"""What this plugin publishes: whether a project is there."""
+"""What this plugin publishes: a user's projects."""
 
 from typing import Any, Final, Protocol
 
@@ -20,6 +20,13 @@ class Projects(Protocol):
 
         Raises:
             ApiError: 404, the user has no such project; 400, the id is no safe name.
+        """
+
+    async def create(self, name: str, description: str | None, user: UserContext) -> dict[str, Any]:
+        """Make a project.
+
+        Raises:
+            ApiError: 409, there is one of that name.
         """
 
     async def update(self, project_id: str, changes: dict[str, Any], if_match: str | None, user: UserContext) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Takes over a user's folder of SillyTavern."""
