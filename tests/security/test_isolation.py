@@ -140,6 +140,8 @@ async def test_every_id_of_somebody_elses(place: Town) -> None:
         assert (await anna.http.get(path)).status_code == 200
     assert (await anna.http.get(f"/api/prompt/{ids['running']}")).json()["status"] == "running"
     assert (await anna.http.get("/api/projects/secret/panels/p/fs/f.txt")).content == b"PLANTED"
+    page = await anna.http.get("/api/fam/download/user%3A%2F%2Fprojects%2Fsecret%2Fui%2Fp%2Findex.html")
+    assert "sandbox" in page.headers["content-security-policy"]  # where there are others no panel runs, unless it is allowed
     await anna.http.delete(f"/api/interrupt/{ids['running']}")
 
 

@@ -50,16 +50,22 @@ async def test_panels_are_made_afresh_or_of_a_template(server: Server) -> None:
     project = await make_project(server, "panels")
     template = server.folder / "data" / "templates" / "panels" / "clock"
     template.mkdir(parents=True)
-    (template / "panel.json").write_text(json.dumps({"id": "clock", "displayName": "Clock", "uiEntryPoint": "clock.html", "icon": "t"}))
+    content = {"id": "tower-clock", "displayName": "Clock", "uiEntryPoint": "clock.html", "icon": "t", "description": "It ticks."}
+    (template / "panel.json").write_text(json.dumps(content))
     (template / "clock.html").write_text("<p>tick</p>")
     (listed,) = (await server.http.get("/api/panels/templates")).json()
-    assert (listed["id"], listed["source"], listed["panelDirectory"]) == ("clock", "shared", "clock")
-    made = await server.http.post(f"{project}/panels", json={"panelId": "mine", "displayName": "Mine <b>"})
-    assert (made.status_code, made.json()["uiEntryPoint"]) == (201, "index.html")
+    assert listed == content | {"version": "1.0.0", "source": "shared", "panelDirectory": "clock"}
+    made = await server.http.post(f"{project}/panels", json={"panelId": "mine", "displayName": "Mine <b>", "templateId": None})
+    assert made.status_code == 201
+    whole = {"id": "mine", "displayName": "Mine <b>", "description": "", "version": "1.0.0", "uiEntryPoint": "index.html"}
+    assert made.json() == whole | {"panelDirectory": "mine", "source": "user"}
     page = (home(server) / "projects" / "panels" / "ui" / "mine" / "index.html").read_text()
     assert "Mine &lt;b&gt;" in page
-    copied = await server.http.post(f"{project}/panels", json={"panelId": "c", "displayName": "C", "templateId": "clock"})
-    assert (copied.json()["uiEntryPoint"], copied.json()["icon"], copied.json()["displayName"]) == ("clock.html", "t", "C")
+    assert '<script type="module" src="/api/fam/sdk/panel.js"></script>' in page
+    copied = await server.http.post(f"{project}/panels", json={"panelId": "c", "displayName": "C", "templateId": "tower-clock"})
+    copy = content | {"id": "c", "displayName": "C", "version": "1.0.0", "source": "user", "panelDirectory": "c"}
+    assert copied.json() == copy
+    assert (await server.http.get(f"{project}/panels/c")).json() == copy
     assert (home(server) / "projects" / "panels" / "ui" / "c" / "clock.html").read_text() == "<p>tick</p>"
     assert (await server.http.post(f"{project}/panels", json={"panelId": "c", "displayName": "C"})).status_code == 409
     assert (await server.http.post(f"{project}/panels", json={"panelId": "d", "displayName": "D", "templateId": "no"})).status_code == 404
@@ -69,6 +75,34 @@ async def test_panels_are_made_afresh_or_of_a_template(server: Server) -> None:
     assert (await server.http.get(f"{project}/panels/none")).status_code == 404
     metadata = (await server.http.get(f"{project}/metadata")).json()
     assert metadata["panels"] == [{"id": "mine", "path": "ui/mine"}, {"id": "c", "path": "ui/c"}]
+
+
+async def test_definitions_that_others_wrote(server: Server) -> None:
+    """What is no text where one is read counts as left out, whatever else is there is kept; what is no definition is left out."""
+    project = await make_project(server, "odd")
+    folder = home(server) / "projects" / "odd" / "ui"
+    odd = {
+        "null": '{"id": null, "displayName": null, "description": null, "version": 2, "uiEntryPoint": "", "icon": null}',
+        "mark": '\ufeff{"displayName": "酒"}',
+        "list": "[]",
+        "broken": "{",
+        "long": '{"id": "' + "x" * 1024 * 1024 + '"}',
+    }
+    for name, text in odd.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "panel.json").write_text(text)
+    defaults = {"description": "", "version": "1.0.0", "uiEntryPoint": "index.html", "source": "user"}
+    assert (await server.http.get(f"{project}/panels")).json() == [
+        defaults | {"id": "mark", "displayName": "酒", "panelDirectory": "mark"},
+        defaults | {"id": "null", "displayName": "null", "panelDirectory": "null", "icon": None},
+    ]
+    body = {"panelId": "told", "displayName": "Told", "description": "What it is for.", "templateId": ""}
+    assert (await server.http.post(f"{project}/panels", json=body)).json()["description"] == "What it is for."
+    # The editor saves what it was given, as it stands.
+    told = (await server.http.get(f"{project}/panels/told")).json() | {"description": "Another."}
+    saved = {"logicalPath": f"user://projects/odd/ui/{told['panelDirectory']}/panel.json", "content": told}
+    assert (await server.http.post("/api/fam/write-json", json=saved)).status_code == 204
+    assert (await server.http.get(f"{project}/panels/told")).json() == told
 
 
 async def test_a_panels_own_files(server: Server) -> None:
