@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import structure
 from tavernkeep_engine.config import EngineConfig
 
-WORK = {"working": 0, "most": 0}
+WORK: dict[str, Any] = {}
 
 
 @node("r:Ask")
@@ -62,6 +63,33 @@ async def hold() -> None:
     await asyncio.Event().wait()
 
 
+@node("r:Impatient")
+async def impatient(context: NodeContext, alone: bool = False) -> str:
+    """Ask, and go on without an answer: in the same attempt, or (where its policy ends that) in the next."""
+    if alone:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await context.ask(question="at once?")
+    elif not WORK["asked"]:
+        WORK["asked"] += 1
+        await context.ask(question="at once?")
+    return await count()
+
+
+@node("r:Busy")
+async def busy() -> str:
+    """Be at work until a test has seen it."""
+    return await count()
+
+
+async def count() -> str:
+    WORK["working"] += 1
+    WORK["most"] = max(WORK["most"], WORK["working"])
+    await WORK["go"].wait()
+    WORK["working"] -= 1
+    return "done"
+
+
 @node("r:Inside")
 async def inside(context: NodeContext) -> Any:
     """Run a workflow in which a node asks."""
@@ -80,11 +108,11 @@ def made(types: dict[str, str], *edges: str, **inputs: dict[str, Any]) -> dict[s
 @pytest_asyncio.fixture
 async def engine() -> AsyncIterator[Engine]:
     nodes = NodeRegistry()
-    for function in (ask, ask_two, agent, listen, work, hold, inside):
+    for function in (ask, ask_two, agent, listen, work, hold, impatient, busy, inside):
         nodes.add(function.definition, "test")
     for definition in REGISTRY:
         nodes.add(definition, "test")
-    WORK.update(working=0, most=0)
+    WORK.update(working=0, most=0, asked=0, go=asyncio.Event())
     engine = Engine(nodes=nodes, max_concurrent=1, config=EngineConfig(max_queued=3, max_queued_per_user=3))
     yield engine
     # What still waits when its event loop is gone ends in whichever test the garbage collector comes by, and is logged for seconds.
@@ -173,6 +201,38 @@ async def test_many_that_are_answered_at_once_run_one_after_the_other(engine: En
         assert await engine.scheduler.answer(id_, "a", "go", USER)
     assert await told.ended(*ids) == ["complete"] * 3
     assert WORK["most"] == 1
+    stats = await engine.scheduler.stats()
+    assert (stats.running_executions, stats.pending_executions) == (0, 0)
+
+
+async def test_a_next_attempt_waits_for_its_place(engine: Engine) -> None:
+    """What an attempt asked it may ask no longer: the next does not begin beside others that have the place by then."""
+    told = Told(engine)
+    policy = {"attempts": 2, "timeoutS": 0.2, "waitS": 0.001}
+    payload = made({"a": "r:Impatient"})
+    payload["nodes"][0]["configValues"] = {"executionPolicy": policy}
+    asker = await submitted(engine, payload)
+    await told.asked(asker)
+    other = await submitted(engine, made({"b": "r:Busy"}))
+    async with asyncio.timeout(60):
+        while not WORK["working"] or not (await engine.scheduler.stats()).pending_executions:
+            await asyncio.sleep(0)
+    WORK["go"].set()
+    assert await told.ended(asker, other) == ["complete"] * 2
+    assert WORK["most"] == 1
+
+
+async def test_who_goes_on_without_an_answer_wants_its_place(engine: Engine) -> None:
+    """It does not wait for it, but counts from then on: those that come after it are not let in before."""
+    told = Told(engine)
+    asker = await submitted(engine, made({"a": "r:Impatient"}, a={"alone": True}))
+    await told.asked(asker)
+    async with asyncio.timeout(60):
+        while not WORK["working"]:
+            await asyncio.sleep(0)
+    assert (await engine.scheduler.stats()).running_executions == 1
+    WORK["go"].set()
+    assert await told.ended(asker) == ["complete"]
     stats = await engine.scheduler.stats()
     assert (stats.running_executions, stats.pending_executions) == (0, 0)
 

@@ -17,6 +17,7 @@ from tavernkeep_engine.run.failures import details_of, forget_trace
 from tavernkeep_engine.run.places import Places
 from tavernkeep_engine.run.plain import TooLarge
 from tavernkeep_engine.run.processes import run_process
+from tavernkeep_engine.run.resting import Rest
 from tavernkeep_engine.run.state import State
 from tavernkeep_engine.run.telling import Teller
 from tavernkeep_engine.run.threads import run_blocking
@@ -83,11 +84,16 @@ async def off_the_loop(read: Callable[[int], T], most: int) -> T:
 
 @attrs.frozen
 class Attempts:
-    """Makes further attempts at the nodes of one run, as their policies say."""
+    """Makes further attempts at the nodes of one run, as their policies say.
+
+    Attributes:
+        rest: Whether all of the execution waits for people.
+    """
 
     state: State
     teller: Teller
     places: Places
+    rest: Rest
 
     async def at(self, node: PlanNode, attempt: Callable[[], Coroutine[Any, Any, Given]], repeatable: Callable[[], bool]) -> Given:
         """Make attempts until one succeeds or there is no use in another."""
@@ -107,6 +113,7 @@ class Attempts:
                 self.teller.retrying(node, self.teller.hidden(details_of(node, error)), number, policy.attempts, wait_s)
                 forget_trace(error)
                 await self.places.of(node.id).idle(asyncio.sleep(wait_s))
+                await self.rest.over()  # of what was asked last nobody may have waited for the answer
 
 
 async def within(policy: Policy | None, work: Any) -> Any:

@@ -81,6 +81,8 @@ class NodeHost:
         finally:
             self._rest.questions -= 1
             asked.remove(answer)
+            if answer.cancelled():  # the node has not waited for it, and goes on
+                self._rest.want()
             if self._rest.questions:
                 self._loop.call_soon(self._rest.look)
 

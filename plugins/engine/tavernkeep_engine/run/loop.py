@@ -74,7 +74,7 @@ class Run:
         self.results = Results(plan, self._state, self._gatherer.outputs, setting.secrets)
         self.outlets = Outlets(plan, self._network, self._gatherer, teller, nested=bool(teller.prefix))
         self._performer = Performer(self._context, setting.limits.processes, setting.most)
-        self._attempts = Attempts(self._state, teller, self._places)
+        self._attempts = Attempts(self._state, teller, self._places, setting.rest)
         self._streaming = Streaming(
             setting.clock,
             self._context,

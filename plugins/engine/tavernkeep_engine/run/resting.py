@@ -37,13 +37,15 @@ class Rest:
 
     async def over(self) -> None:
         """Something of it goes on: return when it has a place again."""
-        over = self._over
-        if over is None:
-            return
-        if not self._coming:
+        if (over := self._over) is not None:
+            self.want()
+            await over.wait()
+
+    def want(self) -> None:
+        """Something of it goes on, and does not wait for the place."""
+        if self._over is not None and not self._coming:
             self._coming = True
             self.come_back()  # may have a place at once
-        await over.wait()
 
     def end(self) -> None:
         """It has a place, or needs none any more because it is to end."""
