@@ -94,10 +94,14 @@ class Outcomes:
             return
         record.tries += 1
         self._book.failed += 1
-        _log.error("an execution cannot be recorded", execution=record.id, attempt=record.tries, exc_info=entry.error)
+        if record.tries <= _TRIES:  # its end may be tried for ever
+            _log.error("an execution cannot be recorded", execution=record.id, attempt=record.tries, exc_info=entry.error)
         if record.tries >= _TRIES:
             self._give_up(record, f"The execution cannot be recorded: {type(entry.error).__name__}.")
             return
+        self._rest(record)
+
+    def _rest(self, record: Record) -> None:
         record.resting = True
         self._book.changed.pop(record.id, None)
         asyncio.get_running_loop().call_later(0 if self._book.closing else _REST_S * record.tries / _TRIES, self._wake, record)
@@ -127,14 +131,14 @@ class Outcomes:
         if not record.known:
             self.refuse(record, why)
             return
+        if record.broken is not None:  # not even its end; who was told of it all the same would see it run again after the next start
+            record.tries = _TRIES
+            record.left_out.update(event.seq for event in record.events)  # the bare row may be possible
+            record.hear(Unavailable("gone", why))
+            self._rest(record)
+            return
         self._book.written += len(record.events)
         record.tries = 0
-        if record.broken is not None:  # not even its end
-            for event in record.events:
-                self.deliver(record, event)
-            record.hear(Unavailable("gone", why))
-            self._book.remove(record)
-            return
         record.broken = why
         record.events, record.left_out, record.bytes_waiting, record.row = [], set(), 0, {"complete": False}
         if record.last:  # it has ended, and that could not be told

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest_asyncio
 from tortoise import Tortoise
 
 from support.house import GATES, House, recording, started, workflow
-from tavernkeep.contracts.events import Event, NodeAnswered, NodeComplete, NodeExecuting, NodeWaiting, Notice
+from tavernkeep.contracts.events import Event, NodeAnswered, NodeComplete, NodeExecuting, NodeWaiting, Notice, StatusUpdate
 from tavernkeep.contracts.execution import EventsLost, ExecutionArchive, RefusalReason, Refused, Submission
 from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.contracts.workflow import WorkflowPayload
@@ -221,6 +221,43 @@ async def test_an_event_that_cannot_be_packed_costs_its_own_execution_only(house
     assert (await house.scheduler.interrupt(bad, house.user)).value == "finished"
     GATES.setdefault("c", asyncio.Event()).set()
     assert (await house.ended(await house.submit("c"))).payload["status"] == "complete"
+
+
+@pytest.mark.parametrize("what", ["its events", "anything"])
+async def test_an_end_that_cannot_be_recorded_is_not_told(house: House, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Who was told of it would see it run again after the next start: it is tried until it is possible, if need be without its event."""
+    bad = await house.submit("a")
+    real_message, real_write, tried, possible = writing.message_of, writing.Writer.write, [], False
+
+    def message_of(event: Event, most: int) -> bytes:
+        if what == "its events" and event.execution_id == bad:
+            raise ValueError("made to fail")
+        return real_message(event, most)
+
+    async def write(self: writing.Writer, entries: Sequence[writing.Entry]) -> None:
+        if what == "anything" and not possible and (failing := [entry for entry in entries if entry.execution_id == bad]):
+            tried.extend(failing)
+            raise ValueError("made to fail")
+        await real_write(self, entries)
+
+    monkeypatch.setattr(writing, "message_of", message_of)
+    monkeypatch.setattr(writing.Writer, "write", write)
+    monkeypatch.setattr("tavernkeep_history.outcomes._REST_S", 0)
+    GATES["a"].set()
+    if what == "anything":
+        async with asyncio.timeout(30):
+            while len(tried) < 10:
+                await asyncio.sleep(0)
+        assert not [event for event in house.of(bad) if isinstance(event, StatusUpdate) and event.status.is_final]
+        info = await house.scheduler.info(bad, house.user)
+        assert info is not None
+        assert not info.status.is_final
+        possible = True
+    end = await house.ended(bad)
+    assert end.payload["status"] == "error"
+    row = await ExecutionRow.get(id=bad)
+    assert (row.status, row.complete) == ("error", False)
+    assert row.completed_at is not None
 
 
 async def test_one_that_cannot_be_sealed_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
