@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import attrs
+import pytest
 import pytest_asyncio
 
 from tavernkeep import UserContext
@@ -13,7 +15,7 @@ from tavernkeep.config import ConfigSource
 from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Event, StatusUpdate
-from tavernkeep.contracts.execution import ExecutionInfo, ExecutionStatus, Opening, Scheduler, Submission
+from tavernkeep.contracts.execution import ExecutionInfo, ExecutionStatus, Opening, Refused, Scheduler, Submission
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.contracts.workflow import PayloadNode, WorkflowPayload
 from tavernkeep_devkit.cutting import every_cut
@@ -21,7 +23,9 @@ from tavernkeep_history.archive import Archive
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_history.journal import Journal
 from tavernkeep_history.models import EventBlock, ExecutionRow
+from tavernkeep_history.record import now_ms
 from tavernkeep_history.taking_up import TakingUp
+from tavernkeep_history.writing import Entry, Writer
 from tavernkeep_secrets.contracts import Secrets
 
 USER = UserContext("u1", "ada", False)
@@ -88,6 +92,30 @@ async def test_what_could_not_be_written_is_written_the_next_time(app: Applicati
         await accept()
         cuts += 1
     assert cuts > 0
+
+
+async def test_what_was_refused_is_nobodys_earlier_request(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit failed, and was done all the same: who was told no and asks again is not given what is about to be removed."""
+    get, real = app.services.get, Writer.write
+    journal = Journal(get(Storage), get(Secrets), EventBus(), HistoryConfig(), TakingUp(Archive(get(Secrets)), get(Storage), 1024))
+    heard: list[Refused] = []
+
+    async def write(self: Writer, entries: Sequence[Entry]) -> None:
+        await real(self, entries)
+        if entries:
+            raise OSError("made to fail")
+
+    info = ExecutionInfo("a", ExecutionStatus.QUEUED, 1, None)
+    submission = Submission(attrs.evolve(PAYLOAD, request_id="r"), USER)
+    journal.open(Opening("a", submission, now_ms(), [], lambda: info, unasked, heard.append, unasked, unasked))
+    with monkeypatch.context() as failing:
+        failing.setattr(Writer, "write", write)
+        assert not await journal._committing.commit()
+    assert heard
+    assert await ExecutionRow.all().count() == 1
+    assert await journal.earlier(USER, "r") is None
+    assert await journal._committing.commit()
+    assert await ExecutionRow.all().count() == 0
 
 
 async def test_a_scheduler_that_fails_does_not_end_the_recording(app: Application) -> None:

@@ -157,7 +157,7 @@ class Journal:
         # A day by both clocks: where one was set, who asks again at once is not to be given another execution.
         since = min(now_ms(), self._began_ms + int(time.monotonic() * 1000)) - _DAY_MS
         row = await ExecutionRow.get_or_none(user_id=user.uid, request_id=request_id, submitted_at__gt=since)
-        if row is None:
+        if row is None or row.id in self._book.refused:
             return None
         return row.id, await asyncio.to_thread(payload_of, row, self._secrets)
 
