@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import attrs
 
@@ -28,6 +28,9 @@ class Unavailable(Exception):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+WANTING: Final = (OSError, MemoryError, RuntimeError)  # raised where descriptors, memory or threads are: by what they hit, not of its doing
 
 
 @attrs.frozen

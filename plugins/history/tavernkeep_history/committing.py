@@ -13,7 +13,7 @@ import structlog
 
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Notice
-from tavernkeep.contracts.storage import Storage, Unavailable
+from tavernkeep.contracts.storage import WANTING, Storage, Unavailable
 from tavernkeep_history.book import Book
 from tavernkeep_history.models import ExecutionRow
 from tavernkeep_history.outcomes import Outcomes
@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 _TURNS: Final = 12  # of the event loop that a commit waits for more at most
 _RELAXED_S: Final = 0.1
 _RETRY_S: Final = 1.0
-_EVERYTHING: Final = (Unavailable, OSError, MemoryError, RuntimeError)  # what these say concerns more than one execution
+_EVERYTHING: Final = (Unavailable, *WANTING)  # what these say concerns more than one execution
 
 
 @attrs.define(eq=False)

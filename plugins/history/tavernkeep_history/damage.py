@@ -9,7 +9,14 @@ from tavernkeep_history.models import EventBlock
 
 T = TypeVar("T")
 
-UNREADABLE: Final = (zlib.error, ValueError, KeyError, TypeError, AttributeError)  # what reading raises where something else was written
+UNREADABLE: Final = (
+    zlib.error,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)  # what reading raises where something else was written
 
 
 class Damaged(ApiError):

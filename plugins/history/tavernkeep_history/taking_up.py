@@ -8,7 +8,7 @@ import structlog
 
 from tavernkeep.contracts.events import StatusUpdate
 from tavernkeep.contracts.execution import ExecutionStatus, Unfinished
-from tavernkeep.contracts.storage import Storage, Unavailable
+from tavernkeep.contracts.storage import WANTING, Storage, Unavailable
 from tavernkeep_history.archive import Archive, user_of
 from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_history.packing import packed
@@ -32,7 +32,7 @@ class TakingUp:
     archive: Archive
     storage: Storage
     most: int
-    _last: Unfinished | None = None  # that was taken up, until whoever asked for it comes for the next
+    _taken: dict[str, Unfinished] = attrs.field(factory=dict)  # what was taken up, and has neither gone on nor been given up
 
     async def unfinished(self, here: Container[str] = ()) -> AsyncIterator[Unfinished]:
         """See `tavernkeep.contracts.execution.ExecutionJournal`.
@@ -40,18 +40,21 @@ class TakingUp:
         Args:
             here: The ids of those that this process has: accepted, or taken up when it was asked before.
         """
+        wanting: Exception | None = None
         for execution_id in await ExecutionRow.filter(status__in=_OPEN).order_by("number").values_list("id", flat=True):
             row = await ExecutionRow.get_or_none(id=execution_id, status__in=_OPEN)
             if row is None or row.id in here:
                 continue
-            if (last := self._last) is not None and (last.execution_id, last.epoch) == (row.id, row.epoch):
-                yield last  # it could not go on, for no reason of its own: that was no life of it
-                self._last = None
-                continue
             try:
-                taken = await self._take(row)
+                taken = self._taken.get(row.id)
+                if taken is None or taken.epoch != row.epoch:  # else it could not go on, for no reason of its own: that was no life of it
+                    taken = await self._take(row)
             except KeyMissing as error:  # a slip of the operator's, who can make it good: it goes on at a start with the key
                 _log.error("an execution stays as it stands: what it runs cannot be opened", execution=row.id, reason=str(error))
+                continue
+            except WANTING as error:  # that may be had another time, and others may need less
+                _log.error("an execution cannot be read at present", execution=row.id, reason=str(error) or type(error).__name__)
+                wanting = error
                 continue
             except Exception as error:  # its row, its payload or a block of its events is damaged: that is nobody else's trouble
                 if isinstance(error, Unavailable) and error.reason != "corrupt":
@@ -61,9 +64,12 @@ class TakingUp:
                 await self._end(row.id, row.epoch, row.epoch, {"message": said})
                 continue
             if taken is not None:
-                self._last = taken
+                self._taken[row.id] = taken
                 yield taken
-                self._last = None
+                if row.id in here:
+                    del self._taken[row.id]
+        if wanting is not None:
+            raise Unavailable("busy", f"Not all that is recorded can be read: {wanting or type(wanting).__name__}")
 
     async def _take(self, row: ExecutionRow) -> Unfinished | None:
         payload, user = await self.archive.payload_of(row), user_of(row)
@@ -91,6 +97,7 @@ class TakingUp:
     async def give_up(self, unfinished: Unfinished, error_info: Mapping[str, Any]) -> None:
         """See `tavernkeep.contracts.execution.ExecutionJournal`."""
         await self._end(unfinished.execution_id, unfinished.epoch, unfinished.epoch, error_info)
+        self._taken.pop(unfinished.execution_id, None)
 
     async def give_all_up(self, why: str) -> None:
         """Nobody goes on with anything."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import pkgutil
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,9 +16,10 @@ from support.house import GATES, House, is_final, started
 from tavernkeep import UserContext
 from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep.contracts.events import NodeComplete, NodeExecuting, NodeWaiting, StatusUpdate
-from tavernkeep.contracts.execution import ExecutionArchive, ExecutionStatus
+from tavernkeep.contracts.execution import ExecutionArchive, ExecutionStatus, Recall
 from tavernkeep.contracts.storage import Unavailable
 from tavernkeep_accounts.contracts import Accounts
+from tavernkeep_history.archive import Archive
 from tavernkeep_history.models import EventBlock, ExecutionRow
 
 CONFIG = '{"execution": {"max_concurrent_workflows": %d}, "engine": {"shutdownGraceS": 0}}'
@@ -147,8 +149,9 @@ async def test_what_is_not_possible_at_the_start_is_done_later_and_once(lives: L
     monkeypatch.setattr(provider, "renew", renew_or_not)
     monkeypatch.setattr("tavernkeep_engine.schedule.scheduler._RETRY_S", 0)
     house = await lives.begin()
+    await working(house, ids[0])  # it waits for none of those that cannot go on
     newcomer = await house.submit("a")
-    await working(house, ids[0], newcomer)
+    await working(house, newcomer)
     while len(asked) < 6:  # it is tried again and again
         await asyncio.sleep(0)
     fails = False
@@ -159,6 +162,61 @@ async def test_what_is_not_possible_at_the_start_is_done_later_and_once(lives: L
     for id_ in (*ids, newcomer):
         await house.ended(id_)
         assert [event.node_id for event in house.of(id_) if isinstance(event, NodeExecuting)] == ["a"]
+
+
+@pytest.mark.parametrize("where", ["tavernkeep_history.archive.Archive.payload_of", "tavernkeep_engine.plan.prepare.Preparer.prepare"])
+@pytest.mark.parametrize("error", [MemoryError(), OSError(24, "Too many open files"), RuntimeError("can't start new thread")])
+async def test_what_there_is_no_room_for_at_the_start_goes_on_later(
+    lives: Lives, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
+) -> None:
+    """Memory, descriptors or threads are wanting, by no fault of its own: it is neither ended nor suspected, and others do not wait."""
+    house = lives.house
+    assert house is not None
+    ids = [await house.submit("a") for _ in range(3)]
+    await working(house, *ids)
+    await lives.end(told_to=True)
+    real, asked = pkgutil.resolve_name(where), []
+
+    async def wanting(self: Any, *args: Any) -> Any:
+        asked.append(self)
+        if len(asked) in (2, 4, 5, 6):
+            raise error
+        return await real(self, *args)
+
+    monkeypatch.setattr(where, wanting)
+    monkeypatch.setattr("tavernkeep_engine.schedule.scheduler._RETRY_S", 0)
+    house = await lives.begin()
+    await working(house, *ids)
+    rows = await ExecutionRow.filter(id__in=ids)
+    assert [(row.epoch, row.attempts) for row in rows] == [(2, 0)] * 3
+    GATES.setdefault("a", asyncio.Event()).set()
+    for id_ in ids:
+        assert (await house.ended(id_)).payload["status"] == "complete"
+
+
+async def test_what_is_wanting_when_it_begins_is_waited_for(lives: Lives, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is recorded of it cannot be read at that moment: it neither ends nor forgets anything."""
+    house = lives.house
+    assert house is not None
+    id_ = await house.submit("a", "b")
+    GATES.setdefault("b", asyncio.Event()).set()
+    await house.until(lambda event: isinstance(event, NodeComplete))
+    await lives.end(told_to=True)
+    real, asked = Archive.recall, []
+
+    async def recall(self: Archive, row: ExecutionRow) -> Recall:
+        asked.append(row.id)
+        if len(asked) < 3:
+            raise MemoryError
+        return await real(self, row)
+
+    monkeypatch.setattr(Archive, "recall", recall)
+    monkeypatch.setattr("tavernkeep_engine.schedule.executing._RETRY_S", 0)
+    house = await lives.begin()
+    await working(house, id_)
+    GATES.setdefault("a", asyncio.Event()).set()
+    assert (await house.ended(id_)).payload["status"] == "complete"
+    assert len(asked) == 3
 
 
 async def test_who_waits_for_a_person_is_no_suspect(lives: Lives) -> None:

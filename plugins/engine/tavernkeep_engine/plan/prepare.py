@@ -12,6 +12,7 @@ from tavernkeep.contracts.nodes import NodeMode, NodeRegistry
 from tavernkeep.contracts.running import NodeFailure, Subflow
 from tavernkeep.contracts.services import Services
 from tavernkeep.contracts.slots import ConfigValues
+from tavernkeep.contracts.storage import Unavailable
 from tavernkeep.contracts.workflow import InterfaceSlot, StoredWorkflow, WorkflowPayload, WorkflowSource, meant_by
 from tavernkeep.wire import Invalid
 from tavernkeep_engine.plan.compile import compile_plan
@@ -113,6 +114,8 @@ class Preparer:
                 if len(chain) > len(self.chain):
                     raise  # the outermost group is the one to refuse: nothing in the circle can run
                 resolved[node.id] = str(circle)
+            except Unavailable:
+                raise
             except Exception as error:
                 resolved[node.id] = str(error) or type(error).__name__
         if len(payload.nodes) + len(payload.edges) < _LARGE:

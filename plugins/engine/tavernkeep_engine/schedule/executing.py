@@ -14,7 +14,7 @@ import structlog
 
 from tavernkeep.contracts.execution import ExecutionJournal, ExecutionStatus, Recall
 from tavernkeep.contracts.nodes import NodeRegistry
-from tavernkeep.contracts.storage import Unavailable
+from tavernkeep.contracts.storage import WANTING, Unavailable
 from tavernkeep_engine.config import EngineConfig
 from tavernkeep_engine.run.cache import OutputCache
 from tavernkeep_engine.run.loop import Run
@@ -124,7 +124,7 @@ class Executing:
                     await journal.written(execution.id)  # that it runs: should it end the process, that is not forgotten
                 execution.recall = None
                 return recall
-            except Unavailable as error:
+            except (Unavailable, *WANTING) as error:
                 _log.error("an execution waits for what is recorded of it", execution=execution.id, error=str(error))
                 await asyncio.sleep(_RETRY_S)
         return Recall()

@@ -27,7 +27,7 @@ from tavernkeep.contracts.execution import (
 )
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.services import Services
-from tavernkeep.contracts.storage import Unavailable
+from tavernkeep.contracts.storage import WANTING, Unavailable
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.ids import nanoid
 from tavernkeep.wire import Problem
@@ -117,14 +117,24 @@ class EmbeddedScheduler:
         Raises:
             tavernkeep.contracts.storage.Unavailable: That is not possible at present; call it again for the rest.
         """
-        if (journal := self._journal) is not None:
+        if (journal := self._journal) is None:
+            return
+        wanting: Exception | None = None
+        try:
             async for unfinished in journal.unfinished():
-                await self._go_on(unfinished, journal)
+                try:
+                    await self._go_on(unfinished, journal)
+                except WANTING as error:  # others may need less
+                    wanting = error
+        finally:  # those that have been taken up wait for no others
             if self._admission.pending:  # else there is nothing to tell
                 self._start_waiting()
+        if wanting is not None:
+            raise Unavailable("busy", f"Not all that was left open can be taken up: {wanting or type(wanting).__name__}")
 
     async def take_up_later(self) -> None:
         """Take up what is left open once that is possible again."""
+        said = ""
         while True:
             await asyncio.sleep(_RETRY_S)
             if self._closing:
@@ -133,14 +143,16 @@ class EmbeddedScheduler:
                 await self.take_up()
                 return
             except Exception as error:
-                _log.warning("what was left open still cannot be taken up", error=str(error) or type(error).__name__)
+                if (now := str(error) or type(error).__name__) != said:
+                    _log.warning("what was left open still cannot be taken up", error=now)
+                said = now
 
     async def _go_on(self, unfinished: Unfinished, journal: ExecutionJournal) -> None:
         try:
             user = await renewed(unfinished, self._services.get(AuthProvider))
             preparer = self._preparer(unfinished.payload, user)
             plan = await preparer.prepare()
-        except Unavailable:
+        except (Unavailable, *WANTING):
             raise
         except Exception as error:
             await journal.give_up(unfinished, why_given_up(unfinished, error))
