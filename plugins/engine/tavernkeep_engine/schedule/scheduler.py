@@ -423,4 +423,5 @@ class EmbeddedScheduler:
 
 
 def _elsewhere() -> Unavailable:
-    return Unavailable("gone", "Another process goes on with the execution.")
+    # Or what it runs could not be opened when this one started; without a server `tavernkeep executions interrupt` ends either.
+    return Unavailable("gone", "The execution does not run here: another process goes on with it, or it could not be taken up (see log).")
