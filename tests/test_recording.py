@@ -14,7 +14,7 @@ from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
 from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.bus import EventBus
-from tavernkeep.contracts.events import Event, StatusUpdate
+from tavernkeep.contracts.events import Event, NodeExecuting, StatusUpdate
 from tavernkeep.contracts.execution import ExecutionInfo, ExecutionStatus, Opening, Refused, Scheduler, Submission
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.contracts.workflow import PayloadNode, WorkflowPayload
@@ -116,6 +116,21 @@ async def test_what_was_refused_is_nobodys_earlier_request(app: Application, mon
     assert await journal.earlier(USER, "r") is None
     assert await journal._committing.commit()
     assert await ExecutionRow.all().count() == 0
+
+
+async def test_how_long_it_has_run_is_known_with_what_has_happened(app: Application) -> None:
+    """A process that is killed tells no more: what is taken up then goes on counting from its last event that is kept."""
+    get, ran_ms = app.services.get, [0]
+    journal = Journal(get(Storage), get(Secrets), EventBus(), HistoryConfig(), TakingUp(Archive(get(Secrets)), get(Storage), 1024))
+    info = ExecutionInfo("a", ExecutionStatus.RUNNING, 1, None)
+    told = (unasked, unasked, unasked, unasked)
+    journal.open(Opening("a", Submission(PAYLOAD, USER), now_ms(), [], lambda: info, *told, ran_ms=lambda: ran_ms[0]))
+    journal.note(StatusUpdate(ExecutionStatus.RUNNING).of("a", 1))
+    assert await journal._committing.commit()
+    ran_ms[0] = 1234
+    journal.note(NodeExecuting("n").of("a", 2))
+    assert await journal._committing.commit()
+    assert (await ExecutionRow.get(id="a")).duration_ms == 1234
 
 
 async def test_a_scheduler_that_fails_does_not_end_the_recording(app: Application) -> None:

@@ -206,7 +206,7 @@ class Committing:
 def _taken(record: Record) -> Entry:
     told = record.events
     events = [event for event in told if event.seq not in record.left_out] if record.left_out else told
-    row = record.row | ({"last_seq": told[-1].seq} if told else {})
+    row = record.row | ({"last_seq": told[-1].seq, "duration_ms": record.opening.ran_ms()} if told else {})
     entry = Entry(record.id, record.epoch, row, None if record.known else record.opening.submission, events, told, sealed=record.sealed)
     record.row, record.events = {}, []
     return entry
