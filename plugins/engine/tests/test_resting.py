@@ -90,6 +90,12 @@ async def count() -> str:
     return "done"
 
 
+@node("r:One", max_concurrent=1)
+async def one(context: NodeContext, asks: bool = False, after: Any = None) -> str:
+    """Be the only one of its type that works; or ask."""
+    return str(await context.ask(question="?")) if asks else "done"
+
+
 @node("r:Inside")
 async def inside(context: NodeContext) -> Any:
     """Run a workflow in which a node asks."""
@@ -108,7 +114,7 @@ def made(types: dict[str, str], *edges: str, **inputs: dict[str, Any]) -> dict[s
 @pytest_asyncio.fixture
 async def engine() -> AsyncIterator[Engine]:
     nodes = NodeRegistry()
-    for function in (ask, ask_two, agent, listen, work, hold, impatient, busy, inside):
+    for function in (ask, ask_two, agent, listen, work, hold, impatient, busy, one, inside):
         nodes.add(function.definition, "test")
     for definition in REGISTRY:
         nodes.add(definition, "test")
@@ -235,6 +241,22 @@ async def test_who_goes_on_without_an_answer_wants_its_place(engine: Engine) -> 
     assert await told.ended(asker) == ["complete"]
     stats = await engine.scheduler.stats()
     assert (stats.running_executions, stats.pending_executions) == (0, 0)
+
+
+async def test_who_waits_for_its_place_holds_none_of_its_type(engine: Engine) -> None:
+    """Of a type of which one may work at a time, too: else it would wait for an execution that waits for it."""
+    told = Told(engine)
+    asker = await submitted(engine, made({"a": "r:One"}, a={"asks": True}))
+    await told.asked(asker)
+    other = await submitted(engine, made({"b": "r:Busy", "c": "r:One"}, "b.output c.after"))
+    async with asyncio.timeout(60):
+        while not WORK["working"]:
+            await asyncio.sleep(0)
+        assert await engine.scheduler.answer(asker, "a", "yes", USER)
+        while not (await engine.scheduler.stats()).pending_executions:
+            await asyncio.sleep(0)
+    WORK["go"].set()
+    assert await told.ended(asker, other) == ["complete"] * 2
 
 
 async def test_only_so_many_may_wait_for_people(engine: Engine) -> None:

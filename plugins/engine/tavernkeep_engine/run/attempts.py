@@ -112,8 +112,8 @@ class Attempts:
                 number += 1
                 self.teller.retrying(node, self.teller.hidden(details_of(node, error)), number, policy.attempts, wait_s)
                 forget_trace(error)
-                await self.places.of(node.id).idle(asyncio.sleep(wait_s))
-                await self.rest.over()  # of what was asked last nobody may have waited for the answer
+                # What it asked last may have been given up, and the execution have no place.
+                await self.places.of(node.id).idle(self.rest.until(asyncio.sleep(wait_s)))
 
 
 async def within(policy: Policy | None, work: Any) -> Any:

@@ -75,9 +75,7 @@ class NodeHost:
         self._rest.questions += 1
         self._loop.call_soon(self._rest.look)
         try:
-            value = await self._places.of(node_id).idle(answer)
-            await self._rest.over()
-            return value
+            return await self._places.of(node_id).idle(self._rest.until(answer))
         finally:
             self._rest.questions -= 1
             asked.remove(answer)

@@ -1,9 +1,12 @@
 """Resting: while all of an execution waits for people, which may take weeks, it has no place among those that run."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import attrs
+
+T = TypeVar("T")
 
 
 @attrs.define(eq=False)
@@ -34,6 +37,12 @@ class Rest:
         if self.questions and self._over is None and self.all_waits():
             self._over = asyncio.Event()
             self.leave()
+
+    async def until(self, wait: Awaitable[T]) -> T:
+        """Wait for something, and then for a place. Who holds anything that others may want gives it back meanwhile."""
+        found = await wait
+        await self.over()
+        return found
 
     async def over(self) -> None:
         """Something of it goes on: return when it has a place again."""
