@@ -1,25 +1,29 @@
 """ContextBuilder: the messages for a model, from a character, a world book, a history and a preset."""
 
+from datetime import datetime
 from typing import Any
 
 import attrs
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
+from tavernkeep.clock import Clock, now
 from tavernkeep.wire import describe
 from tavernkeep_nodes_processors.lore import applying
-from tavernkeep_nodes_processors.macros import Macros
+from tavernkeep_nodes_processors.macros import Macros, moment_of
 from tavernkeep_nodes_processors.world_book import LoreEntry, entries_of
 
 Message = dict[str, Any]
 
 
-def context_builder(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+def context_builder(inputs: dict[str, Any], context: NodeContext, clock: Clock = now) -> dict[str, Any]:
     """The system message with the lore around it, the history with the lore in it, the user's prompt."""
     character, preset = _object(inputs, "characterData"), _object(inputs, "presetData")
     given, asked = _history(inputs.get("historyMessages"), context), _text(preset.get("user_prompt"))
-    macros = _macros(character, preset, given, asked, context)
+    moment = moment_of(preset.get("time"), preset.get("time_zone"), clock())
+    macros = _macros(character, preset, given, asked, context.user.username, moment)
     prompt = macros.filled(asked)
-    history = [_filled(message, macros) for message in given]
+    said = attrs.evolve(macros, seed="")  # what was said once does not change with what is said after it
+    history = [_filled(message, said) for message in given]
     lore = _lore(inputs, character, history, prompt, context)
     description = macros.filled(_text(character.get("system_prompt")) or _text(character.get("description")))
     lore = [attrs.evolve(entry, content=macros.filled(entry.content)) for entry in lore]
@@ -31,8 +35,10 @@ def context_builder(inputs: dict[str, Any], context: NodeContext) -> dict[str, A
     return {"finalMessages": messages}
 
 
-def _macros(character: dict[str, Any], preset: dict[str, Any], history: list[Message], prompt: str, context: NodeContext) -> Macros:
-    user = _text(preset.get("user_name")) or context.user.username
+def _macros(
+    character: dict[str, Any], preset: dict[str, Any], history: list[Message], prompt: str, account: str, moment: datetime
+) -> Macros:
+    user = _text(preset.get("user_name")) or account
     last = {
         role: next((_content(message) for message in reversed(history) if message["role"] == role), "") for role in ("user", "assistant")
     }
@@ -43,8 +49,12 @@ def _macros(character: dict[str, Any], preset: dict[str, Any], history: list[Mes
         "input": prompt,
         "original": _text(preset.get("system_prompt")),
         "persona": _text(preset.get("persona")),
+        "lastmessageid": str(len(history) - 1) if history else "",
     }
-    return Macros.of(character, user, more)
+    # Chance is decided by the conversation, unless something else is given, so that the same run gives the same.
+    seed = preset.get("seed")
+    told = "\0".join([*map(_content, history), prompt]) if seed in (None, "") else str(seed)
+    return Macros.of(character, user, more, moment, told)
 
 
 def _filled(message: Message, macros: Macros) -> Message:
@@ -129,7 +139,8 @@ CONTEXT_BUILDER = NodeDefinition(
         "presetData": Slot(
             _T.OBJECT,
             display_name="Preset",
-            description="Its user_prompt is the last message; its user_name is who {{user}} is, otherwise that is the account.",
+            description="Its user_prompt is the last message; its user_name is who {{user}} is, otherwise the account. What {{time}} tells "
+            "is its time in its time_zone, otherwise the server's; what {{random}} draws depends on its seed, otherwise on the talk.",
         ),
         "worldBookData": Slot(_T.OBJECT, display_name="World book", description="The character's own book is used with it."),
         "characterData": Slot(

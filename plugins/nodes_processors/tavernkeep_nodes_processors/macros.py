@@ -1,21 +1,25 @@
 """The macros of character cards, `{{char}}` and its like, replaced where a prompt is built.
 
-In any case, with blanks or none inside of the braces; those that nobody here knows are left as they are.
+In any case, with blanks or none inside of the braces, one within another; those that nobody here knows are left as they are.
 """
 
 import hashlib
 import random
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import attrs
 
 from tavernkeep import NodeFailure
+from tavernkeep_nodes_processors.moments import apart, formatted, time_in, zone_of
 
-_MACRO: Final = re.compile(r"\{\{([^{}]*)\}\}|<(user|char|bot)>", re.IGNORECASE)
+_BRACES: Final = re.compile(r"(\{\{(?!\{)|\}\})")
+_NAMES: Final = re.compile(r"<(user|char|bot|group|charifnotgroup)>", re.IGNORECASE)
 _TRIM: Final = re.compile(r"\{\{ ?trim ?\}\}", re.IGNORECASE)
-_DIE: Final = re.compile(r"(\d{0,2})d(\d{1,6})(?:\s*\+\s*(\d{1,6}))?")
+_DIE: Final = re.compile(r"(\d{0,2})d(\d{1,6})(?:\s*([+-])\s*(\d{1,6}))?")
+_DEEPEST: Final = 16  # macros within macros
 _LONGEST: Final = 16 * 1024 * 1024  # characters of a prompt
 _FIELDS: Final = {
     "description": "description",
@@ -26,32 +30,45 @@ _FIELDS: Final = {
     "charprompt": "system_prompt",
     "charinstruction": "post_history_instructions",
     "charjailbreak": "post_history_instructions",
+    "charfirstmessage": "first_mes",
+    "charcreatornotes": "creator_notes",
+    "creatornotes": "creator_notes",
     "charversion": "character_version",
     "char_version": "character_version",
 }
+_TIMES: Final = {"time": "LT", "date": "LL", "weekday": "dddd", "isotime": "HH:mm", "isodate": "YYYY-MM-DD"}
 
 
 @attrs.define
 class Macros:
-    """Replaces macros by what they stand for; one for a prompt, so that its size is bounded as a whole."""
+    """Replaces macros by what they stand for; one for a prompt, so that its size is bounded as a whole.
+
+    Attributes:
+        moment: The time that is told.
+        seed: What chance depends on, besides the text.
+    """
 
     _values: Mapping[str, str]
+    moment: datetime
+    seed: str
     _made: int = 0
 
     @classmethod
-    def of(cls, character: Mapping[str, Any], user: str, more: Mapping[str, str]) -> "Macros":
+    def of(cls, character: Mapping[str, Any], user: str, more: Mapping[str, str], moment: datetime, seed: str) -> "Macros":
         """Those of a character and of who talks to it.
 
         Args:
             more: What else is known, by the macros' names in lower case.
+            moment: The time that is told, in the zone in which it is.
+            seed: What chance depends on, besides the text: with the same, the same comes.
         """
-        values = dict(more) | {"user": user, "newline": "\n", "noop": ""}
+        values = dict(more) | {"user": user, "notchar": user, "newline": "\n", "noop": ""}
         name = character.get("nickname") or character.get("name")
         if isinstance(name, str) and name:
-            values |= dict.fromkeys(("char", "bot", "charifnotgroup", "group"), name)
-        names = cls(values)
+            values |= dict.fromkeys(("char", "bot", "charifnotgroup", "group", "groupnotmuted"), name)
+        names = cls(values, moment, seed)
         fields = {macro: character[key] for macro, key in _FIELDS.items() if isinstance(character.get(key), str)}
-        return cls({macro: names.filled(text) for macro, text in fields.items()} | values)
+        return cls({macro: names.filled(text) for macro, text in fields.items()} | values, moment, seed)
 
     def filled(self, text: str) -> str:
         """The text with its macros replaced.
@@ -61,43 +78,101 @@ class Macros:
         """
         if "{{" not in text and "<" not in text:
             return text
-        trimmed = _trimmed(text)
         self._made += len(text)
-        # Chance is decided by the text alone, so that the same run gives the same.
-        dice = random.Random(hashlib.sha256(text.encode("utf-8", "replace")).digest())  # noqa: S311 - no secret  # nosec B311
+        drawing = _Drawing(_dice(text), _dice(f"{self.seed}\0{text}"))
+        levels: list[list[str]] = [[]]  # the text, and the macros that have begun in it
+        for piece in _BRACES.split(_trimmed(text)):
+            if piece == "{{":
+                if len(levels) > _DEEPEST:  # the outermost is taken for text, as what others wrote is not looked at again and again
+                    outermost = levels.pop(1)
+                    levels[0] += ["{{", *outermost]
+                levels.append([])
+            elif piece == "}}" and len(levels) > 1:
+                inner = "".join(levels.pop())
+                value = self._value(inner, drawing)
+                levels[-1] += ["{{", inner, "}}"] if value is None else [self._counted(value)]
+            else:
+                levels[-1].append(_NAMES.sub(lambda found: self._counted(self._values.get(found[1].lower(), found[0])), piece))
+        return "{{".join(map("".join, levels))
 
-        def value(found: re.Match[str]) -> str:
-            made = self._value(found, dice)
-            self._made += len(made)
-            if self._made > _LONGEST:
-                raise NodeFailure(f"the macros make the prompt longer than {_LONGEST} characters")
-            return made
+    def _counted(self, value: str) -> str:
+        self._made += len(value)
+        if self._made > _LONGEST:
+            raise NodeFailure(f"the macros make the prompt longer than {_LONGEST} characters")
+        return value
 
-        return _MACRO.sub(value, trimmed)
-
-    def _value(self, found: re.Match[str], dice: random.Random) -> str:
-        given = (found[1] if found[1] is not None else found[2]).strip()
+    def _value(self, inner: str, drawing: "_Drawing") -> str | None:
+        """What a macro stands for; `None` for one that nobody knows."""
+        given = inner.strip()
         name = given.lower()
         if name in self._values:
             return self._values[name]
         if name.startswith("//"):
             return ""
-        what, sign, rest = given.partition(":")
-        what, rest = what.strip().lower(), rest.removeprefix(":")
-        if sign and what in ("random", "pick"):
+        word, rest = _parted(given)
+        if word in ("random", "pick") and rest:
             choices = rest.split("::") if "::" in rest else re.split(r"(?<!\\),", rest)
-            chosen: str = dice.choice(choices)
+            chosen: str = (drawing.steady if word == "pick" else drawing.free).choice(choices)
             return chosen.replace("\\,", ",").strip()
-        if (sign and what == "roll") or name.startswith("roll "):
-            return _rolled(rest.strip() or given[4:].strip(), dice) or found[0]
-        return found[0]
+        if word == "roll":
+            return _rolled(rest, drawing.free)
+        if word == "reverse" and rest:
+            return rest[::-1]
+        if word == "banned" and rest:  # the words are kept from models whose samplers can; there are none here
+            return ""
+        return self._time(word, rest)
+
+    def _time(self, word: str, rest: str) -> str | None:
+        try:
+            if word == "timediff":
+                first, _, second = rest.partition("::")
+                return apart(time_in(first, self.moment.tzinfo), time_in(second, self.moment.tzinfo))
+            if word == "datetimeformat" and rest:
+                return formatted(self.moment, rest)
+            if word.startswith("time_utc") or (word == "time" and rest):
+                return formatted(self.moment.astimezone(zone_of(word.removeprefix("time_") if word != "time" else rest)), _TIMES["time"])
+        except (ValueError, OverflowError):
+            return None
+        return formatted(self.moment, _TIMES[word]) if word in _TIMES and not rest else None
 
 
-def _rolled(die: str, dice: random.Random) -> str:
+@attrs.frozen
+class _Drawing:
+    """What draws lots for a text: the same at each time, and not."""
+
+    steady: random.Random
+    free: random.Random
+
+
+def moment_of(time: Any, zone: Any, clock_says: datetime) -> datetime:
+    """The time that a prompt tells: what is given, or else what the clock says, in a time zone or else in that of the machine.
+
+    Raises:
+        NodeFailure: One of them is none.
+    """
+    try:
+        known = zone_of(zone) if isinstance(zone, str) and zone.strip() else None
+        return time_in(time, known) if isinstance(time, str) and time.strip() else clock_says.astimezone(known)
+    except (ValueError, OverflowError) as error:
+        raise NodeFailure(f"presetData: {error}", slot="presetData") from None
+
+
+def _parted(given: str) -> tuple[str, str]:
+    """The name of a macro in small letters, and what follows it: after colons, or after a blank."""
+    found = re.match(r"([^\s:]+)\s*(?:::?|\s)\s*(.*)", given, re.DOTALL)
+    return (found[1].lower(), found[2].strip()) if found else (given.lower(), "")
+
+
+def _dice(seed: str) -> random.Random:
+    return random.Random(hashlib.sha256(seed.encode("utf-8", "replace")).digest())  # noqa: S311 - no secret  # nosec B311
+
+
+def _rolled(die: str, dice: random.Random) -> str | None:
     found = _DIE.fullmatch(f"1d{die}" if die.isdecimal() else die.lower())
     if found is None or int(found[2]) < 1:
-        return ""
-    return str(sum(dice.randint(1, int(found[2])) for _ in range(int(found[1] or 1))) + int(found[3] or 0))
+        return None
+    more = int(found[4] or 0) * (-1 if found[3] == "-" else 1)
+    return str(sum(dice.randint(1, int(found[2])) for _ in range(int(found[1] or 1))) + more)
 
 
 def _trimmed(text: str) -> str:
