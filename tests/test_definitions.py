@@ -20,7 +20,7 @@ def bare(slot: dict[str, Any]) -> dict[str, Any]:
     for key in ("suggestions", "acceptedTypes"):
         if key in config:
             config[key] = [choice["value"] for choice in config[key]]
-    kept = {key: value for key, value in slot.items() if key not in FREE and value not in (False, [], {})}
+    kept = {key: value for key, value in slot.items() if key not in (*FREE, "config") and value not in (False, [], {})}
     actions = [
         {key: value for key, value in action.items() if key not in ("tooltip", "label", "title")} for action in slot.get("actions", [])
     ]
@@ -55,6 +55,74 @@ async def test_everything_to_choose_from_has_a_label(server: Server) -> None:
     found = list(chosen((await server.http.get("/api/nodes")).json()))
     assert len(found) > 100
     assert [entry for entry in found if not (isinstance(entry, dict) and "value" in entry and isinstance(entry.get("label"), str))] == []
+
+
+async def test_everything_that_is_filled_in_or_pressed_has_its_texts(server: Server) -> None:
+    """A button its label, a text field its placeholder, a configuration value its name and description: editors show the key without."""
+    nodes = (await server.http.get("/api/nodes")).json()
+    buttons, texts, values = 0, 0, 0
+    for node in nodes:
+        schema = node.get("configSchema") or {}
+        for slot in (
+            *node["inputs"].values(),
+            *schema.values(),
+            *(s for m in node.get("modes", {}).values() for s in m["inputs"].values()),
+        ):
+            where, config, categories = (node["type"], slot["key"]), slot.get("config", {}), slot.get("matchCategories", [])
+            if "Trigger" in categories:
+                buttons += 1
+                assert config["label"], where
+            elif slot["dataFlowType"] == "STRING" and "ComboOption" not in categories and not slot.get("multi"):
+                texts += 1
+                assert config["placeholder"], where
+        for key, slot in schema.items():
+            values += 1
+            assert slot["displayName"] not in ("", key), (node["type"], key)
+            assert slot["description"] not in ("", key, slot["displayName"]), (node["type"], key)
+    assert (buttons >= 2, texts > 50, values > 20) == (True, True, True)
+
+
+async def test_what_an_editor_begins_with_is_what_the_node_takes(server: Server) -> None:
+    """Every configuration value with a default has it in `configValues`, and it is one of its choices where there are any."""
+    for node in (await server.http.get("/api/nodes")).json():
+        for key, slot in (node.get("configSchema") or {}).items():
+            config = slot.get("config", {})
+            if "default" not in config:
+                continue
+            assert node["configValues"][key] == config["default"], (node["type"], key)
+            if "suggestions" in config:
+                assert config["default"] in [choice["value"] for choice in config["suggestions"]], (node["type"], key)
+            assert slot["dataFlowType"] not in ("ARRAY", "OBJECT"), (node["type"], key, "which editors have no field for")
+
+
+async def test_labels_are_written_by_people(server: Server) -> None:
+    """None is made of something that is no text, and where one says more than its value it says it in English and Chinese."""
+    for choice in chosen((await server.http.get("/api/nodes")).json()):
+        label, value = choice["label"], choice["value"]
+        assert "<" not in label, choice
+        if label not in (str(value), str(value).upper()):
+            assert any(char > "\u2e80" for char in label), choice
+
+
+@pytest.mark.parametrize(
+    ("full_type", "key", "side", "slots"),
+    [
+        ("flow:Switch", "caseCount", "outputs", [f"case_{number}" for number in range(8)]),
+        ("text:Template", "inputCount", "inputs", [f"value_{number}" for number in range(8)]),
+        ("text:JsonBuild", "inputCount", "inputs", [f"value_{number}" for number in range(8)]),
+    ],
+)
+async def test_slots_appear_when_the_configuration_changes(server: Server, full_type: str, key: str, side: str, slots: list[str]) -> None:
+    """An editor shows those of the mode that is chosen; a new node, and one that was saved without, has a few from the start."""
+    node = next(node for node in (await server.http.get("/api/nodes")).json() if f"{node['namespace']}:{node['type']}" == full_type)
+    assert (node["modeConfigKey"], node["dynamicSlots"]) == (key, True)
+    offered = [choice["value"] for choice in node["configSchema"][key]["config"]["suggestions"]]
+    assert offered == list(node["modes"])
+    for value in offered:
+        found = node["modes"][value][side]
+        assert [slot for slot in found if slot in slots] == slots[: int(value)], value
+    assert node[side] == node["modes"][node["defaultModeId"]][side]
+    assert node["configValues"][key] == node["defaultModeId"]
 
 
 def chosen(value: Any) -> Iterator[Any]:

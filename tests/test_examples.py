@@ -31,6 +31,29 @@ def test_every_workflow_has_its_expected_output() -> None:
     assert len(EXPECTED) >= 10
 
 
+async def test_an_editor_shows_every_edge(server: Server) -> None:
+    """Each ends at slots that the nodes' definitions have with their configuration; those of groups are their workflow's."""
+    definitions = {f"{node['namespace']}:{node['type']}": node for node in (await server.http.get("/api/nodes")).json()}
+    for path in EXAMPLES.glob("*.json"):
+        workflow = json.loads(path.read_text(encoding="utf-8"))
+        if path.stem in ("expected", "hello"):  # no workflow, and one as it is submitted
+            continue
+        nodes = {node["id"]: node for node in workflow["nodes"]}
+        for edge in workflow["edges"]:
+            for end, handle, side in (("source", "sourceHandle", "outputs"), ("target", "targetHandle", "inputs")):
+                node = nodes[edge[end]]
+                if not node["type"].startswith(("core:Group", "core:NodeGroup")):
+                    slots = slots_of(definitions[node["type"]], node.get("configValues", {}))[side]
+                    assert edge[handle] in slots or edge[handle].rpartition("__")[0] in slots, (path.name, edge)
+
+
+def slots_of(definition: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """What an editor shows of a node with some configuration."""
+    mode = config.get(definition.get("modeConfigKey")) or definition.get("defaultModeId")
+    found: dict[str, Any] = definition.get("modes", {}).get(mode, definition)
+    return found
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 async def test_from_the_command_line(tmp_path: Path, name: str) -> None:
     """`tavernkeep run` prints the expected outputs."""

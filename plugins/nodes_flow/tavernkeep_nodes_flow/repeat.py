@@ -124,10 +124,11 @@ def _single(outputs: Mapping[str, Any]) -> Any:
 
 _REFERENCE: Final = Slot(
     _T.STRING,
-    display_name="Workflow",
+    display_name="Workflow 工作流",
+    description="The workflow to run, of the same project or of the library.",
     required=True,
     match_categories=("ResourceId",),
-    config={"acceptedTypes": choices({"workflow": "Workflow"})},
+    config={"acceptedTypes": choices({"workflow": "Workflow 工作流"}), "placeholder": "Choose a workflow 选择工作流"},
 )
 MAP = NodeDefinition(
     type="Map",
@@ -145,13 +146,27 @@ MAP = NodeDefinition(
     },
     config_schema={
         _WORKFLOW: _REFERENCE,
-        "itemInput": Slot(_T.STRING, display_name="Input for the item", description="The workflow's first input when not set."),
-        "concurrency": Slot(_T.INTEGER, display_name="At once", config={"default": 4, "min": 1, "max": _MOST_AT_ONCE}),
+        "itemInput": Slot(
+            _T.STRING,
+            display_name="Input for the item 条目的输入",
+            description="The workflow's first input when not set.",
+            config={"placeholder": "The first 第一个"},
+        ),
+        "concurrency": Slot(
+            _T.INTEGER,
+            display_name="At once 并发数",
+            description="How many items are worked on at the same time.",
+            config={"default": 4, "min": 1, "max": _MOST_AT_ONCE},
+        ),
         "onError": Slot(
             _T.STRING,
-            display_name="When an item fails",
+            display_name="When an item fails 条目失败时",
+            description="Whether the first item that fails ends it, or its result is null and its message stands in `errors`.",
             match_categories=("ComboOption",),
-            config={"default": "fail", "suggestions": choices({"fail": "Fail", "null": "Go on, with null in its place"})},
+            config={
+                "default": "fail",
+                "suggestions": choices({"fail": "Fail 失败", "null": "Go on, with null in its place 继续，以 null 代替"}),
+            },
         ),
     },
     config_values={"concurrency": 4, "onError": "fail"},
@@ -167,8 +182,18 @@ LOOP = NodeDefinition(
     outputs={"state": Slot(_T.OBJECT), "rounds": Slot(_T.INTEGER)},
     config_schema={
         _WORKFLOW: _REFERENCE,
-        "untilOutput": Slot(_T.STRING, display_name="Output that ends it", config={"default": "done"}),
-        "limit": Slot(_T.INTEGER, display_name="Most rounds", config={"default": 10, "min": 1, "max": _MOST_ROUNDS}),
+        "untilOutput": Slot(
+            _T.STRING,
+            display_name="Output that ends it 结束循环的输出",
+            description="It goes on until this output of the workflow is true.",
+            config={"default": "done", "placeholder": "done"},
+        ),
+        "limit": Slot(
+            _T.INTEGER,
+            display_name="Most rounds 最多轮数",
+            description="It fails when it is not done after so many rounds.",
+            config={"default": 10, "min": 1, "max": _MOST_ROUNDS},
+        ),
     },
     config_values={"untilOutput": "done", "limit": 10},
     execute=loop,

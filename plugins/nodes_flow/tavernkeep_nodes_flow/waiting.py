@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
+from tavernkeep_nodes_flow.listed import listed
 from tavernkeep_nodes_flow.ways import CATEGORY
 
 _T = DataFlowType
@@ -21,9 +22,7 @@ async def delay(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
 
 async def wait_for_person(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     """Ask whoever watches, and go on with the first answer that is allowed."""
-    choices = context.config.get("choices") or []
-    if not isinstance(choices, list):
-        raise NodeFailure(f"choices must be a list, not {choices!r}")
+    choices = listed(context.config, "choices")
     question = {"question": inputs["question"]} | ({"choices": choices} if choices else {})
     if "data" in inputs:
         question["data"] = inputs["data"]
@@ -58,9 +57,14 @@ WAIT_FOR_PERSON = NodeDefinition(
     },
     outputs={"answer": Slot(_T.WILDCARD, match_categories=("BehaviorWildcard",))},
     config_schema={
-        "choices": Slot(_T.ARRAY, display_name="Choices", description="Any answer when there are none.", config={"default": []})
+        "choices": Slot(
+            _T.STRING,
+            display_name="Choices 选项",
+            description="What may be answered, one on each line, or a JSON list; anything when there are none.",
+            config={"default": "", "multiline": True, "placeholder": "One on each line 每行一个"},
+        )
     },
-    config_values={"choices": []},
+    config_values={"choices": ""},
     execute=wait_for_person,
     is_preview_unsafe=True,
 )

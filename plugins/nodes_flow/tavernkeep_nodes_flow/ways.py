@@ -1,11 +1,16 @@
 """Branch, Switch, Merge: which way a workflow takes."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeMode, Routed, Slot
+from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeMode, Routed, Slot, choices
 from tavernkeep.contracts.nodes import Resolution
+from tavernkeep_nodes_flow.listed import listed
 
 CATEGORY: Final = "Flow"
+_COUNT: Final = "caseCount"  # the configuration key by which an editor shows more or fewer ways
+_COUNTS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
+_SHOWN: Final = 4  # ways where nobody has said how many
 _T = DataFlowType
 _ANYTHING: Final = ("BehaviorWildcard",)
 _OTHERWISE: Final = "default"
@@ -20,15 +25,25 @@ def branch(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
 
 def switch(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     """Give the value on the way of the first case that it equals."""
-    value, cases = inputs["value"], _cases(context.config)
-    taken = next((f"case_{number}" for number, case in enumerate(cases) if _same(case, value)), _OTHERWISE)
-    ways = [*(f"case_{number}" for number in range(len(cases))), _OTHERWISE]
-    return Routed({taken: inputs.get("data", value)}, [way for way in ways if way != taken])
+    value, cases = inputs["value"], listed(context.config, "cases")
+    taken = next((_way(number) for number, case in enumerate(cases) if _same(case, value)), _OTHERWISE)
+    return Routed({taken: inputs.get("data", value)}, [way for way in _ways(context.config) if way != taken])
 
 
-def _cases(config: Any) -> list[Any]:
-    cases = config.get("cases")
-    return cases if isinstance(cases, list) else []
+def _way(number: int) -> str:
+    return f"case_{number}"
+
+
+def _ways(config: Mapping[str, Any]) -> dict[str, Slot]:
+    """An output for each case, and for each that an editor shows without one."""
+    cases = listed(config, "cases")
+    shown = SWITCH.mode_for(config).outputs
+    named = {_way(number): _case(str(case)) for number, case in enumerate(cases)}
+    return {**named, **{key: slot for key, slot in shown.items() if key not in named}}
+
+
+def _case(name: str) -> Slot:
+    return Slot(_T.WILDCARD, display_name=name, match_categories=_ANYTHING)
 
 
 def _same(case: Any, value: Any) -> bool:
@@ -40,11 +55,7 @@ def _same(case: Any, value: Any) -> bool:
 
 async def resolve_switch(resolution: Resolution) -> NodeMode:
     """An output for each case."""
-    ways = {
-        f"case_{number}": Slot(_T.WILDCARD, display_name=str(case), match_categories=_ANYTHING)
-        for number, case in enumerate(_cases(resolution.config))
-    }
-    return NodeMode("", SWITCH.inputs, {**ways, **SWITCH.outputs})
+    return NodeMode("", SWITCH.inputs, _ways(resolution.config))
 
 
 def merge(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
@@ -72,6 +83,19 @@ BRANCH = NodeDefinition(
     execute=branch,
     inline=True,
 )
+_SWITCHED: Final = {
+    "value": Slot(_T.WILDCARD, display_name="Value", required=True, match_categories=_ANYTHING),
+    "data": Slot(_T.WILDCARD, display_name="Data", description="What goes on; the value itself when absent.", match_categories=_ANYTHING),
+}
+_COUNTED: Final = {
+    str(count): NodeMode(
+        str(count),
+        _SWITCHED,
+        {**{_way(number): _case(f"Case {number}") for number in range(count)}, _OTHERWISE: _case("Otherwise")},
+        display_name=f"{count} cases",
+    )
+    for count in _COUNTS
+}
 SWITCH = NodeDefinition(
     type="Switch",
     namespace="flow",
@@ -79,15 +103,27 @@ SWITCH = NodeDefinition(
     display_name="Switch",
     description="Takes the way of the first case that the value equals, else the last one. What only depends on the others is skipped.",
     dynamic_slots=True,
-    inputs={
-        "value": Slot(_T.WILDCARD, required=True, match_categories=_ANYTHING),
-        "data": Slot(_T.WILDCARD, description="What goes on; the value itself when absent.", match_categories=_ANYTHING),
-    },
-    outputs={_OTHERWISE: Slot(_T.WILDCARD, display_name="Otherwise", match_categories=_ANYTHING)},
+    inputs=_SWITCHED,
+    outputs=_COUNTED[str(_SHOWN)].outputs,
+    modes=_COUNTED,
+    default_mode_id=str(_SHOWN),
+    mode_config_key=_COUNT,
     config_schema={
-        "cases": Slot(_T.ARRAY, display_name="Cases", description="Each has an output: case_0, case_1, …", config={"default": []})
+        "cases": Slot(
+            _T.STRING,
+            display_name="Cases 情形",
+            description="What the value is compared with, one on each line, or a JSON list. Each has an output: case_0, case_1, …",
+            config={"default": "", "multiline": True, "placeholder": "One on each line 每行一个"},
+        ),
+        _COUNT: Slot(
+            _T.STRING,
+            display_name="Outputs shown 显示的输出",
+            description="How many cases have an output in the editor.",
+            match_categories=("ComboOption",),
+            config={"default": str(_SHOWN), "suggestions": choices({str(count): f"{count} cases {count} 种情形" for count in _COUNTS})},
+        ),
     },
-    config_values={"cases": []},
+    config_values={"cases": "", _COUNT: str(_SHOWN)},
     execute=switch,
     inline=True,
     resolve=resolve_switch,

@@ -77,8 +77,29 @@ def test_nothing_taken_skips_the_merge_too(run_workflow: RunWorkflow) -> None:
 )
 def test_a_switch_takes_the_first_case_that_fits(run_node: RunNode, value: Any, way: str) -> None:
     """A case typed as text also fits a number; 1 is not true."""
-    ran = run_node("flow:Switch", value=value, data="d", config={"cases": ["a", "2", "true"]})
-    assert ran.outputs == {way: "d"}
+    for cases in (["a", "2", "true"], "a\n2\ntrue", '["a", "2", "true"]'):
+        assert run_node("flow:Switch", value=value, data="d", config={"cases": cases}).outputs == {way: "d"}
+
+
+def test_a_switch_skips_what_hangs_below_every_other_way(run_workflow: RunWorkflow) -> None:
+    """Also below those that an editor shows and no case leads to, and beyond those that it shows."""
+    cases = "\n".join("abcdef")
+    for config in ({"cases": cases}, {"cases": cases, "caseCount": "8"}, {"cases": "f", "caseCount": "8"}):
+        ways = [*(f"case_{number}" for number in range(8 if "caseCount" in config else 6)), "default"]
+        ran = run_workflow(
+            {
+                "nodes": [node("s", "flow:Switch", {"value": "f"}, **config), *(merge_text(way) for way in ways)],
+                "edges": [edge(f"s.{way}", f"{way}.text_inputs__0") for way in ways],
+            }
+        )
+        taken = "case_5" if config["cases"] == cases else "case_0"
+        assert {way: states(ran)[way] for way in ways} == {way: "complete" if way == taken else "skipped" for way in ways}
+
+
+@pytest.mark.parametrize("cases", [5, {"a": 1}, "[1, 2"])
+def test_cases_that_are_no_list_are_refused(run_node: RunNode, cases: Any) -> None:
+    """With the key named; it does not go on as if there were none."""
+    assert "cases" in run_node("flow:Switch", value=1, config={"cases": cases}, check=False).errors[0]["message"]
 
 
 DOUBLE = {
@@ -195,7 +216,7 @@ def test_calling_a_workflow_by_name(run_workflow: RunWorkflow) -> None:
         ("flow:CallWorkflow", {"workflow": ""}, {}, "must be the id of a workflow"),
         ("flow:Delay", {"seconds": -1}, {}, "seconds must be a number"),
         ("flow:Delay", {"seconds": "x"}, {}, "seconds must be a number"),
-        ("flow:WaitForPerson", {}, {"choices": "x"}, "choices must be a list"),
+        ("flow:WaitForPerson", {}, {"choices": 5}, "choices must be a list"),
     ],
 )
 def test_what_is_wrong_is_said(run_workflow: RunWorkflow, type_: str, inputs: Any, config: Any, mention: str) -> None:
@@ -215,6 +236,13 @@ def test_a_person_answers(run_node: RunNode) -> None:
     assert ran.outputs == {"answer": "yes"}
     (asked,) = [event.payload for event in ran.events if event.type == "NODE_WAITING"]
     assert {"question": "Serve?", "choices": ["yes", "no"], "data": {"ale": 1}}.items() <= asked.items()
+
+
+def test_choices_may_be_typed_as_lines(run_node: RunNode) -> None:
+    """An editor has a text field for them."""
+    ran = run_node("flow:WaitForPerson", config={"choices": "yes\n no\n"}, answer="no")
+    (asked,) = [event.payload for event in ran.events if event.type == "NODE_WAITING"]
+    assert (asked["choices"], ran.outputs) == (["yes", "no"], {"answer": "no"})
 
 
 def test_nobody_answers_in_time(run_node: RunNode) -> None:

@@ -136,16 +136,37 @@ REQUEST = NodeDefinition(
     config_schema={
         "method": Slot(
             _T.STRING,
-            display_name="Method",
+            display_name="Method 方法",
+            description="What to do at the address.",
             match_categories=("ComboOption",),
             config={"default": "GET", "suggestions": choices(_METHODS)},
         ),
-        "timeoutS": Slot(_T.FLOAT, display_name="Time limit, seconds", config={"default": _TIMEOUT_S, "min": 0.1}),
-        "maxBytes": Slot(_T.INTEGER, display_name="Longest answer, bytes", config={"default": _MAX_BYTES, "min": 1}),
-        "followRedirects": Slot(_T.BOOLEAN, display_name="Follow redirects", config={"default": True}),
-        "failOnError": Slot(_T.BOOLEAN, display_name="Fail on 400 and above", config={"default": False}),
+        "timeoutS": Slot(
+            _T.FLOAT,
+            display_name="Time limit, seconds 时限（秒）",
+            description="It fails when there is no answer in this time.",
+            config={"default": _TIMEOUT_S, "min": 0.1},
+        ),
+        "maxBytes": Slot(
+            _T.INTEGER,
+            display_name="Longest answer, bytes 最长响应（字节）",
+            description="It fails when the answer is longer.",
+            config={"default": _MAX_BYTES, "min": 1},
+        ),
+        "followRedirects": Slot(
+            _T.BOOLEAN,
+            display_name="Follow redirects 跟随重定向",
+            description=f"Go where an answer points, up to {_MOST_REDIRECTS} times.",
+            config={"default": True},
+        ),
+        "failOnError": Slot(
+            _T.BOOLEAN,
+            display_name="Fail on 400 and above 状态 400 及以上时失败",
+            description="Else such an answer is given as any other.",
+            config={"default": False},
+        ),
     },
-    config_values={"method": "GET"},
+    config_values={"method": "GET", "timeoutS": _TIMEOUT_S, "maxBytes": _MAX_BYTES, "followRedirects": True, "failOnError": False},
     execute=http_request,
     is_preview_unsafe=True,
 )

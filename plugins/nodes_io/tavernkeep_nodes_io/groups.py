@@ -107,10 +107,11 @@ NODE_GROUP = NodeDefinition(
     config_schema={
         "referencedWorkflowId": Slot(
             DataFlowType.STRING,
-            display_name="Workflow",
+            display_name="Workflow 工作流",
+            description="The workflow to run, of the same project or of the library.",
             required=True,
             match_categories=("ResourceId",),
-            config={"acceptedTypes": choices({"workflow": "Workflow"})},
+            config={"acceptedTypes": choices({"workflow": "Workflow 工作流"}), "placeholder": "Choose a workflow 选择工作流"},
         )
     },
     resolve=resolve_node_group,

@@ -15,7 +15,7 @@ from tavernkeep.wire import Invalid, structure
 from tavernkeep_nodes_llm.adapters.http import secrets_of
 from tavernkeep_nodes_llm.adapters.parts import read_arguments
 from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmAdapter, LlmRequest, LlmResponse
-from tavernkeep_nodes_llm.messages import compact
+from tavernkeep_nodes_llm.messages import compact, from_json
 from tavernkeep_nodes_llm.nodes import CATEGORY, GENERIC_LLM_REQUEST, finish_chunk, request_of
 
 _T = DataFlowType
@@ -150,7 +150,7 @@ async def _call(call: Mapping[str, Any], tools: Mapping[str, Tool], context: Nod
 
 async def _tools(context: NodeContext) -> dict[str, Tool]:
     try:
-        configured = structure(context.config.get("tools", []), list[ToolConfig], "tools")
+        configured = structure(from_json(context.config.get("tools"), "tools") or [], list[ToolConfig], "tools")
     except Invalid as invalid:
         raise NodeFailure(str(invalid)) from None
     tools: dict[str, Tool] = {}
@@ -233,15 +233,20 @@ AGENT = NodeDefinition(
     },
     config_schema={
         "tools": Slot(
-            _T.ARRAY,
-            display_name="Tools",
-            description="Each is {node: TYPE} or {workflow: ID}, with name, description, inputs and configValues where needed.",
+            _T.STRING,
+            display_name="Tools 工具",
+            description="A JSON list of {node: TYPE} or {workflow: ID}, with name, description, inputs and configValues where needed.",
             match_categories=("Json",),
-            config={"default": []},
+            config={"default": "[]", "multiline": True, "languageHint": "json", "placeholder": '[{"node": "TYPE"}, {"workflow": "ID"}]'},
         ),
-        "maxRounds": Slot(_T.INTEGER, display_name="Most rounds", config={"default": _DEFAULT_ROUNDS, "min": 1, "max": 100}),
+        "maxRounds": Slot(
+            _T.INTEGER,
+            display_name="Most rounds 最多轮数",
+            description="It fails when the model still calls tools after so many.",
+            config={"default": _DEFAULT_ROUNDS, "min": 1, "max": 100},
+        ),
     },
-    config_values={"tools": [], "maxRounds": _DEFAULT_ROUNDS},
+    config_values={"tools": "[]", "maxRounds": _DEFAULT_ROUNDS},
     execute=agent,
     is_preview_unsafe=True,
 )

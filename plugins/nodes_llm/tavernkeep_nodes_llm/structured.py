@@ -129,7 +129,14 @@ STRUCTURED_OUTPUT = NodeDefinition(
         "json": Slot(_T.STRING, display_name="JSON", match_categories=("Json",)),
         "attempts": Slot(_T.INTEGER, display_name="Attempts"),
     },
-    config_schema={"attempts": Slot(_T.INTEGER, display_name="Attempts", config={"default": _DEFAULT_ATTEMPTS, "min": 1, "max": 20})},
+    config_schema={
+        "attempts": Slot(
+            _T.INTEGER,
+            display_name="Attempts 尝试次数",
+            description="How often the model is asked at most.",
+            config={"default": _DEFAULT_ATTEMPTS, "min": 1, "max": 20},
+        )
+    },
     config_values={"attempts": _DEFAULT_ATTEMPTS},
     execute=structured_output,
     is_preview_unsafe=True,

@@ -78,8 +78,11 @@ def _loaders(
     """The loader whose file is chosen in its configuration, and the one to which a path flows."""
     slot_key, slot = output
     nothing: Any = [] if slot.data_flow_type is _T.ARRAY else {}
-    files = {"acceptedTypes": choices(kinds)}
     categories = ("ResourceId", "FilePath")
+    files = {"acceptedTypes": choices({kind: kind.upper() for kind in kinds}), "placeholder": "user://… or shared://…"}
+    file = Slot(
+        _T.STRING, display_name="File 文件", description="The file to read.", required=True, match_categories=categories, config=files
+    )
 
     async def chosen(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         path = context.config.get(key)
@@ -100,7 +103,7 @@ def _loaders(
             display_name=name,
             description=description,
             width=300,
-            config_schema={key: Slot(_T.STRING, display_name="File", required=True, match_categories=categories, config=files)},
+            config_schema={key: file},
             outputs={slot_key: slot},
             execute=chosen,
         ),

@@ -13,7 +13,8 @@ def choice_of(modes: Mapping[str, str], default: str) -> Slot:
     """
     return Slot(
         DataFlowType.STRING,
-        display_name="Operation",
+        display_name="Operation 运算",
+        description="What is done with the inputs.",
         required=True,
         match_categories=("ComboOption",),
         config={"searchable": True, "suggestions": choices(modes), "default": default},

@@ -20,7 +20,20 @@ _MOST_MATCHES: Final = 100_000
         "found": Slot(_T.BOOLEAN),
     },
 )
-def regex_extract(text: str, pattern: str, flags: Annotated[str, Config()] = "g") -> dict[str, Any]:
+def regex_extract(
+    text: str,
+    pattern: str,
+    flags: Annotated[
+        str,
+        Config(
+            Slot(
+                display_name="Flags 标志",
+                description="JavaScript's: letters of d g i m s u v y. Without g only the first match is found.",
+                config={"placeholder": "g"},
+            )
+        ),
+    ] = "g",
+) -> dict[str, Any]:
     """Find parts of a text by a JavaScript regular expression."""
     try:
         matches = RegexEngine().match(text, pattern, flags, _MOST_MATCHES)

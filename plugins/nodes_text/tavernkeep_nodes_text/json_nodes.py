@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot, node
 from tavernkeep.wire import Invalid, loads
+from tavernkeep_nodes_text.numbered import CONFIG, CONFIG_VALUES, COUNT, SHOWN, modes_of, named
 
 if TYPE_CHECKING:
     from jsonpath import JSONPathEnvironment
@@ -76,7 +77,7 @@ def json_build(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     base = as_value(inputs.get("base") or {}, "base")
     if not isinstance(base, dict):
         raise NodeFailure("base must be an object", slot="base")
-    value = {**base, **{key: item for key, item in inputs.items() if key != "base"}}
+    value = {**base, **named(inputs, context.config, _BUILD_INPUTS)}
     try:
         text = json.dumps(value, ensure_ascii=False, indent=2 if context.config.get("indent") else None)
     except (TypeError, ValueError, RecursionError) as error:
@@ -84,6 +85,9 @@ def json_build(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     return {"value": value, "text": text}
 
 
+_BUILD_INPUTS: Final = {"base": Slot(_T.OBJECT, description="Fields to begin with.", match_categories=("Json",))}
+_BUILD_OUTPUTS: Final = {"value": Slot(_T.OBJECT), "text": Slot(_T.STRING, match_categories=("Json",))}
+_BUILD_MODES: Final = modes_of(_BUILD_INPUTS, _BUILD_OUTPUTS)
 JSON_BUILD = NodeDefinition(
     type="JsonBuild",
     namespace="text",
@@ -91,10 +95,16 @@ JSON_BUILD = NodeDefinition(
     display_name="JSON build",
     description="Makes an object of its inputs, each under its own name. Connect any.",
     dynamic_slots=True,
-    inputs={"base": Slot(_T.OBJECT, description="Fields to begin with.", match_categories=("Json",))},
-    outputs={"value": Slot(_T.OBJECT), "text": Slot(_T.STRING, match_categories=("Json",))},
-    config_schema={"indent": Slot(_T.BOOLEAN, display_name="Indent", config={"default": False})},
-    config_values={"indent": False},
+    inputs=_BUILD_MODES[SHOWN].inputs,
+    outputs=_BUILD_OUTPUTS,
+    modes=_BUILD_MODES,
+    default_mode_id=SHOWN,
+    mode_config_key=COUNT,
+    config_schema={
+        **CONFIG,
+        "indent": Slot(_T.BOOLEAN, display_name="Indent 缩进", description="Write the text over several lines.", config={"default": False}),
+    },
+    config_values={**CONFIG_VALUES, "indent": False},
     execute=json_build,
     inline=True,
 )

@@ -18,6 +18,16 @@ _CASES: Final[dict[str, Callable[[str], str]]] = {
     "camel": lambda text: "".join(word.capitalize() if number else word.lower() for number, word in enumerate(words(text))),
 }
 
+_LABELS: Final = {
+    "lower": "lower case 小写",
+    "upper": "UPPER CASE 大写",
+    "title": "Title Case 标题",
+    "capitalize": "Capitalized 首字母大写",
+    "snake": "snake_case 下划线",
+    "kebab": "kebab-case 连字符",
+    "camel": "camelCase 驼峰",
+}
+
 
 def words(text: str) -> list[str]:
     """The words of a text or an identifier.
@@ -36,8 +46,8 @@ def _unescaped(text: str) -> str:
 def split(
     text: str,
     separator: Annotated[str, Slot(description=r"\n and \t stand for a line break and a tab; empty: at blanks.")] = "\\n",
-    trim: Annotated[bool, Config()] = True,
-    drop_empty: Annotated[bool, Config()] = True,
+    trim: Annotated[bool, Config(Slot(display_name="Trim 去除空白", description="Leave out blanks around each part."))] = True,
+    drop_empty: Annotated[bool, Config(Slot(display_name="Drop empty ones 去除空项", description="Leave out empty parts."))] = True,
 ) -> list[str]:
     """Take a text apart at a separator."""
     parts = text.split(_unescaped(separator)) if separator else text.split()
@@ -58,7 +68,14 @@ def case(
     text: str,
     style: Annotated[
         str,
-        Config(Slot(match_categories=("ComboOption",), config={"suggestions": choices(_CASES)})),
+        Config(
+            Slot(
+                display_name="Style 样式",
+                description="How the text is written.",
+                match_categories=("ComboOption",),
+                config={"suggestions": choices(_LABELS)},
+            )
+        ),
     ] = "lower",
 ) -> str:
     """Write a text in another case."""

@@ -9,6 +9,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Policy, Slot
 from tavernkeep.wire import describe
+from tavernkeep_nodes_text.numbered import CONFIG, CONFIG_VALUES, COUNT, SHOWN, modes_of, named
 
 _LONGEST: Final = 4 * 1024 * 1024  # characters that a template makes
 _TIMEOUT_S: Final = 10.0
@@ -62,8 +63,20 @@ def template(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     values = inputs.get("values") or {}
     if not isinstance(values, dict):
         raise NodeFailure(f"values must be an object, not {describe(values)}", slot="values")
-    further = {key: value for key, value in inputs.items() if key not in ("template", "values")}
-    return {"text": render(str(inputs["template"]), {**values, **further})}
+    return {"text": render(str(inputs["template"]), {**values, **named(inputs, context.config, _INPUTS)})}
+
+
+_INPUTS: Final = {
+    "template": Slot(
+        DataFlowType.STRING,
+        required=True,
+        match_categories=("Prompt",),
+        config={"default": "", "multiline": True, "placeholder": "Hello {{ value_0 }}!"},
+    ),
+    "values": Slot(DataFlowType.OBJECT, description="Its fields may be used by their names.", match_categories=("Json",)),
+}
+_OUTPUTS: Final = {"text": Slot(DataFlowType.STRING)}
+_MODES: Final = modes_of(_INPUTS, _OUTPUTS)
 
 
 TEMPLATE = NodeDefinition(
@@ -73,11 +86,13 @@ TEMPLATE = NodeDefinition(
     display_name="Template",
     description="Makes a text from a Jinja template, in a sandbox. Any further input may be used by its name.",
     dynamic_slots=True,
-    inputs={
-        "template": Slot(DataFlowType.STRING, required=True, match_categories=("Prompt",), config={"default": "", "multiline": True}),
-        "values": Slot(DataFlowType.OBJECT, description="Its fields may be used by their names.", match_categories=("Json",)),
-    },
-    outputs={"text": Slot(DataFlowType.STRING)},
+    inputs=_MODES[SHOWN].inputs,
+    outputs=_OUTPUTS,
+    modes=_MODES,
+    default_mode_id=SHOWN,
+    mode_config_key=COUNT,
+    config_schema=CONFIG,
+    config_values=CONFIG_VALUES,
     process="tavernkeep_nodes_text.template:template",
     policy=Policy(timeout_s=_TIMEOUT_S),
     deterministic=True,

@@ -95,6 +95,26 @@ def test_json_build_and_parse(run_node: RunNode) -> None:
     assert "JSON" in run_node("text:JsonParse", text="{", check=False).errors[0]["message"]
 
 
+def test_numbered_inputs_have_names(run_node: RunNode) -> None:
+    """The configuration says what the inputs that an editor shows are called; without a name each is called by its key."""
+    inputs = {"value_1": 2, "value_0": 1, "value_2": 3, "other": 4}
+    built = run_node("text:JsonBuild", config={"inputCount": "3", "inputNames": "a， b"}, **inputs).outputs
+    assert built["text"] == '{"other": 4, "a": 1, "b": 2, "value_2": 3}'
+    assert run_node("text:JsonBuild", config={"inputNames": ["", "b"]}, **inputs).outputs["value"] == {
+        "value_0": 1,
+        "b": 2,
+        "value_2": 3,
+        "other": 4,
+    }
+    ran = run_node("text:Template", template="{{ who }} {{ value_1 }}", value_0="Ada", value_1="!", config={"inputNames": "who"})
+    assert ran.outputs == {"text": "Ada !"}
+    for names, mention in (("other", "two inputs are called 'other'"), ("a, a", "'a'"), (5, "inputNames must be")):
+        ran = run_node("text:JsonBuild", config={"inputNames": names}, check=False, **inputs)
+        assert mention in ran.errors[0]["message"]
+    ran = run_node("text:Template", template="", config={"inputCount": "many"}, check=False)
+    assert "inputCount is 'many', which is none of its choices: 0, 1, 2" in ran.errors[0]["message"]
+
+
 def test_split_and_join() -> None:
     """By a separator with escapes, or at blanks."""
     assert split("a\n b \n\nc") == ["a", "b", "c"]

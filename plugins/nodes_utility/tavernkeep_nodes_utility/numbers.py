@@ -42,7 +42,7 @@ RANDOM_NUMBER = NodeDefinition(
             },
         ),
         "value": Slot(DataFlowType.INTEGER, display_name="Value", config={"default": 0, "min": 0, "max": LIMIT - 1}),
-        "reroll": Slot(DataFlowType.WILDCARD, display_name="Draw", match_categories=("Trigger",)),
+        "reroll": Slot(DataFlowType.WILDCARD, display_name="Draw", match_categories=("Trigger",), config={"label": "Draw 抽取"}),
     },
     outputs={"number": Slot(DataFlowType.INTEGER, display_name="Number")},
     client_script_url="client-scripts/RandomNumberNode.js",

@@ -52,7 +52,7 @@ _INPUTS: Final = {
     "float_with_suggestions": Slot(
         _T.FLOAT, config={"default": 7.5, "min": 0, "max": 15, "step": 0.5, "suggestions": choices((1, 5, 7.5, 10, 12.5))}
     ),
-    "button_trigger": Slot(_T.WILDCARD, match_categories=("Trigger",)),
+    "button_trigger": Slot(_T.WILDCARD, match_categories=("Trigger",), config={"label": "Press 按下"}),
 }
 _OUTPUTS: Final = {
     "string_output": ("string_input", Slot(_T.STRING)),

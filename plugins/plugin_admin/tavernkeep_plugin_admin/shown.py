@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tavernkeep.contracts.nodes import NodeDefinition, NodeMode
-from tavernkeep.contracts.slots import ConfigValues, Slot, Slots
+from tavernkeep.contracts.slots import ConfigValues, DataFlowType, Slot, Slots
 from tavernkeep.wire import unstructure
 
 _CHOICES: Final = {"suggestions", "acceptedTypes"}
+
+
+_Shown = Callable[[Slots], dict[str, Any]]
 
 
 def shown_node(definition: NodeDefinition) -> dict[str, Any]:
@@ -16,20 +19,23 @@ def shown_node(definition: NodeDefinition) -> dict[str, Any]:
     def slots(of: Slots) -> dict[str, Any]:
         return {key: shown_slot(slot, key, definition.config_values) for key, slot in of.items()}
 
+    def fields(of: Slots) -> dict[str, Any]:
+        return {key: _with_texts(slot) for key, slot in slots(of).items()}
+
     wire: dict[str, Any] = {
         "type": definition.type,
         "namespace": definition.namespace,
         "category": definition.category,
         "displayName": definition.display_name or humanized(definition.type),
         "description": definition.description,
-        "inputs": slots(definition.inputs),
+        "inputs": fields(definition.inputs),
         "outputs": slots(definition.outputs),
     }
     optional: dict[str, Any] = {
         "width": definition.width,
-        "configSchema": None if definition.config_schema is None else slots(definition.config_schema),
+        "configSchema": None if definition.config_schema is None else _described(fields(definition.config_schema)),
         "configValues": dict(definition.config_values) or None,
-        "modes": {key: _shown_mode(mode, slots) for key, mode in definition.modes.items()} or None,
+        "modes": {key: _shown_mode(mode, fields, slots) for key, mode in definition.modes.items()} or None,
         "defaultModeId": definition.default_mode_id,
         "modeConfigKey": definition.mode_config_key,
         "dynamicSlots": definition.dynamic_slots or None,
@@ -44,11 +50,11 @@ def shown_node(definition: NodeDefinition) -> dict[str, Any]:
     return wire
 
 
-def _shown_mode(mode: NodeMode, slots: Callable[[Slots], dict[str, Any]]) -> dict[str, Any]:
+def _shown_mode(mode: NodeMode, fields: _Shown, slots: _Shown) -> dict[str, Any]:
     return {
         "id": mode.id,
         "displayName": mode.display_name or humanized(mode.id),
-        "inputs": slots(mode.inputs),
+        "inputs": fields(mode.inputs),
         "outputs": slots(mode.outputs),
     }
 
@@ -77,6 +83,22 @@ def shown_slot(slot: Slot, key: str, config_values: ConfigValues) -> dict[str, A
     }
     wire.update((name, value) for name, value in optional.items() if value not in (None, False, {}, []))
     return wire
+
+
+def _with_texts(slot: dict[str, Any]) -> dict[str, Any]:
+    """What a person fills in or presses, with the texts that editors show for it: without them they show its key."""
+    categories = slot.get("matchCategories", ())
+    if "Trigger" in categories:
+        key = "label"
+    elif slot["dataFlowType"] == DataFlowType.STRING and not slot.get("multi") and "ComboOption" not in categories:
+        key = "placeholder"
+    else:
+        return slot
+    return slot | {"config": {key: slot["displayName"], **slot.get("config", {})}}
+
+
+def _described(slots: dict[str, Any]) -> dict[str, Any]:
+    return {key: {"description": slot["displayName"], **slot} for key, slot in slots.items()}
 
 
 def _shown_config(config: Mapping[str, Any]) -> dict[str, Any]:
