@@ -1,6 +1,6 @@
 """What this plugin publishes: reading chats that other programs wrote, and taking them over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Protocol
 
 import attrs
@@ -22,12 +22,14 @@ class ForeignChat:
         title: What it is called here.
         messages: How many there are, each swipe one.
         problems: What of it could not be read, each with the number of its line.
-        content: For whoever takes it over.
+        conversation: What a model may see: `role` and `content` of each message that is shown and not hidden.
+        content: For who takes it over.
     """
 
     title: str
     messages: int
     problems: Sequence[str]
+    conversation: Sequence[Mapping[str, str]]
     content: Any = attrs.field(repr=False)
 
 
@@ -39,13 +41,6 @@ class Chats(Protocol):
 
         Args:
             title: What it is called; after whom it is with, where that is not said.
-
-        Raises:
-            ChatError: There is none in it.
-        """
-
-    def conversation(self, data: bytes) -> list[dict[str, str]]:
-        """What of a chat a model may see: `role` and `content` of each message that is shown and not hidden.
 
         Raises:
             ChatError: There is none in it.

@@ -20,17 +20,11 @@ class ForeignChats:
 
     def read(self, data: bytes, title: str | None = None) -> ForeignChat:
         """See `Chats`."""
-        chat = self._read(data)
-        return ForeignChat(title or chat.fields["title"], len(chat.tree.nodes), chat.problems, chat)
-
-    def conversation(self, data: bytes) -> list[dict[str, str]]:
-        """See `Chats`."""
-        return [{"role": node.role, "content": node.content} for node in self._read(data).tree.path() if node.is_enabled]
-
-    def _read(self, data: bytes) -> ReadChat:
         if len(data) > LONGEST:
             raise ChatError(f"it is longer than {LONGEST} bytes")
-        return read_chat(data, iso(self.store.clock()))
+        chat = read_chat(data, iso(self.store.clock()))
+        conversation = [{"role": node.role, "content": node.content} for node in chat.tree.path() if node.is_enabled]
+        return ForeignChat(title or chat.fields["title"], len(chat.tree.nodes), chat.problems, conversation, chat)
 
     async def known(self, project_id: str, id_: str, digest: str, user: UserContext) -> Literal["new", "same", "different"]:
         """See `Chats`."""

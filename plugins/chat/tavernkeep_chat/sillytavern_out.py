@@ -26,6 +26,7 @@ from tavernkeep_chat.store import Session
 from tavernkeep_chat.tree import MessageNode, Tree
 
 _NEVER: Final = "never"  # no message is dated so
+_TOLD: Final = ("title", "createdAt", "updatedAt", "tokenCount")  # of a tree, that its session says
 _NAMES: Final = {"user": "User", "assistant": "Assistant", "system": "System"}
 
 
@@ -62,8 +63,9 @@ def _header(session: Session, tree: Tree, left_out: list[str]) -> dict[str, Any]
     was_read = KEPT in tree.metadata
     reads_as = SavedSession(title=title_of({} if was_read and kept is None else header, tree), type="roleplay")
     ours: dict[str, Any] = {}
-    if not was_read or len(tree.metadata) > 1:
-        ours["metadata"] = tree.metadata
+    metadata = {key: value for key, value in tree.metadata.items() if key not in _TOLD}
+    if not was_read or len(metadata) > 1:
+        ours["metadata"] = metadata
     said = {
         field.name: value
         for field in attrs.fields(SavedSession)
@@ -72,8 +74,8 @@ def _header(session: Session, tree: Tree, left_out: list[str]) -> dict[str, Any]
     ours |= ({"session": said} if said else {}) | ({"leftOut": left_out} if left_out else {})
     if not ours:
         return None if was_read and kept is None else header
-    metadata = header.get("chat_metadata")
-    return {**header, "chat_metadata": {**(metadata if isinstance(metadata, dict) else {}), OURS: ours}}
+    theirs = header.get("chat_metadata")
+    return {**header, "chat_metadata": {**(theirs if isinstance(theirs, dict) else {}), OURS: ours}}
 
 
 def _speaker(tree: Tree, role: str) -> str:

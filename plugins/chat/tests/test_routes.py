@@ -221,6 +221,21 @@ async def test_out_and_in_as_sillytaverns_lines(server: Server) -> None:
     assert (await back(given + '{"mes": null}'))["warnings"] == ["line 4: left out: its mes is null, where a text belongs"]
 
 
+async def test_a_chat_is_a_history_for_a_workflow(server: Server) -> None:
+    """A file of SillyTavern's goes to a model as what is shown of it: nothing that is hidden, no swipe that was not chosen."""
+    lines = [*LINES[:3], {"name": "You", "is_user": True, "is_system": True, "mes": "secret"}]
+    data = "\n".join(json.dumps(line) for line in lines).encode()
+    path = "user://histories/chat.jsonl"
+    await server.http.post("/api/fam/upload/user%3A%2F%2Fhistories", files={"files": ("chat.jsonl", data)})
+    node = {"id": "h", "fullType": "core:HistoryLoader", "configValues": {"historyResource": path}}
+    id_ = (await server.http.post("/api/prompt", json={"nodes": [node], "edges": []})).json()["promptId"]
+    async with server.http.stream("GET", f"/api/prompt/{id_}/events") as events:
+        told = [json.loads(line[6:]) for line in (await events.aread()).decode().split("\n") if line.startswith("data: {")]
+    (done,) = [event["payload"] for event in told if event.get("type") == "NODE_COMPLETE"]
+    history = [("assistant", "Welcome!"), ("user", "酒 please")]
+    assert [(message["role"], message["content"]) for message in done["output"]["historyMessages"]] == history
+
+
 NODE = {"id": "a", "parentId": None, "role": "user", "content": "x", "createdAt": ""}
 
 

@@ -356,7 +356,7 @@ NODES = st.lists(
 @given(NODES)
 def test_a_chat_written_here_comes_back(nodes: list[Any]) -> None:
     """Any conversation whose other branches are single answers in the same role is read back equal, whatever is in it."""
-    tree = Tree("s", metadata={"title": "x"})
+    tree = Tree("s", metadata={"title": "x", "mood": "y"})
     levels: list[list[str]] = []
     for number, (where, role, content, enabled, status, metadata, at) in enumerate(nodes):
         beside = where % 3 != 0 and levels
@@ -371,5 +371,5 @@ def test_a_chat_written_here_comes_back(nodes: list[Any]) -> None:
     session = Session("s", "p", "A title", NOW, NOW, NOW, "task", "about", tags=["x"], settings={"a": 1})
     data, left_out = written(session, tree)
     back = read_chat(data, "2020-01-01T00:00:00.000Z")
-    assert (plain(back.tree, raw=False), left_out, back.problems, back.tree.metadata) == (plain(tree, raw=False), [], [], {"title": "x"})
+    assert (plain(back.tree, raw=False), left_out, back.problems, back.tree.metadata) == (plain(tree, raw=False), [], [], {"mood": "y"})
     assert back.fields == {"title": "A title", "type": "task", "description": "about", "tags": ["x"], "settings": {"a": 1}}

@@ -3,15 +3,21 @@
 Each reads the file that its configuration names, and has a twin in `library` that reads the one whose path comes in.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+
+import structlog
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot, choices
 from tavernkeep.wire import describe
 from tavernkeep_characters.contracts import CardError, Cards
+from tavernkeep_chat.contracts import ChatError, Chats
 from tavernkeep_files.contracts import Files, PathError
 from tavernkeep_nodes_loaders.formats import parse
 from tavernkeep_nodes_loaders.scripts import rules_in
+
+_log = structlog.get_logger(__name__)
 
 CATEGORY: Final = "Loaders"
 
@@ -50,7 +56,16 @@ async def load_character(path: str, context: NodeContext) -> Any:
 
 
 async def load_history(path: str, context: NodeContext) -> Any:
-    """The messages of a history: a list, or an object with `messages`."""
+    """The messages of a history: a list, or an object with `messages`; of SillyTavern's chats (`.jsonl`) those that are not hidden."""
+    if path.lower().endswith(".jsonl"):
+        data = await _read(path, context)
+        try:
+            chat = await asyncio.to_thread(context.service(Chats).read, data)
+        except ChatError as error:
+            raise NodeFailure(f"{path} is no chat: {error}") from None
+        if chat.problems:
+            _log.warning("a chat is not read whole", file=path, problems=list(chat.problems[:20]))
+        return [dict(message) for message in chat.conversation]
     history = await _parsed(path, context)
     if isinstance(history, dict):
         history = history.get("messages")
@@ -134,7 +149,7 @@ NODES: Final = [
     *_loaders(
         "HistoryLoader",
         "History",
-        "Reads the messages of a chat.",
+        "Reads the messages of a chat; of SillyTavern's (.jsonl) those that are not hidden.",
         "historyResource",
         ("json",),
         ("historyMessages", Slot(_T.ARRAY, display_name="Messages", match_categories=("ChatHistory",))),
