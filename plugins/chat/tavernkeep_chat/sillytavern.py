@@ -15,6 +15,7 @@ from tavernkeep.wire import Invalid, describe, structure
 from tavernkeep_chat.contracts import ChatError
 from tavernkeep_chat.dates import moment_of
 from tavernkeep_chat.lines import LineError, lines_of, object_in
+from tavernkeep_chat.store import SessionType
 from tavernkeep_chat.tree import MessageNode, Role, Status, Tree
 
 KEPT: Final = "sillytavern"
@@ -27,6 +28,7 @@ _HEADER: Final = ("chat_metadata", "user_name", "character_name", "create_date")
 _ITS_OWN: Final = ("sillytavern system", "system", "note", "narrator")  # in whose names it speaks itself
 _MOST_MESSAGES: Final = 100_000  # swipes are some
 _MOST_PROBLEMS: Final = 1_000
+_LONGEST_TITLE: Final = 200  # characters
 
 
 @attrs.frozen
@@ -51,7 +53,7 @@ class SavedSession:
     description: str | None = None
     tags: list[str] | None = None
     settings: dict[str, Any] | None = None
-    type: str | None = None
+    type: SessionType | None = None
 
 
 @attrs.define
@@ -157,9 +159,9 @@ def title_of(header: Mapping[str, Any], tree: Tree) -> str:
     """What a chat is called: after whom its header names, or else who speaks in it."""
     named = _text(header.get("character_name"))
     if named and named.strip().lower() not in NOBODY:
-        return named
+        return named[:_LONGEST_TITLE]
     authors = [(node.metadata or {}).get("name") for node in tree.path() if node.role == "assistant"]
-    return next((name for name in authors if isinstance(name, str) and name), "Imported chat")
+    return next((name[:_LONGEST_TITLE] for name in authors if isinstance(name, str) and name), "Imported chat")
 
 
 def message_of(entry: Mapping[str, Any], moment: str, name: Callable[[str], None]) -> Message:

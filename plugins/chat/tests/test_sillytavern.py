@@ -204,6 +204,7 @@ def test_what_is_said_beside_swipes() -> None:
         ([HEADER, HI], "Ada"),
         ([{**HEADER, "character_name": "unused"}, HI, {"mes": "x", "name": "Bo\u202eb\n"}], "Bo\u202eb\n"),
         ([{**HEADER, "character_name": 7}, HI], "7"),
+        ([{**HEADER, "character_name": "x" * 1000}, HI], "x" * 200),
         ([{"chat_metadata": {}}], "Imported chat"),
         ([{"chat_metadata": 5, "character_name": None}, HI | {"name": 5}], "Imported chat"),
         ([{"mes": "x", "name": "Ada", "original_avatar": "Ada.png"}, {"mes": "y", "name": "Bob", "is_group": True}], "Ada"),
@@ -328,7 +329,7 @@ def test_what_has_no_place_is_named() -> None:
 def test_marks_of_another_kind_change_nothing() -> None:
     """What stands under our names and is not ours is named, and nothing else comes of it."""
     chat = read(
-        {"chat_metadata": {"tavernkeep": {"session": {"title": 5}, "metadata": 7, "leftOut": 3}}},
+        {"chat_metadata": {"tavernkeep": {"session": {"title": 5, "type": "king"}, "metadata": 7, "leftOut": 3}}},
         HI | {"extra": {"tavernkeep": {"role": "king"}}},
         HI | {"extra": {"tavernkeep": {"status": "generating"}}},
         HI | {"extra": {"tavernkeep": 5}},

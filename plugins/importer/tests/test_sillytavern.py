@@ -197,12 +197,14 @@ async def test_all_of_it_twice(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_what_is_here_stays(tmp_path: Path) -> None:
-    """A file, a chat or a channel that is here is left as it is, also where the source has changed; keys come along when asked for."""
+    """Also where the source has changed, or something is in the way; what was cut off is made good; keys come along when asked for."""
     source, here = silly(tmp_path / "old"), tmp_path / "new"
     mine = here / "data" / "users" / "default_user" / "library" / "SillyTavern" / "WorldBook"
     mine.mkdir(parents=True)
     (mine / "Inn.json").write_text("mine")
+    (mine.parent / "Theme").write_text("in the way")
     first = await tavernkeep(here, "import", str(source), "--with-keys", "--project", "My: chats")
+    assert "themes/Dark.json: left out, " in first.stdout
     assert "worlds/Inn.json: here with another content, left as it is" in first.stdout
     assert "'Mine' with its key" in first.stdout
     assert PLANTED not in first.stdout
@@ -211,6 +213,11 @@ async def test_what_is_here_stays(tmp_path: Path) -> None:
     second = await tavernkeep(here, "import", str(source), "--with-keys", "--project", "My: chats")
     assert "new.jsonl: here with another content, left as it is" in second.stdout
     assert "taken over" not in second.stdout
+    sessions = (here / "data" / "users" / "default_user" / "projects").rglob("session.json")
+    next(path for path in sessions if "Branch" in path.read_text(encoding="utf-8")).unlink()  # as if it had been killed half way
+    third = await tavernkeep(here, "import", str(source), "--project", "My: chats")
+    assert [line for line in third.stdout.splitlines() if "taken over" in line and "Branch" in line]
+    assert "1 taken over" in third.stdout
     assert (mine / "Inn.json").read_text() == "mine"
     nobody = await tavernkeep(here, "import", str(source), "--user", "nobody")
     assert (nobody.code, "there is no user 'nobody'" in nobody.stderr) == (1, True)
