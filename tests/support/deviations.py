@@ -38,6 +38,9 @@ class Deviation:
 
     Attributes:
         calls: The names and the arguments of the tool calls.
+        images: The pictures, as addresses.
+        unread: The kinds of parts that are named, as nothing can be made of them.
+        streamed: What was shown as text while it came, where that is more than the text.
         error: A pattern of the failure's message, where there is one.
     """
 
@@ -46,6 +49,9 @@ class Deviation:
     text: str = ""
     reasoning: str | None = None
     calls: tuple[tuple[str, str], ...] = ()
+    images: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    streamed: str | None = None
     error: str | None = None
     stream: bool = True
     adapter: str = "openai"
@@ -97,6 +103,25 @@ DEVIATIONS = [
     Deviation("a block of thoughts", json.dumps(whole(content="<think>\nHmm</think>\n\nHi you")), "Hi you", "Hmm", stream=False),
     Deviation("thoughts, cut anywhere", sse(*(delta(content=c) for c in "<think>Hmm</think>\n\nHi <b>"), delta("stop")), "Hi <b>", "Hmm"),
     Deviation("thoughts without an end", sse(delta(content="<think>Hm"), delta("stop", content="m</thi")), "", "Hmm</thi"),
+    *(
+        Deviation(f"thoughts in {tag}", sse(delta("stop", content=f"\n{tag}Hmm{tag[0]}/{tag[1:]}\n\nHi you")), "Hi you", "Hmm")
+        for tag in ("<Thinking>", "<thought>", "<reasoning>", "<seed:think>", "[THINK]", "◁think▷")
+    ),
+    Deviation("an end of thoughts alone", json.dumps(whole(content="Hmm\n</think>\n\nHi you")), "Hi you", "Hmm\n", stream=False),
+    Deviation(
+        "an end of thoughts alone, cut anywhere",
+        sse(*(delta(content=c) for c in "Hm\n</Think>\n\nHi <b>"), delta("stop")),
+        "Hi <b>",
+        "Hm\n",
+        streamed="Hm\nHi <b>",
+    ),
+    Deviation("an end of thoughts, and nothing", sse(delta("stop", content="Hmm</think>")), "", "Hmm", streamed="Hmm"),
+    Deviation(
+        "a word about thoughts",
+        sse(delta(content="Use `</think>` or </th"), delta("stop", content="ink> so")),
+        "Use `</think>` or </think> so",
+    ),
+    Deviation("thoughts that began in the text", sse(delta("stop", content="So: <think>\nx\n</think>\ny")), "So: <think>\nx\n</think>\ny"),
     Deviation("no thoughts, but something like it", sse(delta(content="<thi"), delta("stop", content="s> is")), "<this> is"),
     Deviation(
         "parts of reasoning",
@@ -105,7 +130,57 @@ DEVIATIONS = [
         "Hmm",
         stream=False,
     ),
+    Deviation(
+        "a picture among the parts",
+        json.dumps(whole(content=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}, "Hi"])),
+        "Hi",
+        images=("data:image/png;base64,AAAA",),
+        stream=False,
+    ),
+    Deviation(
+        "pictures beside the text",
+        sse(delta("stop", content="Hi", images=[{"type": "image_url", "image_url": "https://there/a.png"}])),
+        "Hi",
+        images=("https://there/a.png",),
+    ),
+    Deviation(
+        "a voice",
+        json.dumps(whole(content=None, audio={"data": "AAAA", "transcript": "Hi you"})),
+        "Hi you",
+        unread=("audio",),
+        stream=False,
+    ),
+    Deviation(
+        "parts of no known kind",
+        json.dumps(whole(content=[{"type": "video", "url": "x"}, {"odd": 1}, "Hi"])),
+        "Hi",
+        unread=("video", "odd"),
+        stream=False,
+    ),
+    Deviation(
+        "several answers in turn",
+        sse({"choices": [{"index": 1, "delta": {"content": "No"}}]}, HI, YOU).replace('"index": 1', '"index": 7'),
+        "No",
+    ),
+    Deviation(
+        "the second of several answers",
+        sse(
+            HI,
+            {"choices": [{"index": 1, "delta": {"content": "No"}}]},
+            YOU,
+            {"choices": [{"index": 1, "delta": {}, "finish_reason": "length"}]},
+        ),
+        "Hi you",
+    ),
+    Deviation("odd counts", sse(HI, {**YOU, "usage": [1]}, {"choices": [], "usage": "much"}), "Hi you"),
+    Deviation("field names in capitals", sse(HI, YOU).replace("data:", "Data :"), "Hi you"),
     # Tools
+    Deviation(
+        "calls that are no list",
+        json.dumps(whole(tool_calls={"id": "1", "function": {"name": "a", "arguments": '{"x":1}'}})),
+        calls=TWO[:1],
+        stream=False,
+    ),
     Deviation(
         "calls in pieces, with nothing to know them by",
         sse(
@@ -153,6 +228,12 @@ DEVIATIONS = [
         error="Provider; worn out",
         status=402,
     ),
+    Deviation(
+        "a status within",
+        '{"base_resp": {"status_code": 1004, "status_msg": "worn out"}}',
+        error="not of its protocol.*worn out",
+        stream=False,
+    ),
     Deviation("a list of errors", '[{"error": {"message": "worn out"}}]', error="answered 400: worn out", status=400),
     Deviation("an error without words", "", error="answered 418: ", status=418),
     Deviation("a key where a page is cut", "<p>" + "x" * 495 + "sk-PLANTED</p>", error=r"protocol.*x\*\*\*$", content_type="text/html"),
@@ -174,6 +255,38 @@ DEVIATIONS = [
         "Hi you",
         "Hmm",
         adapter="anthropic",
+        stream=False,
+    ),
+    Deviation(
+        "anthropic: a block of no known kind",
+        json.dumps(MESSAGE | {"content": [{"type": "server_tool_use", "id": "1", "name": "search"}, *MESSAGE["content"]]}),
+        "Hi you",
+        adapter="anthropic",
+        unread=("server_tool_use",),
+        stream=False,
+    ),
+    Deviation(
+        "google: pictures and code",
+        json.dumps(
+            {
+                "candidates": [
+                    {
+                        "content": {
+                            "parts": [
+                                {"inlineData": {"mimeType": "image/png", "data": "AAAA"}},
+                                {"executableCode": {"code": "1"}},
+                                {"text": "Hi", "thoughtSignature": "s"},
+                                {"thoughtSignature": "s"},
+                            ]
+                        }
+                    }
+                ]
+            }
+        ),
+        "Hi",
+        adapter="google",
+        images=("data:image/png;base64,AAAA",),
+        unread=("executableCode",),
         stream=False,
     ),
     Deviation("google: a list for a stream", json.dumps([GEMINI], indent=1), "Hi you", adapter="google"),

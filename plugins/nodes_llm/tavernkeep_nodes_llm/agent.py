@@ -12,7 +12,7 @@ from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.slots import Slots
 from tavernkeep.contracts.workflow import Edge, InterfaceSlot, OutputMapping, PayloadNode, WorkflowPayload
 from tavernkeep.wire import Invalid, structure
-from tavernkeep_nodes_llm.adapters.http import secrets_of
+from tavernkeep_nodes_llm.adapters.errors import secrets_of
 from tavernkeep_nodes_llm.adapters.parts import read_arguments
 from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmAdapter, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact, from_json

@@ -52,6 +52,8 @@ class LlmResponse:
         usage: Tokens: `prompt_tokens`, `completion_tokens`, `total_tokens`; `None` where the service does not tell.
         raw: The service's own answer, where there is one.
         reasoning: What it thought before it answered, where it tells.
+        images: The pictures in it, as addresses or `data:` URLs.
+        unread: The kinds of its parts that are not read.
     """
 
     text: str
@@ -62,6 +64,8 @@ class LlmResponse:
     response_id: str | None = None
     raw: Mapping[str, Any] | None = None
     reasoning: str | None = None
+    images: Sequence[str] | None = None
+    unread: Sequence[str] | None = None
 
     def to_output(self) -> dict[str, Any]:
         """The answer as the node's `response` output."""
@@ -73,6 +77,8 @@ class LlmResponse:
             "model": self.model,
             "response_id": self.response_id,
             "reasoning": self.reasoning,
+            "images": self.images,
+            "unread": self.unread,
         }
         return {key: value for key, value in found.items() if value is not None}
 

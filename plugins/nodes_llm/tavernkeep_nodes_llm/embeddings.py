@@ -4,7 +4,7 @@ from typing import Any
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import describe
-from tavernkeep_nodes_llm.adapters.http import secrets_of
+from tavernkeep_nodes_llm.adapters.errors import secrets_of
 from tavernkeep_nodes_llm.contracts import Llm
 from tavernkeep_nodes_llm.nodes import CATEGORY
 

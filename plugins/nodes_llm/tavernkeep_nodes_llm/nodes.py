@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tavernkeep import Chunk, DataFlowType, NodeContext, NodeDefinition, NodeFailure, Outputs, Slot, choices
 from tavernkeep.wire import describe
-from tavernkeep_nodes_llm.adapters.http import secrets_of
+from tavernkeep_nodes_llm.adapters.errors import secrets_of
 from tavernkeep_nodes_llm.contracts import Llm, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact, flattened, from_json, is_message, messages_of
 

@@ -9,7 +9,7 @@ import attrs
 
 from tavernkeep import DataFlowType, NodeContext, NodeDefinition, NodeFailure, Slot
 from tavernkeep.wire import Invalid, describe, loads
-from tavernkeep_nodes_llm.adapters.http import secrets_of
+from tavernkeep_nodes_llm.adapters.errors import secrets_of
 from tavernkeep_nodes_llm.contracts import Channel, Llm, LlmAdapter, LlmError, LlmRequest, LlmResponse
 from tavernkeep_nodes_llm.messages import compact, from_json
 from tavernkeep_nodes_llm.nodes import CATEGORY, GENERIC_LLM_REQUEST, request_of

@@ -70,11 +70,56 @@ async def test_a_deviation_is_understood(row: Deviation, service: RawService, cl
     message = response.choices[0]["message"]
     assert (response.text, response.reasoning, message["content"]) == (row.text, row.reasoning, row.text)
     assert tuple((call["function"]["name"], call["function"]["arguments"]) for call in message.get("tool_calls", ())) == row.calls
+    assert (tuple(response.images or ()), tuple(response.unread or ())) == (row.images, row.unread)
+    assert response.to_output().get("images") == (list(row.images) or None)
     ids = [call["id"] for call in message.get("tool_calls", ())]
     assert len(set(filter(None, ids))) == len(row.calls)
     if row.stream:
-        assert "".join(chunk.content for chunk in chunks if chunk.type == "text_chunk") == row.text
-        assert "".join(chunk.content["reasoning"] for chunk in chunks if chunk.type == "custom") == (row.reasoning or "")
+        assert "".join(chunk.content for chunk in chunks if chunk.type == "text_chunk") == (row.streamed or row.text)
+        told = [chunk.content["reasoning"] for chunk in chunks if chunk.type == "custom" and "reasoning" in chunk.content]
+        assert "".join(told) == (row.reasoning or "")
+
+
+ERRORS = [
+    ({"error": {"message": "busy", "code": 503}}, True),
+    ({"error": {"message": "busy", "status": "RESOURCE_EXHAUSTED"}}, True),
+    ({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}, True),
+    ({"error": {"message": "busy", "code": "429"}}, True),
+    ({"choices": [{"error": {"code": 502, "message": "busy"}}]}, True),
+    ([{"error": {"code": 500, "message": "busy"}}], True),
+    ({"error": {"message": "busy", "code": 401}}, False),
+    ({"error": {"message": "busy", "type": "invalid_request_error"}}, False),
+    ({"error": "busy"}, False),
+    ({"error": {"message": "busy", "code": 503, "retry_after": 3600}}, False),
+    ({"error": {"code": 429, "message": "busy", "details": [{"retryDelay": "0s"}]}}, True),
+]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(("error", "again"), ERRORS)
+async def test_an_error_in_an_answer_is_tried_again_as_its_status_is(
+    error: Any, again: bool, stream: bool, service: RawService, client: httpx2.AsyncClient
+) -> None:
+    """By its number or its name, in whatever form it comes, when nothing of an answer has come; and as late as it asks."""
+    service.answer(dumps(error) if not stream else sse(error))
+    service.answer(dumps(RIGHT["openai"]))
+    adapter = ADAPTERS["openai"](lambda _: client, LlmConfig(attempts=2, retry_wait_s=0))
+    asking = asked(adapter, LlmRequest("m", [HELLO]), channel(service), stream=stream)
+    if again:
+        assert (await asking)[1].text == "Hi"
+    else:
+        with pytest.raises(LlmError, match="reported an error: busy"):
+            await asking
+    assert len(service.seen) == 1 + again
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_field_that_is_refused_inside_of_an_answer(stream: bool, service: RawService, client: httpx2.AsyncClient) -> None:
+    """Is left out as one that is refused by the status."""
+    service.answer(sse({"error": {"code": 400, "message": "Unknown field: seed"}}))
+    service.answer(dumps(RIGHT["openai"]))
+    assert (await asked(made("openai", client), LlmRequest("m", [HELLO], {"seed": 1}), channel(service), stream=stream))[1].text == "Hi"
+    assert "seed" not in service.seen[1][2]
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -229,6 +274,15 @@ async def test_headers_are_those_of_the_channel(service: RawService, client: htt
         with pytest.raises(LlmError, match="cannot be sent") as failure:
             await adapter.complete(LlmRequest("m", [HELLO]), channel(service, api_key=key, headers=headers))
         assert "PLANTED" not in repr(failure.value)
+
+
+async def test_a_key_in_an_address_is_not_shown(service: RawService, client: httpx2.AsyncClient) -> None:
+    """Nor a password, in whatever form a service repeats them."""
+    base_url = service.url.replace("//", "//me:PLANTED%2Bone@") + "/v1?api_key=PLANTED-two"
+    service.answer("No /v1/chat/completions?api_key=PLANTED-two for me:PLANTED+one", 404, "text/plain")
+    with pytest.raises(LlmError, match=r"No /v1/chat/completions\?api_key=\*\*\* for me:\*\*\*") as failure:
+        await made("openai", client).complete(LlmRequest("m", [HELLO]), channel(service, base_url=base_url, api_key=""))
+    assert "PLANTED" not in repr(failure.value)
 
 
 async def test_a_redirect_is_followed_to_the_same_host_or_named(service: RawService, client: httpx2.AsyncClient) -> None:

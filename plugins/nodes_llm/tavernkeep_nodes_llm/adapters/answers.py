@@ -1,17 +1,40 @@
 """Puts an answer together from its pieces, the same for every protocol: text, reasoning, tool calls, usage, and why it ended."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
+
+import structlog
 
 from tavernkeep import Chunk
 from tavernkeep.wire import dumps
+from tavernkeep_nodes_llm.adapters.thoughts import Piece, Thoughts
 from tavernkeep_nodes_llm.contracts import LlmResponse
 
 Event = Mapping[str, Any]
-_OPEN, _CLOSE = "<think>", "</think>"
-_MOST_BLANKS: Final = 1000  # characters before a block of thoughts
+_TEXTS: Final = ("text", "content", "refusal")
 _REASONING_PARTS: Final = ("thinking", "reasoning", "reasoning_content", "thought")
+
+
+_log = structlog.get_logger(__name__)
+
+
+def picture_in(part: Mapping[str, Any]) -> str | None:
+    """The picture that a part of an answer is, as an address or a `data:` URL, in the words of any protocol."""
+    for key in ("image_url", "image", "imageUrl"):
+        inner = part.get(key)
+        url = inner.get("url") if isinstance(inner, Mapping) else inner
+        if isinstance(url, str) and url:
+            return url
+    found = (part.get(key) for key in ("inlineData", "inline_data", "source"))
+    inner = next((item for item in found if isinstance(item, Mapping)), part)
+    kind = str(inner.get("mimeType") or inner.get("mime_type") or inner.get("media_type") or "")
+    if kind.startswith("image/") and isinstance(inner.get("data"), str):
+        return f"data:{kind};base64,{inner['data']}"
+    if part.get("type") == "image" and isinstance(inner.get("url"), str):
+        return str(inner["url"])
+    data = part.get("result") if part.get("type") == "image_generation_call" else part.get("b64_json")
+    return f"data:image/png;base64,{data}" if isinstance(data, str) and data else None
 
 
 class Answer:
@@ -28,12 +51,12 @@ class Answer:
         self.usage: Mapping[str, Any] | None = None
         self.finish_reason: str | None = None
         self.message: dict[str, Any] = {}  # further fields, which the service wants to have back
-        self._texts: list[str] = []
+        self._speech = Thoughts()
+        self._pictures: list[dict[str, Any]] = []
+        self._unread: list[str] = []
         self._reasons: list[str] = []
         self._calls: list[dict[str, Any]] = []
         self._numbers: dict[Any, int] = {}  # of calls, by what the service calls them
-        self._waiting = ""  # what may be the beginning of a tag
-        self._inside: bool | None = None  # of a block of thoughts; `None` while that cannot be said
 
     def take(self, event: Event) -> list[Chunk]:
         """The chunks of one event. Raises `LookupError`, `TypeError`, `AttributeError` or `ValueError` for one of another protocol."""
@@ -47,9 +70,11 @@ class Answer:
         """
         if not self.came or (self.finish_reason is None and not ended):
             return None
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._texts), **self.message}
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._speech.said), **self.message}
         if self._reasons:
             message["reasoning_content"] = "".join(self._reasons)
+        if self._pictures:
+            message["images"] = self._pictures
         if self._calls:
             message["tool_calls"] = self._calls
             for call in self._calls:
@@ -57,24 +82,34 @@ class Answer:
         reason = "tool_calls" if self._calls and self.finish_reason in (None, "stop") else self.finish_reason or "stop"
         choices = [{"index": 0, "message": message, "finish_reason": reason}]
         text, thoughts = message["content"], message.get("reasoning_content")
-        return LlmResponse(text, self.model, reason, self.usage, choices, self.id, raw, thoughts)
+        pictures = [picture["image_url"]["url"] for picture in self._pictures]
+        return LlmResponse(text, self.model, reason, self.usage, choices, self.id, raw, thoughts, pictures or None, self._unread or None)
 
     # What events are made of
 
+    def count(self, usage: Any) -> None:
+        """How many tokens there were, where a service tells; later numbers go before earlier ones."""
+        if isinstance(usage, Mapping) and usage:
+            self.usage = {key: value for key, value in usage.items() if value is not None}
+
     def content(self, given: Any) -> list[Chunk]:
-        """A text, or parts of one; parts of reasoning go where they belong."""
+        """A text, or parts of one; reasoning and pictures among them go where they belong, and what is none of these is named."""
         if given is None:
             return []
         if isinstance(given, str):
-            return self._text(given)
+            return self._told(self._speech.take(given))
         chunks: list[Chunk] = []
         for part in given if isinstance(given, list) else [given]:
             if isinstance(part, str):
-                chunks += self._text(part)
+                chunks += self.content(part)
             elif part.get("type") in _REASONING_PARTS:
                 chunks += self.thought(next((part[key] for key in (*_REASONING_PARTS, "text") if part.get(key)), None))
+            elif (url := picture_in(part)) is not None:
+                chunks += self.picture(url)
+            elif any(key in part for key in _TEXTS):
+                chunks += self.content(next((part[key] for key in _TEXTS if part.get(key)), None))
             else:
-                chunks += self.content(next((part[key] for key in ("text", "content", "refusal") if part.get(key)), None))
+                chunks += self.unread(part.get("type") or ", ".join(part))
         return chunks
 
     def thought(self, given: Any) -> list[Chunk]:
@@ -83,45 +118,37 @@ class Answer:
             return [chunk for part in given for chunk in self.thought(part.get("text") if isinstance(part, Mapping) else part)]
         if not isinstance(given, str) or not given:
             return []
+        self._speech.thought()
         self._reasons.append(given)
         return [Chunk("custom", {"reasoning": given})]
 
     def end(self) -> list[Chunk]:
         """What was held back, as it might have been the beginning of a tag."""
-        rest, self._waiting = self._waiting, ""
-        return self.thought(rest) if self._inside else self._say(rest)
+        return self._told(self._speech.end())
 
-    def _text(self, piece: str) -> list[Chunk]:
-        """A piece of text; a block of thoughts that it begins with is reasoning."""
-        if self._inside is False:
-            return self._say(piece)
-        self._waiting += piece
-        if self._inside is None:
-            begun = self._waiting.lstrip()
-            if self._reasons:  # blank lines between the thoughts and the answer
-                self._waiting = begun
-            if len(begun) < len(_OPEN) and _OPEN.startswith(begun.lower()) and len(self._waiting) <= _MOST_BLANKS:
-                return []
-            self._inside = begun[: len(_OPEN)].lower() == _OPEN
-            if not self._inside:
-                return self.end()
-            self._waiting = begun[len(_OPEN) :].lstrip("\n")
-        before, tag, after = self._waiting.partition(_CLOSE)
-        if not tag:
-            held = next((size for size in range(len(_CLOSE) - 1, 0, -1) if before.endswith(_CLOSE[:size])), 0)
-            cut = len(before) - held
-            self._waiting = before[cut:]
-            return self.thought(before[:cut])
-        chunks = self.thought(before)
-        # The next block of thoughts, or the blank lines before the answer, come the same way.
-        self._waiting, self._inside = "", None
-        return chunks + self._text(after.lstrip())
+    def picture(self, url: str) -> list[Chunk]:
+        """A picture, by its address or as a `data:` URL."""
+        self._pictures.append({"type": "image_url", "image_url": {"url": url}})
+        shown = url.partition(";")[0] if url.startswith("data:") else url
+        return [Chunk("custom", {"image": shown})]
 
-    def _say(self, text: str) -> list[Chunk]:
-        if not text:
-            return []
-        self._texts.append(text)
-        return [Chunk("text_chunk", text)]
+    def unread(self, kind: Any) -> list[Chunk]:
+        """A part of a kind that is not read: it is named."""
+        name = str(kind)[:100]
+        if name not in self._unread:
+            self._unread.append(name)
+            _log.warning("a part of an answer is of a kind that is not read", model=self.model, kind=name)
+        return []
+
+    def _told(self, pieces: Iterable[Piece]) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        for kind, text in pieces:
+            if kind == "said":
+                chunks.append(Chunk("text_chunk", text))
+            else:
+                self._reasons.append(text)
+                chunks.append(Chunk("custom", {"reasoning": text} | ({"retracted": True} if kind == "retracted" else {})))
+        return chunks
 
     def call(self, given: Mapping[str, Any], key: Any = None, **more: Any) -> list[Chunk]:
         """A tool call, or a piece of one.

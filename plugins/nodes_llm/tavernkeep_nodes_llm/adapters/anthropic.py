@@ -187,7 +187,7 @@ class _Answer(Answer):
             self._thoughts[index] = dict(block)
             self.message["thinking_blocks"] = [thought for _, thought in sorted(self._thoughts.items())]
             return self.thought(block.get("thinking"))
-        return self.content(block.get("text"))
+        return self.content([block])
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> list[Chunk]:
         self.came = True

@@ -157,7 +157,10 @@ class _Answer(Answer):
 
     def _part(self, part: Mapping[str, Any]) -> list[Chunk]:
         if "functionCall" not in part:
-            return self.thought(part.get("text")) if part.get("thought") else self.content(part.get("text"))
+            if part.get("thought"):
+                return self.thought(part.get("text"))
+            rest = {key: value for key, value in part.items() if key not in ("thought", "thoughtSignature")}
+            return self.content([rest]) if rest else []
         given, signature = part["functionCall"], part.get("thoughtSignature")
         # Where Google puts it in its own translation to OpenAI's notation.
         signed = {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}

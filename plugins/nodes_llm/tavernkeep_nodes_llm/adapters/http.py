@@ -13,8 +13,9 @@ from tavernkeep.logs import hide
 from tavernkeep.wire import Invalid, dumps, loads
 from tavernkeep_guard.contracts import Headers, OutgoingRefused, Unanswered
 from tavernkeep_nodes_llm.adapters.answers import Answer, Event
+from tavernkeep_nodes_llm.adapters.errors import error_in, readable, reason_of, refusal, reported, secrets_of
 from tavernkeep_nodes_llm.adapters.questions import Refusals, other_name, refused_field, without
-from tavernkeep_nodes_llm.adapters.reading import DONE, AnswerReader, Unreadable, error_in, models_in, readable, reason_of
+from tavernkeep_nodes_llm.adapters.reading import DONE, AnswerReader, Unreadable, models_in
 from tavernkeep_nodes_llm.adapters.urls import below, endpoint
 from tavernkeep_nodes_llm.config import LlmConfig
 from tavernkeep_nodes_llm.contracts import Channel, LlmError, LlmRequest, LlmResponse
@@ -23,7 +24,6 @@ T = TypeVar("T")
 Pieces = AsyncGenerator[Chunk | LlmResponse, None]
 Body = dict[str, Any]
 
-_MOST_ERROR_BYTES: Final = 64 * 1024  # of a service's error that are read
 _MOST_REDIRECTS: Final = 3
 _MOST_REFUSALS: Final = 5  # fields that are left out of one question
 _LONGEST_WAIT_S: Final = 60.0  # a `Retry-After` beyond this is not waited for
@@ -196,7 +196,7 @@ class HttpAdapter:
         except Invalid:
             raise _not_theirs(channel, readable(hide(found.decode("utf-8", "replace"), secrets_of(channel)))) from None
         if isinstance(value, dict) and error_in(value) is not None:
-            raise LlmError(f"{channel.label} reported an error: {error_in(hide(value, secrets_of(channel)))}")
+            raise reported(value, channel)
         return value
 
     async def _without_refused(self, body: Body, model: str, channel: Channel, ask: Callable[[Body], Awaitable[T]]) -> T:
@@ -237,7 +237,7 @@ class HttpAdapter:
                         url = _next(response, url, channel)
                         continue
                     if response.status_code >= 300:
-                        raise await _refusal(response, channel)
+                        raise await refusal(response, channel)
                     yield response
                     return
             raise LlmError(f"{channel.label} leads from one address to the next without an end")
@@ -275,11 +275,6 @@ def _headers(adapter: HttpAdapter, channel: Channel) -> dict[str, str]:
     return headers
 
 
-def secrets_of(channel: Channel) -> list[str]:
-    """What must not be shown of a channel."""
-    return [channel.api_key, *Headers.secrets(channel.headers)]
-
-
 def _event(name: str, value: Any, channel: Channel) -> Any:
     """An event as its protocol knows it; `None` for one that says nothing.
 
@@ -292,7 +287,7 @@ def _event(name: str, value: Any, channel: Channel) -> Any:
         return None
     event = {"type": name, **value} if name and isinstance(value, dict) else value
     if error_in(event) is not None:
-        raise LlmError(f"{channel.label} reported an error: {error_in(hide(event, secrets_of(channel)))}")
+        raise reported(event, channel)
     if not isinstance(event, dict):
         raise _not_theirs(channel, readable(hide(str(event), secrets_of(channel))))
     return event
@@ -349,35 +344,3 @@ def _worth_another_try(error: Exception) -> bool | float:
     if error.retry_after_s is None:
         return True
     return error.retry_after_s if error.retry_after_s <= _LONGEST_WAIT_S else False
-
-
-async def _refusal(response: httpx2.Response, channel: Channel) -> LlmError:
-    found = bytearray()
-    try:
-        async for piece in response.aiter_bytes():
-            found += piece
-            if len(found) > _MOST_ERROR_BYTES:
-                break
-    except httpx2.HTTPError:
-        pass  # what came is what is said
-    # Some quote the key that they refuse; it goes before the text is cut, as half a key is told too much.
-    text = hide(found[:_MOST_ERROR_BYTES].decode("utf-8", "replace"), secrets_of(channel))
-    try:
-        said = reason_of(hide(loads(text), secrets_of(channel)))
-    except Invalid:
-        said = readable(text)
-    status = response.status_code
-    return LlmError(
-        f"{channel.label} answered {status}: {said or readable(response.reason_phrase)}",
-        retryable=status == 429 or status >= 500,
-        status=status,
-        retry_after_s=_seconds(response.headers.get("retry-after")),
-        said=said,
-    )
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        return max(0.0, float(retry_after)) if retry_after else None
-    except ValueError:
-        return None  # a date: the ordinary wait does

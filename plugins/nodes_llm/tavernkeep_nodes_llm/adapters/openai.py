@@ -18,7 +18,7 @@ from tavernkeep_nodes_llm.contracts import LlmRequest, LlmResponse
 # These reason before they answer: they refuse what steers the choice of words, and count their thoughts among the tokens.
 _REASONING: Final = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-(?:[5-9]|\d\d))(?!.*chat)")
 _STEERING: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "logit_bias")
-_OTHERS: Final = ("thinking_blocks", "reasoning", "refusal", "annotations", "audio", "function_call")
+_OTHERS: Final = ("thinking_blocks", "reasoning", "refusal", "annotations", "audio", "function_call", "images")
 _KEPT: Final = ("reasoning_content", "reasoning_details")
 
 
@@ -77,26 +77,36 @@ class OpenAiAnswer(Answer):
     def __init__(self, model: str) -> None:
         super().__init__(model)
         self._choices: list[Any] = []
+        self._index: Any = None  # of the first of several answers, which is the one that is wanted
 
     def take(self, event: Event) -> list[Chunk]:
         """See `Answer`."""
         self.id = self.id or event.get("id")
         self.model = str(event.get("model") or self.model)
-        self.usage = event.get("usage") or self.usage
+        self.count(event.get("usage"))
         choices = event.get("choices")
         if not choices:
             return []
-        choice = choices[0]
+        self._index = choices[0].get("index") if self._index is None else self._index
+        choice = next((choice for choice in choices if choice.get("index") in (self._index, None)), None)
+        if choice is None:
+            return []
         delta = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
         self.came = True
-        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        if reason := choice.get("finish_reason"):
+            self.finish_reason = str(reason)
         if choice.get("message"):
             self._choices = list(choices)
         chunks = self.thought(delta.get("reasoning_content") or delta.get("reasoning"))
         if details := delta.get("reasoning_details"):
             self.message.setdefault("reasoning_details", []).extend(details)
         chunks += self.content(delta.get("content") or delta.get("refusal"))
-        for call in delta.get("tool_calls") or ():
+        for picture in delta.get("images") or ():
+            chunks += self.content([picture])
+        if isinstance(audio := delta.get("audio"), dict):
+            chunks += self.content(audio.get("transcript")) + (self.unread("audio") if audio.get("data") else [])
+        calls = delta.get("tool_calls") or ()
+        for call in [calls] if isinstance(calls, dict) else calls:
             google = call.get("extra_content")
             chunks += self.call(call, call.get("index"), **({"extra_content": google} if google else {}))
         if delta.get("function_call"):

@@ -3,21 +3,13 @@
 Lines end at a line feed alone: U+2028 and its like are text.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from html import unescape
+from collections.abc import Mapping
 from typing import Any, Final
 
 from tavernkeep.wire import Invalid, loads
 
 DONE: Final = "[DONE]"
 _FIELDS: Final = ("data", "event", "id", "retry")
-_MOST_READ: Final = 64 * 1024  # characters of a text that are looked at for a line of it
-_LONGEST_REASON: Final = 500  # characters of what a service says of an error
-_DEEPEST_REASON: Final = 6
-_SAYING: Final = ("message", "error", "detail", "errors", "msg", "error_message", "reason", "title", "description", "code", "type")
-_TITLE: Final = re.compile(r"<title[^>]{0,200}>([^<]{1,500})", re.IGNORECASE)
-_TAG: Final = re.compile(r"<[^<>]{0,2000}>")
 
 
 class Unreadable(Exception):
@@ -92,8 +84,8 @@ class AnswerReader:
             self._name = ""
             return found
         field, _, value = line.partition(":")
-        if field.strip() in _FIELDS:
-            return self._field(field.strip(), value.removeprefix(" "))
+        if field.strip().lower() in _FIELDS:
+            return self._field(field.strip().lower(), value.removeprefix(" "))
         if field:
             return self._json(line, self._loose)
         return []  # a comment
@@ -133,66 +125,6 @@ def _values(name: str, text: str) -> list[tuple[str, Any]]:
     except Invalid:
         raise Unreadable("no JSON", text) from None
     return [(name, item) for item in value] if isinstance(value, list) else [(name, value)]
-
-
-def readable(text: str) -> str:
-    """A text, also that of an HTML page, as one short line."""
-    text = text[:_MOST_READ]
-    if "<" in text:
-        title = _TITLE.search(text)
-        text = unescape(title[1] if title else _TAG.sub(" ", text))
-    line = " ".join("".join(char if char.isprintable() else " " for char in text[: 8 * _LONGEST_REASON]).split())
-    return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "…"
-
-
-def error_in(value: Any) -> str | None:
-    """What an answer says of an error, in whatever form; `None` where it tells of none."""
-    if isinstance(value, list) and value:  # Google's streams wrap it in a list
-        value = value[0]
-    if not isinstance(value, dict):
-        return None
-    choices = value.get("choices")
-    if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
-        return reason_of(choices[0]["error"])
-    for key in ("error", "errors"):
-        if value.get(key):
-            return reason_of(value[key])
-    told = "error" in (value.get("type"), value.get("object"), value.get("status")) or value.get("success") is False
-    return reason_of({key: item for key, item in value.items() if key not in ("type", "object", "status")}) if told else None
-
-
-def reason_of(error: Any) -> str:
-    """The words of an error, in whatever form it comes."""
-    return readable("; ".join(dict.fromkeys(_words(error, 0))) or "no reason is given")
-
-
-def _words(error: Any, depth: int) -> Iterable[str]:
-    if depth > _DEEPEST_REASON or error is None or isinstance(error, bool):
-        return
-    if isinstance(error, str) and error.strip()[:1] in ("{", "["):  # one service's error in the words of another
-        try:
-            error = loads(error)
-        except Invalid:
-            yield error
-            return
-    if isinstance(error, Mapping):
-        found = False
-        for key in _SAYING:
-            # What a code or a type adds is worth saying only where there are no words.
-            if key in error and not (found and key in ("code", "type", "title", "description")):
-                for word in _words(error[key], depth + 1):
-                    found = True
-                    yield word
-        metadata = error.get("metadata")
-        if isinstance(metadata, Mapping) and metadata.get("raw"):
-            yield from _words(metadata["raw"], depth + 1)
-        if (place := error.get("loc") or error.get("param")) and found:
-            yield ".".join(map(str, place)) if isinstance(place, list) else str(place)
-    elif isinstance(error, list):
-        for item in error[:5]:
-            yield from _words(item, depth + 1)
-    elif str(error).strip():
-        yield str(error)
 
 
 def models_in(value: Any) -> list[dict[str, Any]]:

@@ -1,7 +1,11 @@
 """Base URLs, in whatever form people write them."""
 
-from collections.abc import Sequence
-from urllib.parse import urlsplit, urlunsplit
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
+
+_SECRET: Final = re.compile(r"key|token|secret|pass|auth|sig|code|cred", re.IGNORECASE)
 
 
 def endpoint(base_url: str, path: str, default_path: str = "/v1", endpoints: Sequence[str] = ()) -> str:
@@ -47,3 +51,19 @@ def below(base_url: str, given: str) -> str:
         return given
     path, own = "/" + given.lstrip("/"), urlsplit(base_url.strip()).path.rstrip("/")
     return path.removeprefix(own) if own and path.startswith(own + "/") else path
+
+
+def secrets_in(address: str) -> Iterator[str]:
+    """What must not be shown of an address: the password in it, and what its query says to be a key.
+
+    >>> list(secrets_in("https://me:pass%20word@there/v1?api-version=2024-02-01&key=sk-1"))
+    ['pass%20word', 'pass word', 'sk-1']
+    """
+    try:
+        parts = urlsplit(address.strip())
+        login = parts.netloc.rpartition("@")[0]
+        given = [login.partition(":")[2] or login, *(value for name, value in parse_qsl(parts.query) if _SECRET.search(name))]
+    except ValueError:
+        return
+    for secret in filter(None, given):
+        yield from dict.fromkeys((secret, unquote(secret), quote(unquote(secret), safe="")))
