@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from support.client import statuses, viewer
-from support.server import BIN, PATIENCE_S, Server, serve
+from support.server import BIN, PATIENCE_S, Server, serve, tavernkeep
 
 GUIDE = (Path(__file__).parents[1] / "docs/how-to/operate.md").read_text(encoding="utf-8")
 HELLO = {"nodes": [{"id": "a", "fullType": "core:TextMerge", "inputs": {"text_inputs": ["hello"]}}], "edges": []}
@@ -34,12 +34,15 @@ def program(name: str) -> str:
 
 
 @asynccontextmanager
-async def behind_nginx(folder: Path, server: Server) -> AsyncIterator[httpx2.AsyncClient]:
-    """The guide's proxy before a server; gives a client of it."""
+async def behind_nginx(folder: Path, server: Server, *changes: tuple[str, str]) -> AsyncIterator[httpx2.AsyncClient]:
+    """The guide's proxy before a server, with something changed in it; gives a client of it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     places = " ".join(f"{kind}_temp_path {folder / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    location = block("nginx").replace("http://127.0.0.1:3233", server.url)
+    location = block("nginx")
+    for old, new in (*changes, ("http://127.0.0.1:3233", server.url.removesuffix("/tavern"))):
+        assert old in location
+        location = location.replace(old, new)
     config = folder / "nginx.conf"
     config.write_text(
         f"daemon off; pid {folder / 'pid'}; error_log {folder / 'error.log'};\n"
@@ -77,6 +80,31 @@ async def test_behind_the_reverse_proxy(tmp_path: Path) -> None:
         big = {"files": ("big.bin", b"x" * 5_000_000)}
         assert (await outside.post("/api/fam/upload/user%3A%2F%2Fup", files=big)).json()[0]["size"] == 5_000_000
         assert (await outside.get("/api/projects", headers={"X-Forwarded-For": "203.0.113.9"})).status_code == 403
+
+
+@pytest.mark.parametrize("stripping", [True, False])
+@pytest.mark.parametrize("configured", [True, False])
+async def test_below_a_path_of_the_reverse_proxy(tmp_path: Path, stripping: bool, configured: bool) -> None:
+    """Whether or not it takes the path off, and whoever says it: pages, sockets, logical paths whose slashes it has merged, cookies."""
+    hashed = await tavernkeep(tmp_path, "access-password", stdin=b"correct horse")
+    config = {"userManagement": {"accessPasswordHash": hashed.stdout.strip()}} | ({"server": {"basePath": "/tavern"}} if configured else {})
+    changes = [("location / {", "location /tavern/ {")]
+    changes += [("proxy_pass http://127.0.0.1:3233;", "proxy_pass http://127.0.0.1:3233/;")] if stripping else []
+    changes += [] if configured else [("proxy_buffering", "proxy_set_header X-Forwarded-Prefix /tavern;\n    proxy_buffering")]
+    async with serve(tmp_path, config) as server, behind_nginx(tmp_path, server, *changes) as outside:
+        login = await outside.post("/tavern/api/auth/login", json={"password": "correct horse"})
+        assert "; Path=/tavern; " in login.headers["set-cookie"]
+        assert (await outside.get("/tavern/api/openapi.json")).json()["servers"] == [{"url": "/tavern"}]
+        (script,) = re.findall(r'src="(.*?)"', (await outside.get("/tavern/")).text)
+        assert (await outside.get(script)).status_code == 200
+        await outside.post("/tavern/api/fam/write-json", json={"logicalPath": "user://notes/酒.json", "content": 1})
+        for path in ("user://notes/酒.json", "user%3A%2F%2Fnotes%2F酒.json", "user:/notes/酒.json"):
+            assert (await outside.get(f"/tavern/api/fam/read/{path}")).json() == 1, path
+        url = str(outside.base_url).replace("http", "ws", 1).rstrip("/") + "/tavern/ws"
+        cookie = "; ".join(f"{name}={value}" for name, value in outside.cookies.items())
+        origin = str(outside.base_url).rstrip("/")
+        async with viewer(url, additional_headers={"Cookie": cookie, "Origin": origin}) as client:
+            assert statuses(await client.run(HELLO)) == ["running", "complete"]
 
 
 async def test_the_systemd_unit_is_sound(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ PUBLIC = {
     "GET /healthz",
     "GET /plugins/{name}/{path:path}",
     "GET /readyz",
+    "GET /ws",
     "GET /{path:path}",
     "POST /api/auth/login",
     "POST /api/auth/logout",

@@ -117,6 +117,7 @@ class Credentials:
         client: The address of the peer, or `None` where there is no network (a local socket).
         server: The address that the connection came in on, or `None`.
         subprotocols: Of a WebSocket handshake.
+        forwarded: Every address that a proxy's headers name, whether or not its word counts; what is no address as it stands.
     """
 
     headers: Mapping[str, str]
@@ -124,6 +125,7 @@ class Credentials:
     client: str | None = None
     server: str | None = None
     subprotocols: tuple[str, ...] = ()
+    forwarded: tuple[str, ...] = ()
 
     def bearer(self) -> str | None:
         """The key that is shown: in `Authorization: Bearer KEY`, or by browser code in the subprotocols `bearer, KEY`; or `None`.

@@ -84,9 +84,7 @@ def _sources(what: str, resource: tuple[str, ...], takes: Mapping[str, Any]) -> 
         places = [Source(name)] if name in takes and name not in RESERVED else []
         places += [Source(parameter, name) for parameter, type_ in takes.items() if attrs.has(type_) and name in attrs.fields_dict(type_)]
         if len(places) != 1:
-            raise ValueError(
-                f"{what}: the resource {name!r} must be one thing that the handler takes, and is {len(places) or 'none'} of them"
-            )
+            raise ValueError(f"{what}: the resource {name!r} must be one thing that the handler takes, not {len(places) or 'none'}")
         found += places
     return tuple(found)
 
@@ -164,6 +162,7 @@ class Request:
         parts: A multipart body part by part, in order; each is read before the next is asked for.
         client: The address that it comes from; behind a trusted proxy, what that says.
         secure: Whether it came by TLS.
+        base_path: Below which path of the outside address the server is, as `/tavern`; empty where it is the whole of it.
     """
 
     method: str
@@ -175,6 +174,7 @@ class Request:
     parts: Callable[[], AsyncIterator["Part"]]
     client: str | None = None
     secure: bool = False
+    base_path: str = ""
 
     @property
     def user_agent(self) -> str:

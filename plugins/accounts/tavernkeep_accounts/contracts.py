@@ -152,10 +152,13 @@ class Sessions(Protocol):
     async def shown(self, credentials: Credentials) -> UserContext | None:
         """Whom the session's cookie that is shown stands for; `None` when there is none that is good."""
 
-    def cookie(self, token: str | None, *, secure: bool) -> dict[str, str]:
+    def cookie(self, token: str | None, *, secure: bool, base_path: str = "") -> dict[str, str]:
         """The header that hands a browser its session, or (without a token) takes it away.
 
         No script can read it, and no other site's page can send it along with anything but a plain visit.
+
+        Args:
+            base_path: See `tavernkeep.contracts.http.Request`; the browser sends it below that alone.
         """
 
     async def of(self, uid: str, current: str = "") -> list[SessionInfo]:

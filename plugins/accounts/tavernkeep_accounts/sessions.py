@@ -14,7 +14,7 @@ from tavernkeep_accounts.config import SessionConfig
 from tavernkeep_accounts.contracts import SessionInfo
 from tavernkeep_accounts.models import SessionRow
 from tavernkeep_accounts.service import context_of
-from tavernkeep_accounts.tokens import digest_of, session_cookie, session_token
+from tavernkeep_accounts.tokens import digest_of, session_cookie, session_tokens
 
 _TOKEN_BYTES: Final = 32
 _NOTE_USE_EVERY: Final = timedelta(minutes=1)
@@ -56,12 +56,14 @@ class UserSessions:
 
     async def shown(self, credentials: Credentials) -> UserContext | None:
         """See `Sessions`."""
-        token = session_token(credentials.cookies)
-        return await self.user_of(token) if token else None
+        for token in session_tokens(credentials.cookies):
+            if (user := await self.user_of(token)) is not None:
+                return user
+        return None
 
-    def cookie(self, token: str | None, *, secure: bool) -> dict[str, str]:
+    def cookie(self, token: str | None, *, secure: bool, base_path: str = "") -> dict[str, str]:
         """See `Sessions`."""
-        return session_cookie(token, secure=secure)
+        return session_cookie(token, secure=secure, base_path=base_path)
 
     async def user_of(self, token: str) -> UserContext | None:
         """Whom a token stands for; `None` when it is of no session that is good."""

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 _PLAIN_COOKIE: Final = "tavernkeep"
-_TLS_COOKIE: Final = "__Host-tavernkeep"
+_TLS_COOKIE: Final = "__Host-tavernkeep"  # which is for the whole of a host
+_TLS_COOKIE_BELOW: Final = "__Secure-tavernkeep"
 
 
 def digest_of(secret: str) -> str:
@@ -16,13 +17,16 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
-def session_token(cookies: Mapping[str, str]) -> str | None:
-    """The token in a browser's cookies, or `None`."""
-    return cookies.get(_TLS_COOKIE) or cookies.get(_PLAIN_COOKIE) or None
+def session_tokens(cookies: Mapping[str, str]) -> list[str]:
+    """The tokens in a browser's cookies, those first that are the hardest to plant there.
+
+    There may be several where another server is shown on the same host, below another path.
+    """
+    return [token for name in (_TLS_COOKIE, _TLS_COOKIE_BELOW, _PLAIN_COOKIE) if (token := cookies.get(name))]
 
 
-def session_cookie(token: str | None, *, secure: bool) -> dict[str, str]:
+def session_cookie(token: str | None, *, secure: bool, base_path: str) -> dict[str, str]:
     """See `Sessions.cookie`."""
-    name = f"{_TLS_COOKIE}={token or ''}; Secure" if secure else f"{_PLAIN_COOKIE}={token or ''}"
-    end = "" if token else "; Max-Age=0"
-    return {"Set-Cookie": f"{name}; Path=/; HttpOnly; SameSite=Lax{end}"}
+    name = (_TLS_COOKIE_BELOW if base_path else _TLS_COOKIE) if secure else _PLAIN_COOKIE
+    guards = f"Path={base_path or '/'}; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}{'' if token else '; Max-Age=0'}"
+    return {"Set-Cookie": f"{name}={token or ''}; {guards}"}

@@ -7,7 +7,6 @@ from tavernkeep import AuthError, Credentials, StartError, UserContext
 from tavernkeep_accounts.contracts import Account, Accounts, Sessions
 from tavernkeep_auth_local.config import AuthLocalConfig
 
-_FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded")
 _WAYS_OUT: Final = (
     "listen on 127.0.0.1 (server.backend.host), set a password (tavernkeep access-password), "
     "or choose an auth provider with a login (auth.provider); "
@@ -27,9 +26,7 @@ def is_loopback(host: str) -> bool:
 
 def _peers(credentials: Credentials) -> list[str]:
     """Where a request comes from, and where a proxy on this machine says that it had it from."""
-    forwarded = [value for name in _FORWARDED if (value := credentials.headers.get(name)) is not None]
-    named = [address.strip() for value in forwarded for address in value.split(",")]
-    return named if credentials.client is None else [credentials.client, *named]
+    return [*credentials.forwarded] if credentials.client is None else [credentials.client, *credentials.forwarded]
 
 
 class LocalAuth:

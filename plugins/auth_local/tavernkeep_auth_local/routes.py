@@ -40,11 +40,13 @@ class AccessRoutes:
         self.throttle.passed(account.username, request.client)
         token = await self.sessions.begin(account.uid, address=request.client, agent=request.user_agent)
         self.audit.note("login", UserContext(account.uid, account.username, account.is_admin), address=request.client)
-        return Response(dumps({"success": True}), "application/json", headers=self.sessions.cookie(token, secure=request.secure))
+        headers = self.sessions.cookie(token, secure=request.secure, base_path=request.base_path)
+        return Response(dumps({"success": True}), "application/json", headers=headers)
 
     async def logout(self, request: Request, user: UserContext | None) -> Response:
         """End this session, and the sockets that it opened."""
         if user is not None and user.credential.startswith("session:"):
             await self.sessions.end(user.uid, user.credential.removeprefix("session:"))
             self.audit.note("logout", user, address=request.client)
-        return Response(b"", "application/json", 204, self.sessions.cookie(None, secure=request.secure))
+        headers = self.sessions.cookie(None, secure=request.secure, base_path=request.base_path)
+        return Response(b"", "application/json", 204, headers)

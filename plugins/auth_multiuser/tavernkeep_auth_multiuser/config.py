@@ -19,7 +19,7 @@ class OidcConfig:
         username_claim: Where it says what a new user is to be called.
         create_users: Make an account for whoever it knows; else only those who have logged in so before.
         redirect_uri: Where it sends browsers back, `…/api/auth/oidc/callback`; by the request's own address when not set.
-        return_to: Where a browser goes when it is logged in.
+        return_to: Where a browser goes when it is logged in; a path may leave out what the server is shown below (`server.basePath`).
     """
 
     issuer: str = ""

@@ -69,6 +69,12 @@ class Oidc:
     _read_at: float = 0.0
     _reading: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
+    def return_to(self, base_path: str) -> str:
+        """Where a browser goes when it is logged in: a path is one below which the server is shown."""
+        configured = self.config.return_to
+        below = configured == base_path or configured.startswith(f"{base_path}/")
+        return configured if below or not configured.startswith("/") else f"{base_path}{configured}"
+
     async def begin(self, redirect_uri: str) -> Begun:
         """Begin a login.
 

@@ -121,14 +121,19 @@ class LoginRoutes:
         token = await self.sessions.begin(account.uid, address=request.client, agent=request.user_agent)
         self._note(action, UserContext(account.uid, account.username, account.is_admin), request)
         answer = LoggedIn(True, await self.accounts.profile(account))
-        secure = self.always_secure or request.secure
-        return Response(dumps(unstructure(answer)), "application/json", status, self.sessions.cookie(token, secure=secure))
+        return Response(dumps(unstructure(answer)), "application/json", status, self._cookie(token, request))
+
+    def _cookie(self, token: str | None, request: Request) -> dict[str, str]:
+        return self.sessions.cookie(token, secure=self._secure(request), base_path=request.base_path)
+
+    def _secure(self, request: Request) -> bool:
+        return self.always_secure or request.secure
 
     async def begin_oidc(self, request: Request) -> Response:
         """Send the browser to the identity provider."""
         assert self.oidc is not None, "the route is there where the provider is"
-        scheme = "https" if self.always_secure or request.secure else "http"
-        own = f"{scheme}://{request.headers.get('host', 'localhost')}{_OIDC_PATH}/callback"
+        scheme = "https" if self._secure(request) else "http"
+        own = f"{scheme}://{request.headers.get('host', 'localhost')}{request.base_path}{_OIDC_PATH}/callback"
         begun = await self.oidc.begin(self.oidc.config.redirect_uri or own)
         return Response(b"", "text/plain", 302, {"Location": begun.url, "Set-Cookie": self._oidc_cookie(begun.cookie, request)})
 
@@ -141,12 +146,11 @@ class LoginRoutes:
         self.throttle.passed("(oidc)", request.client)
         token = await self.sessions.begin(account.uid, address=request.client, agent=request.user_agent)
         self._note("login", UserContext(account.uid, account.username, account.is_admin), request, via="oidc")
-        headers = self.sessions.cookie(token, secure=self.always_secure or request.secure)
-        return Response(b"", "text/plain", 302, {"Location": self.oidc.config.return_to, **headers})
+        return Response(b"", "text/plain", 302, {"Location": self.oidc.return_to(request.base_path), **self._cookie(token, request)})
 
     def _oidc_cookie(self, value: str, request: Request) -> str:
-        secure = "; Secure" if self.always_secure or request.secure else ""
-        return f"{_OIDC_COOKIE}={value}; Path={_OIDC_PATH}; HttpOnly; SameSite=Lax; Max-Age=600{secure}"
+        secure = "; Secure" if self._secure(request) else ""
+        return f"{_OIDC_COOKIE}={value}; Path={request.base_path}{_OIDC_PATH}; HttpOnly; SameSite=Lax; Max-Age=600{secure}"
 
     async def register(self, body: RegisterBody, request: Request) -> Response:
         """Make an account, as far as registration is open; one is logged in at once."""
@@ -160,8 +164,7 @@ class LoginRoutes:
         if user is not None and user.credential.startswith("session:"):
             await self.sessions.end(user.uid, user.credential.removeprefix("session:"))
             self._note("logout", user, request)
-        secure = self.always_secure or request.secure
-        return Response(b"", "application/json", 204, self.sessions.cookie(None, secure=secure))
+        return Response(b"", "application/json", 204, self._cookie(None, request))
 
     async def change_password(self, body: PasswordBody, request: Request, user: UserContext) -> Response:
         """Another password. Every session ends, and this one is replaced by a new one."""

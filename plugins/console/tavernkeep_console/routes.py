@@ -56,9 +56,12 @@ class ConsoleRoutes:
             return Route("GET", "/api/status", self.status, public=True, own_login=True, errors=wrong)
         return Route("GET", "/api/status", self.status, _ADMIN, errors=wrong)
 
-    async def page(self) -> FileResponse:
+    async def page(self, request: Request) -> Response:
         """The server's page."""
-        return FileResponse(_WEB / "index.html", "text/html; charset=utf-8", headers=_HEADERS)
+        # Where nobody has said below which path the server is shown, its parts are beside it.
+        parts = f"{request.base_path}/" if request.base_path else ""
+        page = await asyncio.to_thread((_WEB / "index.html").read_text, "utf-8")
+        return Response(page.replace("{{ parts }}", parts).encode(), "text/html; charset=utf-8", headers=_HEADERS)
 
     async def part(self, name: str) -> FileResponse:
         """A part of the server's page."""

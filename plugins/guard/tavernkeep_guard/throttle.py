@@ -1,5 +1,6 @@
 """The brake on guessing: by account and address together, by address, and by account for addresses that it has not been used from."""
 
+import ipaddress
 import math
 import time
 from collections import OrderedDict
@@ -12,6 +13,21 @@ from tavernkeep import ApiError, UserContext
 
 _REMEMBERED: Final = 20_000  # of each kind; who has not tried for longest is forgotten first
 _KNOWN_ADDRESSES: Final = 10
+
+
+def place_of(address: str | None) -> str:
+    """What counts as one client: an address, or of IPv6 the /64, all of which belongs to whoever has one of it.
+
+    >>> place_of("203.0.113.7"), place_of("2001:db8::7"), place_of("::ffff:203.0.113.7"), place_of(None)
+    ('203.0.113.7', '2001:db8::/64', '203.0.113.7', '')
+    """
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return address or ""
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
+        return str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
 @attrs.frozen
@@ -54,7 +70,7 @@ class RequestRate:
         """See `RequestLimiter`."""
         if not self.per_minute:
             return 0.0
-        key, now, most = f"user {user.uid}" if user else f"from {address}", self.clock(), max(1.0, self.per_minute / 2)
+        key, now, most = f"user {user.uid}" if user else f"from {place_of(address)}", self.clock(), max(1.0, self.per_minute / 2)
         left, since = self._buckets.pop(key, (most, now))
         left = min(most, left + (now - since) * self.per_minute / 60)
         allowed = left >= 1
@@ -106,7 +122,7 @@ class LoginThrottle:
 
     def attempt(self, account: str, address: str | None) -> None:
         """See `Throttle`."""
-        account, place = account.casefold()[:200], address or ""
+        account, place = account.casefold()[:200], place_of(address)
         wait = max(self._pairs.wait_s(f"{account} {place}"), self._addresses.wait_s(place))
         if place not in self._known.get(account, ()):
             wait = max(wait, self._accounts.wait_s(account))
@@ -119,7 +135,7 @@ class LoginThrottle:
 
     def passed(self, account: str, address: str | None) -> None:
         """See `Throttle`."""
-        account, place = account.casefold()[:200], address or ""
+        account, place = account.casefold()[:200], place_of(address)
         self._pairs.forget(f"{account} {place}")
         self._addresses.take_back(place)
         self._accounts.take_back(account)

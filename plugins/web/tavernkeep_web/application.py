@@ -26,11 +26,12 @@ from tavernkeep.wire import Invalid, dumps, unstructure
 from tavernkeep_web.authority import Authority
 from tavernkeep_web.binding import RouteBinding, handled
 from tavernkeep_web.config import WebConfig
+from tavernkeep_web.forwarded import arrival_of
 from tavernkeep_web.gate import Denied, Gate
 from tavernkeep_web.incoming import meter_of, parts_of
 from tavernkeep_web.presence import Presence
 from tavernkeep_web.sending import file_answer
-from tavernkeep_web.sockets import credentials_of, origin_of
+from tavernkeep_web.sockets import credentials_of
 from tavernkeep_web.streams import EVENT_STREAM, EventStreams
 
 _log = structlog.get_logger(__name__)
@@ -47,7 +48,8 @@ _REFUSALS: Final = {  # the status of an answer to a workflow that is not taken
     RefusalReason.UNRECORDED: 503,
     RefusalReason.CONFLICT: 409,
 }
-_REQUEST_HEADERS: Final = ["Content-Type", "Authorization"]
+_REQUEST_HEADERS: Final = ["Content-Type", "Authorization", "If-Match", "If-None-Match", "Idempotency-Key", "Last-Event-ID"]
+_EXPOSED_HEADERS: Final = ["ETag", "Content-Disposition", "Retry-After"]
 _SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -77,6 +79,7 @@ def build_quart(app: App, routes: Iterable[tuple[str, Route, RouteBinding]], gat
         allow_methods=_METHODS,
         allow_headers=_REQUEST_HEADERS,
         allow_credentials=True,
+        expose_headers=_EXPOSED_HEADERS,
     )
     return quart
 
@@ -135,7 +138,6 @@ class _Rest(PathConverter):
 def _view(app: App, name: str, route: Route, binding: RouteBinding, config: WebConfig, streams: EventStreams) -> Any:
     plugin = app.plugins.get(name)
     assert plugin is not None, "routes come from plugins"
-    proxies = frozenset(config.trusted_proxies)
     limiter = app.services.find(RequestLimiter)
     authority = Authority(route.scope, sources=route.sources())
 
@@ -144,13 +146,12 @@ def _view(app: App, name: str, route: Route, binding: RouteBinding, config: WebC
             raise ApiError(503, f"The plugin {name!r}, which answers here, has been put out of service: it is {plugin.status}.")
         credentials = None if route.own_login else _credentials()
         user = None if credentials is None else await app.services.get(AuthProvider).authenticate(credentials)
-        client, secure = _origin(proxies)
-        if limiter is not None and (wait_s := limiter.wait_s(user, client)):
+        if limiter is not None and (wait_s := limiter.wait_s(user, arrival_of(request.scope).client)):
             raise ApiError(429, "Too many requests; slow down.", headers={"Retry-After": str(math.ceil(wait_s))})
         authority.admit(user, path)
         if route.max_body is not None:
             request.max_content_length = route.max_body
-        arguments = await binding.arguments(path, _request(client, secure), user)
+        arguments = await binding.arguments(path, _request(), user)
         authority.check(user, arguments)
         result = await handled(route.handler(**arguments))
         if isinstance(result, Response) and result.content_type == EVENT_STREAM and not isinstance(result.body, bytes):
@@ -165,14 +166,8 @@ def _credentials() -> Credentials:
     return credentials_of(request.scope, {name.lower(): value for name, value in request.headers.items()})
 
 
-def _origin(proxies: frozenset[str]) -> tuple[str | None, bool]:
-    headers = request.headers
-    said = {"x-forwarded-for": ",".join(headers.getlist("X-Forwarded-For")), "x-forwarded-proto": headers.get("X-Forwarded-Proto", "")}
-    return origin_of(request.scope, said, proxies)
-
-
-def _request(client: str | None, secure: bool) -> Request:
-    meter = meter_of(request.scope)
+def _request() -> Request:
+    meter, arrival = meter_of(request.scope), arrival_of(request.scope)
 
     async def body() -> bytes:
         meter.open()
@@ -194,8 +189,9 @@ def _request(client: str | None, secure: bool) -> Request:
         body=body,
         chunks=chunks,
         parts=lambda: parts_of(headers.get("content-type", ""), chunks()),
-        client=client,
-        secure=secure,
+        client=arrival.client,
+        secure=arrival.secure,
+        base_path=arrival.base_path,
     )
 
 

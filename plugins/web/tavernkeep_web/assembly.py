@@ -13,6 +13,7 @@ from tavernkeep_web.binding import RouteBinding
 from tavernkeep_web.config import OriginsConfig, ServerConfig, WebConfig
 from tavernkeep_web.drain import Drain
 from tavernkeep_web.entrance import Entrance
+from tavernkeep_web.forwarded import Proxies
 from tavernkeep_web.gate import Gate
 from tavernkeep_web.openapi import openapi_document
 from tavernkeep_web.sockets import SocketEndpoint
@@ -65,4 +66,4 @@ def entrance_of(app: App, bound: Bound) -> Entrance:
     drain = app.services.get(Drain)
     drain.disconnect = closing.set
     quart = build_quart(app, bound, gate, config, EventStreams(closing))
-    return Entrance(quart, SocketEndpoint(app, gate, config, closing), drain)
+    return Entrance(quart, Proxies.of(config, app.config.section(ServerConfig)), SocketEndpoint(app, gate, config, closing), drain)

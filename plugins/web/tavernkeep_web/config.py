@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from tavernkeep.wire import wire_name
+from tavernkeep_web.addresses import network_of, path_of
 
 _MIB: Final = 1024 * 1024
 
@@ -15,6 +16,20 @@ def _is_origin(instance: object, attribute: "attrs.Attribute[Any]", value: str) 
         urlsplit(value)
     except ValueError as error:
         raise ValueError(f"{wire_name(attribute)} must be of the form https://app.example, which {value!r} is not: {error}") from None
+
+
+def _is_network(instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    try:
+        network_of(value)
+    except ValueError as error:
+        raise ValueError(f"{wire_name(attribute)} must be addresses or networks, such as 10.0.0.0/8: {error}") from None
+
+
+def _is_path(instance: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    try:
+        path_of(value)
+    except ValueError as error:
+        raise ValueError(f"{wire_name(attribute)}: {error}") from None
 
 
 _ORIGINS: Final = attrs.validators.deep_iterable(_is_origin)
@@ -34,7 +49,8 @@ class WebConfig:
         stalled_s: How long whoever is sent something may take nothing of it before the connection is ended, in seconds; where the system
             can tell, as Linux can, and for connections that the server itself takes, which under the program `hypercorn` it does not.
         access_log: Log every request.
-        trusted_proxies: Addresses of proxies whose word counts on where a request comes from, and whether by TLS.
+        trusted_proxies: Addresses of proxies, or networks of them, whose word counts on where a request comes from, whether by TLS, and
+            below which path the server is shown.
     """
 
     allowed_hosts: list[str] = attrs.field(factory=list)
@@ -44,7 +60,7 @@ class WebConfig:
     socket_recheck_s: float = attrs.field(default=30.0, validator=attrs.validators.gt(0), metadata={"wire_name": "socketRecheckS"})
     stalled_s: float = attrs.field(default=120.0, validator=attrs.validators.gt(0), metadata={"wire_name": "stalledS"})
     access_log: bool = True
-    trusted_proxies: list[str] = attrs.field(factory=lambda: ["127.0.0.1", "::1"])
+    trusted_proxies: list[str] = attrs.field(factory=lambda: ["127.0.0.1", "::1"], validator=attrs.validators.deep_iterable(_is_network))
 
 
 @attrs.frozen
@@ -75,10 +91,16 @@ class FrontendAddress:
 
 @attrs.frozen
 class ServerConfig:
-    """Addresses."""
+    """Addresses.
+
+    Attributes:
+        base_path: Below which path of the outside address a proxy shows the server, as `/tavern`, whether or not it takes that off; what a
+            trusted proxy says by `X-Forwarded-Prefix` when not set, and `/` for none whatever it says.
+    """
 
     backend: BackendAddress = attrs.field(factory=BackendAddress)
     frontend: FrontendAddress = attrs.field(factory=FrontendAddress)
+    base_path: str | None = attrs.field(default=None, validator=attrs.validators.optional(_is_path))
 
 
 @attrs.frozen

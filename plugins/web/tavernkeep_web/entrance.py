@@ -7,6 +7,7 @@ import attrs
 
 from tavernkeep.wire import dumps
 from tavernkeep_web.drain import Drain
+from tavernkeep_web.forwarded import Proxies, told
 from tavernkeep_web.incoming import metered
 from tavernkeep_web.sockets import SocketEndpoint, refuse_handshake
 
@@ -17,11 +18,13 @@ class Entrance:
 
     Attributes:
         routes: The ASGI application of the HTTP routes.
+        proxies: Tell where a request comes from, and below which path the server is shown.
         socket: `/ws`.
         drain: Is to know of the program that serves this, if it is `hypercorn`.
     """
 
     routes: Any
+    proxies: Proxies
     socket: SocketEndpoint
     drain: Drain
 
@@ -37,12 +40,15 @@ class Entrance:
         path = _path(scope["path"])
         if path is None:
             await _refuse(scope, receive, send, 400, "What is asked for must be a path.")
-        elif scope["type"] == "http":
-            await self.routes(*metered({**scope, "path": path}, receive), send)
-        elif path == "/ws":
-            await self.socket(scope, receive, send)
+            return
+        arrival = self.proxies.arrival(scope)
+        inside = told({**scope, "path": _below(arrival.base_path, path), "root_path": ""}, arrival)
+        if scope["type"] == "http":
+            await self.routes(*metered(inside, receive), send)
+        elif inside["path"] == "/ws":
+            await self.socket(inside, receive, send)
         else:
-            await _refuse(scope, receive, send, 404, f"There is no socket at {path[:200]}; it is at /ws.")
+            await _refuse(scope, receive, send, 404, f"There is no socket at {path[:200]}; it is at {arrival.base_path}/ws.")
 
 
 def _path(target: str) -> str | None:
@@ -56,10 +62,18 @@ def _path(target: str) -> str | None:
     return (parts.path or "/") if parts.scheme in ("http", "https") and parts.netloc else None
 
 
+def _below(base_path: str, path: str) -> str:
+    """A path without that which the server is shown below, which some proxies take off and others do not."""
+    if base_path and (path == base_path or path.startswith(f"{base_path}/")):
+        return path[len(base_path) :] or "/"
+    return path
+
+
 async def _refuse(scope: Any, receive: Any, send: Any, status: int, message: str) -> None:
     if scope["type"] == "websocket":
         await receive()  # websocket.connect
         await refuse_handshake(scope, send, status, message)
         return
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": dumps({"error": message})})

@@ -49,12 +49,12 @@ class Gate:
             Denied: It comes under an unknown name, or from an unknown page.
         """
         if host is not None and not self._knows(host):
-            raise Denied(f"this server is not known as {host[:_SHOWN]!r}; add the name to web.allowedHosts")
+            raise Denied(f"add the name to web.allowedHosts: this server is not known as {host[:_SHOWN]!r}")
         if method in _SAFE_METHODS:
             return
         for origin in origins:
             if not self._may_call(origin, host or ""):
-                raise Denied(f"pages of {origin[:_SHOWN]!r} may not use this server; add the origin to security.corsAllowedOrigins")
+                raise Denied(f"add the origin to security.corsAllowedOrigins: pages of {origin[:_SHOWN]!r} may not use this server")
 
     def _may_call(self, origin: str, host: str) -> bool:
         try:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+import structlog
 from jinja2 import Environment, PackageLoader
 
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.auth import AuthProvider, UserContext
-from tavernkeep.contracts.http import ApiError, FileResponse, Response, Route
+from tavernkeep.contracts.http import ApiError, FileResponse, Request, Response, Route
 from tavernkeep_web.bodies import Alive, Ready
+
+_log = structlog.get_logger(__name__)
 
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -36,6 +39,7 @@ class SurfaceRoutes:
             Route("GET", "/api/auth/current", self.current_user, public=True),
             Route("GET", "/api/openapi.json", self.openapi, public=True),
             Route("GET", "/docs", self.docs, public=True),
+            Route("GET", "/ws", self.no_socket, public=True, errors={400: "It is a WebSocket."}),
             Route("GET", "/healthz", self.healthz, public=True),
             Route("GET", "/readyz", self.readyz, public=True, errors={503: "Some part cannot do its work."}),
             Route("GET", "/{path:path}", self.public_file, public=True, errors={404: "There is no such file."}),
@@ -45,13 +49,19 @@ class SurfaceRoutes:
         """Who the caller is, and how one logs in here."""
         return await self.app.services.get(AuthProvider).describe(user)
 
-    async def openapi(self) -> dict[str, Any]:
+    async def openapi(self, request: Request) -> dict[str, Any]:
         """This description of the API, for programs."""
-        return self.document()
+        return self.document() | {"servers": [{"url": request.base_path or "/"}]}
 
-    async def docs(self) -> Response:
+    async def docs(self, request: Request) -> Response:
         """This description of the API, for people."""
-        return Response(_page(self.document()).encode(), "text/html; charset=utf-8", headers=_PAGE_HEADERS)
+        return Response(_page(self.document(), request.base_path).encode(), "text/html; charset=utf-8", headers=_PAGE_HEADERS)
+
+    async def no_socket(self) -> None:
+        """What a handshake is answered that has lost what makes it one; the socket is at the same address."""
+        _log.warning("a WebSocket came as a plain request; where it was one, a proxy in between must pass the header Upgrade on")
+        message = "This is a WebSocket. Whoever sees this where one was opened: a proxy in between must pass the header Upgrade on."
+        raise ApiError(400, message)
 
     async def public_file(self, path: str) -> FileResponse:
         """A file of the public folder."""
@@ -77,7 +87,7 @@ class SurfaceRoutes:
         return Ready(True, {}, failed)
 
 
-def _page(document: dict[str, Any]) -> str:
+def _page(document: dict[str, Any], base_path: str) -> str:
     def resolve(schema: Any, depth: int = 0) -> Any:
         """A schema with what it refers to put in, a few levels deep: pages are for reading."""
         if isinstance(schema, list):
@@ -92,7 +102,7 @@ def _page(document: dict[str, Any]) -> str:
     environment.filters["resolve"] = resolve
     operations = sorted(_operations(document), key=lambda entry: (entry[2]["tags"][0], entry[0]))
     groups = [(tag, list(entries)) for tag, entries in groupby(operations, key=lambda entry: entry[2]["tags"][0])]
-    return environment.get_template("docs.html").render(document=document, groups=groups)
+    return environment.get_template("docs.html").render(document=document, groups=groups, base=base_path)
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

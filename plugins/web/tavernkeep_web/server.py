@@ -18,6 +18,7 @@ from tavernkeep.app import Application
 from tavernkeep.config import StartError
 from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.auth import AuthProvider
+from tavernkeep_web.addresses import path_of
 from tavernkeep_web.config import ServerConfig, WebConfig
 from tavernkeep_web.drain import Drain
 
@@ -54,7 +55,7 @@ async def _serve(app: Application, listener: socket.socket) -> int:
         app.services.get(AuthProvider).check_listening(host)
         _let_none_stall(listener, app.config.section(WebConfig).stalled_s)
         listener.listen()  # whoever reads that it is ready may come at once
-        click.echo(_banner(host, port), err=True)
+        click.echo(_banner(host, port, path_of(app.config.section(ServerConfig).base_path or "")), err=True)
         config = HypercornConfig()
         config.bind = [f"fd://{listener.detach()}"]  # from here on the socket is Hypercorn's, to close as well
         config.accesslog = None
@@ -165,8 +166,8 @@ def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)
 
 
-def _banner(host: str, port: int) -> str:
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+def _banner(host: str, port: int, base_path: str) -> str:
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}{base_path}"
     tries = f"{sys.argv[0]} run {_EXAMPLE}" if Path(_EXAMPLE).exists() else f"curl {url}/api/nodes"
     return f"tavernkeep is ready at {url}\n  the API: {url}/docs\n  try:     {tries}\n  stop:    Ctrl-C"
 

@@ -19,6 +19,7 @@ from tavernkeep.wire import Invalid, describe, dumps, loads, structure, unstruct
 from tavernkeep_web.authority import Authority
 from tavernkeep_web.binding import handled
 from tavernkeep_web.config import WebConfig
+from tavernkeep_web.forwarded import arrival_of
 from tavernkeep_web.gate import Denied, Gate
 from tavernkeep_web.outbox import Outbox
 from tavernkeep_web.presence import Presence
@@ -29,6 +30,8 @@ _log = structlog.get_logger(__name__)
 _GOING_AWAY: Final = 1001
 _TRY_AGAIN_LATER: Final = 1013
 _LOG_IN_AGAIN: Final = 4401
+_LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5
+_SHOWN: Final = 200  # characters of what was sent
 _NO_KEYS: Final = ("null", "undefined")  # what JavaScript makes of a key that is none
 _TURN: Final = 200  # frames sent before others on the event loop get their turn
 _BATCH: Final = 256 * 1024  # bytes after which a frame takes no further message
@@ -70,10 +73,9 @@ class SocketEndpoint:
             await refuse_handshake(scope, send, getattr(refusal, "status", 403), str(refusal))
             return
         except Unavailable as unavailable:
-            _log.error("the database is unavailable", reason=unavailable.reason, problem=str(unavailable), path=scope["path"])
             await refuse_handshake(scope, send, 503, str(unavailable))
             return
-        await send({"type": "websocket.accept"} | ({"subprotocol": BEARER} if BEARER in scope.get("subprotocols", ()) else {}))
+        await send(_accepted(scope))
         presence = Presence(self.app, user, credentials, self.config.socket_recheck_s)
         await _Connection(self.app, presence, self.config, receive, send).serve(self.closing)
 
@@ -90,29 +92,19 @@ def credentials_of(scope: Any, headers: Mapping[str, str]) -> Credentials:
         headers = {name: value for name, value in headers.items() if name != "authorization"}
     if subprotocols[1:] and subprotocols[1] in _NO_KEYS:
         subprotocols = ()
-    cookies = {}
+    cookies: dict[str, str] = {}
     for part in headers.get("cookie", "").split(";"):
         name, equals, value = part.strip().partition("=")
         if equals:
-            cookies[name] = value
+            cookies.setdefault(name, value)  # of several the one for the longest path comes first
     return Credentials(
         headers=headers,
         cookies=cookies,
         client=client[0] if client else None,
         server=server[0] if server else None,
         subprotocols=subprotocols,
+        forwarded=arrival_of(scope).named,
     )
-
-
-def origin_of(scope: Any, headers: Mapping[str, str], proxies: frozenset[str]) -> tuple[str | None, bool]:
-    """Where a request comes from, and whether by TLS: what the nearest proxy that is not trusted, or the client itself, is seen as."""
-    client = scope["client"][0] if scope.get("client") else None
-    secure = scope.get("scheme") in ("https", "wss")
-    if client not in proxies:
-        return client, secure
-    hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
-    outside = next((hop for hop in reversed(hops) if hop not in proxies), client)
-    return outside, secure or headers.get("x-forwarded-proto", "").lower() == "https"
 
 
 class _Asked(msgspec.Struct, rename="camel"):
@@ -136,13 +128,27 @@ def _asked_in(frame: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def refuse_handshake(scope: Any, send: Any, status: int, message: str) -> None:
-    """Answer a handshake with an error."""
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 1008, "reason": message[:100]})
+    """Answer a handshake with an error, and say in the log why.
+
+    A browser's is taken and closed at once: of an answer that is none of a socket a page is not told anything, of a reason to close it is.
+    """
+    headers = _headers(scope)
+    shown = {name: headers.get(name, "")[:_SHOWN] for name in ("origin", "host")}
+    _log.warning("a WebSocket is refused", reason=message, status=status, path=scope["path"][:_SHOWN], client=scope.get("client"), **shown)
+    is_browsers = "origin" in headers and headers.get("user-agent", "").startswith("Mozilla/")
+    if is_browsers:
+        await send(_accepted(scope))
+    if is_browsers or "websocket.http.response" not in scope.get("extensions", {}):
+        reason = message.encode()[:_LONGEST_REASON].decode(errors="ignore")
+        await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER if status >= 500 else 4000 + status, "reason": reason})
         return
-    headers = [(b"content-type", b"application/json")]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    answer = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": answer})
     await send({"type": "websocket.http.response.body", "body": dumps({"error": message})})
+
+
+def _accepted(scope: Any) -> dict[str, str]:
+    return {"type": "websocket.accept"} | ({"subprotocol": BEARER} if BEARER in scope.get("subprotocols", ()) else {})
 
 
 class _Connection:

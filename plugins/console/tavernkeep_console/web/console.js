@@ -27,11 +27,14 @@ const row = (...cells) => { const tr = make("tr"); for (const cell of cells) { c
 
 let language = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en");
 let t = TEXTS[language];
-let socket, shown, seen = 0, retry = 500, connected = false;
+let socket, shown, seen = 0, retry = 500, connected = false, why = "";
+
+const BASE = new URL("..", import.meta.url);  // the server may be shown below a path
+const at = path => new URL(path.slice(1), BASE);
 
 const api = async (method, path, body) => {
   const options = {method, headers: body === undefined ? {} : {"content-type": "application/json"}, body: body === undefined ? undefined : JSON.stringify(body)};
-  const answer = await fetch(path, options);
+  const answer = await fetch(at(path), options);
   const content = answer.status === 204 ? null : await answer.json();
   if (!answer.ok) throw new Error([content.error ?? content.message, ...(content.details ?? []).map?.(d => `${d.path}: ${d.message}`) ?? []].join(" "));
   return content;
@@ -47,7 +50,7 @@ const translate = () => {
   $("language").lang = language === "en" ? "zh" : "en";
   tellConnection();
 };
-const tellConnection = () => { $("connection").textContent = connected ? t.connected : t.lost; };
+const tellConnection = () => { $("connection").textContent = connected ? t.connected : [t.lost, why].filter(Boolean).join(": "); };
 $("language").addEventListener("click", () => { language = language === "en" ? "zh" : "en"; localStorage.setItem("language", language); translate(); refresh(); });
 const setTheme = theme => { if (theme) document.documentElement.dataset.theme = theme; };
 setTheme(localStorage.getItem("theme"));
@@ -117,9 +120,12 @@ const answerForm = ({promptId, nodeId, choices}) => {
 
 const send = (type, payload) => { if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({type, payload})); };
 const connect = () => {
-  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
+  let opened = false;
+  const address = at("/ws");
+  address.protocol = address.protocol.replace("http", "ws");
+  socket = new WebSocket(address);
   socket.addEventListener("open", () => {
-    connected = true; retry = 500; tellConnection(); refresh();
+    connected = opened = true; retry = 500; why = ""; tellConnection(); refresh();
     send("HELLO", {batch: true});
     if (shown) send("SUBSCRIBE", {promptId: shown, after: seen});
   });
@@ -130,7 +136,22 @@ const connect = () => {
       else if (message.payload?.promptId) onEvent(message);
     }
   });
-  socket.addEventListener("close", () => { connected = false; tellConnection(); setTimeout(begin, retry); retry = Math.min(retry * 2, 10000); });
+  socket.addEventListener("close", async ({code, reason}) => {
+    connected = false;
+    setTimeout(begin, retry = code === 4403 ? 10000 : retry);
+    retry = Math.min(retry * 2, 10000);
+    why = reason;
+    tellConnection();
+    if (!opened) { why = await whyNot(); tellConnection(); }
+  });
+};
+
+// What the server, or a proxy before it, says where a socket does not even open
+const whyNot = async () => {
+  try {
+    const answer = await fetch(at("/ws"));
+    return (await answer.json().catch(() => ({}))).error ?? `${answer.status} ${answer.statusText}`;
+  } catch { return ""; }
 };
 
 // Running a stored workflow
