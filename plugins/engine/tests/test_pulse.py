@@ -12,7 +12,8 @@ from tavernkeep_engine.run.pulse import Pulse
 class Process:
     """One whose clock a test turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, trouble: Exception) -> None:
+        self.trouble = trouble
         self.now = 100.0
         self.troubles = 0
         self.confirmed = 0
@@ -21,14 +22,15 @@ class Process:
     async def confirm(self) -> None:
         if self.troubles:
             self.troubles -= 1
-            raise Unavailable("locked", "not now")
+            raise self.trouble
         self.confirmed += 1
 
 
-async def test_it_comes_to_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trouble", [Unavailable("locked", "not now"), MemoryError()])
+async def test_it_comes_to_once(monkeypatch: pytest.MonkeyPatch, trouble: Exception) -> None:
     """While it beats nothing is asked; after a stand-still it is asked once for all who wait, however often that takes."""
     monkeypatch.setattr(pulses, "_RETRY_S", 0)
-    process = Process()
+    process = Process(trouble)
     assert not process.pulse.has_missed()  # it does not beat yet
     beating = asyncio.create_task(process.pulse.beat_always())
     await asyncio.sleep(0)

@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 import structlog
 
-from tavernkeep.contracts.storage import Unavailable
+from tavernkeep.contracts.storage import WANTING, Unavailable
 
 _log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ class Pulse:
                     await self.confirm()
                     self._last = self.clock()
                     _log.debug("the process stood still", seconds=round(still_s, 1))
-                except Unavailable as error:
+                except (Unavailable, *WANTING) as error:
                     _log.error("whose the executions are by now cannot be found out at present", error=str(error))
                     await asyncio.sleep(_RETRY_S)
 
