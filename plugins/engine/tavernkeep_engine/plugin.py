@@ -8,7 +8,7 @@ import structlog
 from tavernkeep import ConfigSection, Route, Services, WebSocketMessage, hookimpl
 from tavernkeep.contracts.app import App, Role
 from tavernkeep.contracts.execution import Scheduler
-from tavernkeep.contracts.storage import Unavailable
+from tavernkeep.contracts.storage import WANTING, Unavailable
 from tavernkeep_engine.command import run
 from tavernkeep_engine.config import EngineConfig, WorkflowsConfig
 from tavernkeep_engine.contracts import Foreground
@@ -56,7 +56,7 @@ class EnginePlugin:
         if Role.KEEPER in app.roles:
             try:
                 await self._scheduler.take_up()
-            except Unavailable as error:  # no reason not to serve what can be served
+            except (Unavailable, *WANTING) as error:  # no reason not to serve what can be served
                 _log.error("what was left open cannot be taken up at present", error=str(error))
                 self._tasks.append(asyncio.create_task(self._scheduler.take_up_later(), name="engine takes up"))
 

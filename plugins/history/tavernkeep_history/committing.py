@@ -5,7 +5,7 @@ Nothing here waits for a clock but the pause after a failure.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, Final
 
 import attrs
@@ -41,6 +41,7 @@ class Committing:
     """Writes what is in the book.
 
     Args:
+        begin: Called before each commit: reads what has to be known for it, and is not yet.
         strict: Everything is told when it is written; else only what must be is, and the rest has time.
 
     Attributes:
@@ -48,7 +49,17 @@ class Committing:
         flushed: Who waits until all that had come is written, or could not be.
     """
 
-    def __init__(self, book: Book, storage: Storage, writer: Writer, events: EventBus, outcomes: Outcomes, *, strict: bool) -> None:
+    def __init__(
+        self,
+        book: Book,
+        storage: Storage,
+        writer: Writer,
+        events: EventBus,
+        outcomes: Outcomes,
+        begin: Callable[[], Awaitable[None]],
+        *,
+        strict: bool,
+    ) -> None:
         self.problem: str | None = None
         self.flushed: list[asyncio.Future[None]] = []
         self._book = book
@@ -56,7 +67,13 @@ class Committing:
         self._writer = writer
         self._events = events
         self._outcomes = outcomes
+        self._begin = begin
         self._strict = strict
+
+    def stand(self, error: Exception) -> None:
+        """Write nothing until what was in the way is gone, which is looked at from now on."""
+        self._cannot(error)
+        self._book.hurry()
 
     async def commit_always(self) -> None:
         """Commit whenever there is something to commit; until all is written at the end."""
@@ -107,6 +124,7 @@ class Committing:
         written: set[str] = set()
         trouble: Exception | None = None
         try:
+            await self._begin()
             if self.problem is not None and not entries:
                 await self._storage.check()
             if entries:

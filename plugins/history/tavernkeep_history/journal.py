@@ -10,7 +10,7 @@ from tavernkeep import UserContext
 from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Event, StatusUpdate
 from tavernkeep.contracts.execution import SHUTDOWN, ExecutionStatus, JournalStats, Opening, Unfinished
-from tavernkeep.contracts.storage import Storage
+from tavernkeep.contracts.storage import WANTING, Storage, Unavailable
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.book import Book, leave_out
 from tavernkeep_history.committing import Committing
@@ -41,6 +41,7 @@ class Journal:
         self._strict = config.durability is Durability.STRICT
         self._taking_up = taking_up
         self._number = 0  # of the last that was accepted
+        self._counted = False  # before, nothing new is taken: that is a problem
         self._began_ms = now_ms() - int(time.monotonic() * 1000)
         self._book = Book()
         # Its own: what nodes do in threads may take all of the others.
@@ -49,7 +50,7 @@ class Journal:
         self._joining = Joining(storage, self._thread)
         self._outcomes = Outcomes(self._book, events, config, self._forgetting, self._joining, self.note)
         writer = Writer(storage, secrets, config.max_output_bytes, self._thread)
-        self._committing = Committing(self._book, storage, writer, events, self._outcomes, strict=self._strict)
+        self._committing = Committing(self._book, storage, writer, events, self._outcomes, self._count, strict=self._strict)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -198,10 +199,17 @@ class Journal:
 
     # Its tasks
 
+    async def _count(self) -> None:
+        if not self._counted:
+            last = await ExecutionRow.all().first().only("number")
+            self._number, self._counted = last.number if last else 0, True
+
     async def start(self) -> None:
-        """Begin to write."""
-        last = await ExecutionRow.all().first().only("number")
-        self._number = last.number if last else 0
+        """Begin to write; what is to be known for that and cannot be read at present is a `problem`, like any other."""
+        try:
+            await self._count()
+        except (Unavailable, *WANTING) as error:
+            self._committing.stand(error)
         self._thread.submit(lambda: None)  # there is a thread from now on, also when there are none left for anybody
         self._tasks = [
             asyncio.create_task(self._committing.commit_always(), name="history writes"),

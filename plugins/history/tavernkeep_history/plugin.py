@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import structlog
 
 from tavernkeep import ConfigSection, ModelSet, Route, Services, hookimpl
 from tavernkeep.contracts.app import App, Role
 from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep.contracts.execution import ExecutionArchive, ExecutionJournal, Scheduler
-from tavernkeep.contracts.storage import Storage
+from tavernkeep.contracts.storage import WANTING, Storage, Unavailable
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_history.command import executions
 from tavernkeep_history.config import HistoryConfig
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from tavernkeep_history.archive import Archive
     from tavernkeep_history.journal import Journal
     from tavernkeep_history.taking_up import TakingUp
+
+
+_log = structlog.get_logger(__name__)
 
 
 class HistoryPlugin:
@@ -53,7 +57,7 @@ class HistoryPlugin:
         secrets, config = services.get(Secrets), app.config.section(HistoryConfig)
         self._archive = Archive(secrets)
         services.add(ExecutionArchive, self._archive, owner=owner)
-        self._taking_up = TakingUp(self._archive, services.get(Storage), config.max_output_bytes)
+        self._taking_up = TakingUp(self._archive, services.get(Storage), config.max_output_bytes, config.resume)
         if Role.WORKER in app.roles and config.durability is not Durability.OFF:
             self._journal = Journal(services.get(Storage), secrets, app.events, config, self._taking_up)
             services.add(ExecutionJournal, self._journal, owner=owner)
@@ -65,8 +69,11 @@ class HistoryPlugin:
         if self._journal is not None:
             await self._journal.start()
             app.events.keep(self._journal.note)
-        if Role.KEEPER in app.roles and (self._journal is None or not app.config.section(HistoryConfig).resume):
-            await self._taking_up.give_all_up("The server was stopped in the middle of it.")
+        elif Role.KEEPER in app.roles:  # else whoever takes up gives up as well
+            try:
+                await self._taking_up.give_all_up()
+            except (Unavailable, *WANTING) as error:  # no reason not to show what is recorded
+                _log.error("what was left open stays so until the next start", error=str(error) or type(error).__name__)
 
     @hookimpl(optionalhook=True)
     async def hand_over(self, source: str, target: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Taking up what processes left open: each execution gets its next epoch, so that what they still write about it is void."""
 
 from collections.abc import AsyncIterator, Container, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import structlog
@@ -18,7 +18,7 @@ from tavernkeep_secrets.contracts import KeyMissing
 
 _log = structlog.get_logger(__name__)
 
-_OPEN = tuple(status.value for status in ExecutionStatus if not status.is_final)
+_OPEN: Final = tuple(status.value for status in ExecutionStatus if not status.is_final)
 
 
 @attrs.define(eq=False)
@@ -27,11 +27,13 @@ class TakingUp:
 
     Attributes:
         most: How many bytes of one message are kept.
+        resume: Whether anything goes on at all.
     """
 
     archive: Archive
     storage: Storage
     most: int
+    resume: bool = True
     _taken: dict[str, Unfinished] = attrs.field(factory=dict)  # what was taken up, and has neither gone on nor been given up
 
     async def unfinished(self, here: Container[str] = ()) -> AsyncIterator[Unfinished]:
@@ -40,6 +42,9 @@ class TakingUp:
         Args:
             here: The ids of those that this process has: accepted, or taken up when it was asked before.
         """
+        if not self.resume:
+            await self.give_all_up(here)
+            return
         wanting: Exception | None = None
         for execution_id in await ExecutionRow.filter(status__in=_OPEN).order_by("number").values_list("id", flat=True):
             row = await ExecutionRow.get_or_none(id=execution_id, status__in=_OPEN)
@@ -99,10 +104,11 @@ class TakingUp:
         await self._end(unfinished.execution_id, unfinished.epoch, unfinished.epoch, error_info)
         self._taken.pop(unfinished.execution_id, None)
 
-    async def give_all_up(self, why: str) -> None:
-        """Nobody goes on with anything."""
+    async def give_all_up(self, here: Container[str] = ()) -> None:
+        """Nobody goes on with anything but what this process has."""
         for row in await ExecutionRow.filter(status__in=_OPEN).order_by("number").only("id", "epoch"):
-            await self._end(row.id, row.epoch, row.epoch + 1, {"message": why})
+            if row.id not in here:
+                await self._end(row.id, row.epoch, row.epoch + 1, {"message": "The server was stopped in the middle of it."})
 
     async def interrupt(self, row: ExecutionRow) -> bool:
         """Nobody goes on with an execution that no process runs, as somebody wishes; `False` where it has ended."""

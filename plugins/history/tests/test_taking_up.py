@@ -12,15 +12,17 @@ import attrs
 import pytest
 import pytest_asyncio
 
-from support.house import GATES, House, is_final, started
+from support.house import GATES, House, is_final, recording, started
 from tavernkeep import UserContext
 from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep.contracts.events import NodeComplete, NodeExecuting, NodeWaiting, StatusUpdate
-from tavernkeep.contracts.execution import ExecutionArchive, ExecutionStatus, Recall
+from tavernkeep.contracts.execution import ExecutionArchive, ExecutionStatus, Recall, Refused
 from tavernkeep.contracts.storage import Unavailable
 from tavernkeep_accounts.contracts import Accounts
 from tavernkeep_history.archive import Archive
+from tavernkeep_history.journal import Journal
 from tavernkeep_history.models import EventBlock, ExecutionRow
+from tavernkeep_history.taking_up import TakingUp
 
 CONFIG = '{"execution": {"max_concurrent_workflows": %d}, "engine": {"shutdownGraceS": 0}}'
 
@@ -31,12 +33,13 @@ class Lives:
 
     folder: Path
     most: int = 4
+    config: str = CONFIG
     house: House | None = None
 
     async def begin(self) -> House:
         """The next life."""
         GATES.clear()
-        self.house = await started(self.folder, CONFIG % self.most)
+        self.house = await started(self.folder, self.config % self.most)
         return self.house
 
     async def end(self, *, told_to: bool) -> None:
@@ -217,6 +220,65 @@ async def test_what_is_wanting_when_it_begins_is_waited_for(lives: Lives, monkey
     GATES.setdefault("a", asyncio.Event()).set()
     assert (await house.ended(id_)).payload["status"] == "complete"
     assert len(asked) == 3
+
+
+async def test_what_cannot_be_given_up_at_the_start_is_later(lives: Lives, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is to go on with anything, and that cannot be written: what comes meanwhile is recorded all the same, and not given up."""
+    house = lives.house
+    assert house is not None
+    left = await house.submit("a")
+    await working(house, left)
+    await lives.end(told_to=True)
+    real, asked, fails = TakingUp._end, [], True
+
+    async def end(self: TakingUp, *args: Any) -> bool:
+        asked.append(args)
+        if fails:
+            raise Unavailable("locked", "the database is locked")
+        return await real(self, *args)
+
+    monkeypatch.setattr(TakingUp, "_end", end)
+    monkeypatch.setattr("tavernkeep_engine.schedule.scheduler._RETRY_S", 0)
+    lives.config = lives.config.replace("}}", '}, "history": {"resume": false}}')
+    house = await lives.begin()
+    newcomer = await house.submit("a")
+    await working(house, newcomer)
+    while len(asked) < 3:  # it is tried again and again
+        await asyncio.sleep(0)
+    fails = False
+    async with asyncio.timeout(30):
+        while (await ExecutionRow.get(id=left)).status != "error":
+            await asyncio.sleep(0)
+    row = await ExecutionRow.get(id=newcomer)
+    assert (row.status, row.epoch) == ("running", 1)
+    GATES["a"].set()
+    assert (await house.ended(newcomer)).payload["status"] == "complete"
+
+
+async def test_nothing_is_taken_before_it_is_known_what_was(lives: Lives, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start it cannot be read: what is accepted would have no number, so nothing is, until it can; the history stays in service."""
+    house = lives.house
+    assert house is not None
+    GATES.setdefault("a", asyncio.Event()).set()
+    await house.ended(await house.submit("a"))
+    await lives.end(told_to=True)
+    real, fails = Journal._count, True
+
+    async def count(self: Journal) -> None:
+        if fails:
+            raise Unavailable("gone", "the database cannot be read")
+        await real(self)
+
+    monkeypatch.setattr(Journal, "_count", count)
+    monkeypatch.setattr("tavernkeep_history.committing._RETRY_S", 0)
+    house = await lives.begin()
+    with pytest.raises(Refused, match="cannot be read"):
+        await house.submit("a")
+    fails = False
+    await house.until(recording(True))
+    GATES.setdefault("a", asyncio.Event()).set()
+    await house.ended(await house.submit("a"))
+    assert [row.number for row in await ExecutionRow.all()] == [2, 1]
 
 
 async def test_who_waits_for_a_person_is_no_suspect(lives: Lives) -> None:
