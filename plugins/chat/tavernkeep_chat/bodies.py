@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import attrs
 
+from tavernkeep_chat.placing import Mode
 from tavernkeep_chat.store import Operation, Session, SessionType
 from tavernkeep_chat.transfer import Format
 from tavernkeep_chat.tree import Role, Status, Tree
@@ -76,20 +77,75 @@ class Imported(Session):
 
 @attrs.frozen
 class NewMessage:
-    """A message below another, or (for no parent) at the root."""
+    """A message below another, or (for no parent) at the root.
+
+    Attributes:
+        generate: Have the workflow answer it; of an assistant's, have it write this one, after what stands in it.
+        workflow_id: Which one; that of the chat's settings, or `main`, when left out.
+        inputs: Values for its inputs, over those of the chat's settings.
+    """
 
     role: Role
     content: str
     parent_id: str | None = None
     metadata: dict[str, Any] | None = None
     version: int | None = None
+    generate: bool = False
+    workflow_id: str | None = None
+    inputs: dict[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen
 class Added:
-    """A message that was added."""
+    """A message that was added.
+
+    Attributes:
+        answer_id: The message that is being generated, if one is; `prompt_id` is its execution.
+    """
 
     node_id: str
+    tree: Tree
+    answer_id: str | None = None
+    prompt_id: str | None = None
+
+
+@attrs.frozen
+class Generate:
+    """Have the workflow answer.
+
+    Attributes:
+        node_id: The message that it is about; the active leaf when left out. `parent_id` is the same.
+        mode: `answer`: a new one below the message. `regenerate`: another beside it. `continue`: more of it. Left out: another one beside
+            an answer that is named, else a new one below.
+        workflow_id: Which one; that of the chat's settings, or `main`, when left out.
+        inputs: Values for its inputs, over those of the chat's settings.
+    """
+
+    node_id: str | None = None
+    parent_id: str | None = None
+    mode: Mode | None = None
+    workflow_id: str | None = None
+    inputs: dict[str, Any] = attrs.field(factory=dict)
+    version: int | None = None
+
+
+@attrs.frozen
+class Stop:
+    """What is to be stopped.
+
+    Attributes:
+        node_id: A message; all that are being generated in the chat when left out.
+    """
+
+    node_id: str | None = None
+
+
+@attrs.frozen
+class Stopped:
+    """What was stopped: the ids of the messages, which are complete with what they have."""
+
+    success: bool
+    stopped: list[str]
     tree: Tree
 
 

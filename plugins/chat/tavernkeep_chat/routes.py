@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from tavernkeep_chat.bodies import (
     Changed,
     Edit,
     Export,
+    Generate,
     Import,
     Imported,
     Leaf,
@@ -24,8 +26,12 @@ from tavernkeep_chat.bodies import (
     NodeChanges,
     ProjectQuery,
     SessionChanges,
+    Stop,
+    Stopped,
     Success,
 )
+from tavernkeep_chat.generating import BegunAnswer, Generations, Wanted
+from tavernkeep_chat.placing import Placed, going_on, placed
 from tavernkeep_chat.store import ChatStore, Session, apply, check_version
 from tavernkeep_chat.transfer import ENDINGS, exported, imported
 from tavernkeep_chat.tree import MessageNode, Tree
@@ -41,11 +47,13 @@ class ChatRoutes:
 
     store: ChatStore
     files: Files
+    generations: Generations
 
     def routes(self) -> list[Route]:
         """The routes."""
         gone = {404: "There is no such project, chat or message.", 400: "The id is no safe one, or the change would break the tree."}
         stale = gone | {409: "The chat has changed since the version that was read."}
+        answered = stale | {422: "The workflow cannot be run, or has no input or output for it.", 503: "There is no room."}
         sessions, one = "/api/chat/sessions", "/api/chat/sessions/{session_id}"
         chat = "/api/chat/{session_id}"
         return [
@@ -56,7 +64,9 @@ class ChatRoutes:
             Route("PUT", one + "/metadata", self.update, WRITE, errors=gone, resource="project_id"),
             Route("POST", one + "/export", self.give_out, READ, errors=gone, resource="project_id"),
             Route("GET", chat + "/tree", self.tree, READ, errors=gone, resource="project_id"),
-            Route("POST", chat + "/message", self.add, WRITE, status=201, errors=stale, resource="project_id"),
+            Route("POST", chat + "/message", self.add, WRITE, status=201, errors=answered, resource="project_id"),
+            Route("POST", chat + "/generate", self.generate, WRITE, status=201, errors=answered, resource="project_id"),
+            Route("POST", chat + "/stop", self.stop, WRITE, errors=gone, resource="project_id"),
             Route("PUT", chat + "/tree/edit", self.edit, WRITE, errors=stale, resource="project_id"),
             Route("PUT", chat + "/node/{node_id}/state", self.change, WRITE, errors=stale, resource="project_id"),
             Route("PUT", chat + "/active_leaf", self.activate, WRITE, errors=stale, resource="project_id"),
@@ -93,6 +103,7 @@ class ChatRoutes:
     async def delete(self, session_id: str, query: ProjectQuery, user: UserContext) -> None:
         """Remove a chat."""
         await self.store.delete(query.project_id, session_id, user)
+        self.generations.look()
 
     async def update(self, session_id: str, body: SessionChanges, query: ProjectQuery, user: UserContext) -> Success:
         """Change what a chat is called, and so on."""
@@ -102,8 +113,7 @@ class ChatRoutes:
 
     async def give_out(self, session_id: str, body: Export, query: ProjectQuery, user: UserContext) -> Response:
         """A chat as a file. What of it has no place in the format is named in the header `X-Left-Out`."""
-        tree = await self.store.tree(query.project_id, session_id, user)
-        session = next(entry for entry in await self.store.sessions(query.project_id, user) if entry.id == session_id)
+        session, tree = await self.store.whole(query.project_id, session_id, user)
         ending, kind = ENDINGS[body.format]
         headers = {"Content-Disposition": f'attachment; filename="chat-{quote(session_id)}.{ending}"'}
         content, left_out = await asyncio.to_thread(exported, session, tree, body.format)
@@ -116,22 +126,63 @@ class ChatRoutes:
         return await self.store.tree(query.project_id, session_id, user)
 
     async def add(self, session_id: str, body: NewMessage, query: ProjectQuery, request: Request, user: UserContext) -> Added:
-        """Add a message; that of an assistant starts as `generating`."""
+        """Add a message; that of an assistant starts as `generating`. With `generate`, have the workflow answer it."""
         node = self.store.message(body.parent_id, body.role, body.content, body.metadata)
-        tree = await self.store.change(
-            query.project_id, session_id, _version(body.version, query, request), lambda tree: tree.add(node), user
-        )
-        return Added(node.id, tree)
+        version = _version(body.version, query, request)
+        if not body.generate:
+            return Added(node.id, await self.store.change(query.project_id, session_id, version, lambda tree: tree.add(node), user))
+
+        def place(tree: Tree) -> Placed:
+            tree.add(node)
+            if node.role != "assistant":
+                return placed(tree, node.id, "answer", self.store.message(None, "assistant", "", None))
+            node.status = "complete"
+            return going_on(tree, node)
+
+        begun = await self._begin(session_id, query, version, user, place, body)
+        return Added(node.id, begun.tree, begun.node_id, begun.prompt_id)
+
+    async def generate(self, session_id: str, body: Generate, query: ProjectQuery, request: Request, user: UserContext) -> Added:
+        """Have the workflow answer a message, answer it once more, or go on with an answer; it streams into the message that is named."""
+        answer = self.store.message(None, "assistant", "", None)
+        version = _version(body.version, query, request)
+
+        def place(tree: Tree) -> Placed:
+            return placed(tree, body.node_id or body.parent_id, body.mode, answer)
+
+        begun = await self._begin(session_id, query, version, user, place, body)
+        return Added(begun.node_id, begun.tree, begun.node_id, begun.prompt_id)
+
+    async def _begin(
+        self,
+        session_id: str,
+        query: ProjectQuery,
+        version: int | None,
+        user: UserContext,
+        place: Callable[[Tree], Placed],
+        body: NewMessage | Generate,
+    ) -> BegunAnswer:
+        return await self.generations.begin(query.project_id, session_id, version, user, place, Wanted(body.workflow_id, body.inputs))
+
+    async def stop(self, session_id: str, body: Stop | None, query: ProjectQuery, user: UserContext) -> Stopped:
+        """Stop what is being generated; answered when that is written, with what there is of it."""
+        stopped = await self.generations.stop(query.project_id, session_id, body.node_id if body else None, user)
+        return Stopped(True, stopped, await self.store.tree(query.project_id, session_id, user))
 
     async def edit(self, session_id: str, body: Edit, query: ProjectQuery, request: Request, user: UserContext) -> Tree:
         """Prune, graft, enable, disable, delete: all of it, or nothing."""
         version = _version(body.version, query, request)
-        return await self.store.change(query.project_id, session_id, version, lambda tree: apply(tree, body.operations), user)
+        tree = await self.store.change(query.project_id, session_id, version, lambda tree: apply(tree, body.operations), user)
+        self.generations.look()
+        return tree
 
     async def change(
         self, session_id: str, node_id: str, body: NodeChanges, query: ProjectQuery, request: Request, user: UserContext
     ) -> Changed:
-        """Change a message."""
+        """Change a message. What a workflow writes into at present is changed by that alone; stop it first."""
+        writes = body.content is not None or body.status is not None
+        if writes and await self.store.grows(query.project_id, session_id, node_id, user):
+            raise ApiError(409, f"Message {node_id!r} is being generated; wait for its end, or stop it first.")
         moment = iso(self.store.clock())
 
         def change(tree: Tree) -> None:

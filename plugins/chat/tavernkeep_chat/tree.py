@@ -126,10 +126,10 @@ class Tree:
     def _siblings(self, node: MessageNode) -> list[str]:
         return self.root_node_ids if node.parent_id is None else self.nodes[node.parent_id].children
 
-    def path(self) -> list[MessageNode]:
-        """The conversation that leads to the active leaf."""
+    def path(self, to: str | None = None) -> list[MessageNode]:
+        """The conversation that leads to a message, the active leaf when `None`."""
         found: list[MessageNode] = []
-        here = self.active_leaf_id
+        here = self.active_leaf_id if to is None else to
         while here is not None:
             found.append(self.nodes[here])
             here = self.nodes[here].parent_id

@@ -1,0 +1,345 @@
+"""Answers that workflows give in chats: begun, followed, stopped, and gone on with after the server's end."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import structlog
+
+from tavernkeep import ApiError, Services, UserContext
+from tavernkeep.contracts.bus import EventBus
+from tavernkeep.contracts.events import StatusUpdate
+from tavernkeep.contracts.execution import EXECUTE, EventsLost, ExecutionStatus, Scheduler, Submission, is_the_end
+from tavernkeep.contracts.storage import Unavailable
+from tavernkeep.contracts.workflow import StoredWorkflow, WorkflowSource
+from tavernkeep.finish import finishing
+from tavernkeep.wire import iso, structure
+from tavernkeep_chat.answering import GrowingAnswer
+from tavernkeep_chat.asking import MAIN, Answering, Conversation, asked, shipped
+from tavernkeep_chat.config import ChatConfig
+from tavernkeep_chat.models import GenerationRow
+from tavernkeep_chat.placing import Placed
+from tavernkeep_chat.store import ChatStore, described
+from tavernkeep_chat.tree import Tree, TreeError
+from tavernkeep_files.contracts import PathError
+
+_log = structlog.get_logger(__name__)
+
+_LOOK_S: Final = 2.0  # until it is looked whether the message is still there
+_AGAIN_S: Final = 1.0  # until what could not be read or written is tried again
+_AT_ONCE: Final = 500  # events that are asked for at once
+
+Ended = tuple[ExecutionStatus | None, dict[str, Any] | None]
+
+
+@attrs.frozen
+class Wanted:
+    """How an answer is to be generated.
+
+    Attributes:
+        workflow_id: Which workflow is asked; the one that the chat's settings name, or `main`, when `None`.
+        inputs: Values for its inputs, over those of the chat's settings.
+    """
+
+    workflow_id: str | None = None
+    inputs: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class BegunAnswer:
+    """An answer that is being generated, and the tree with it."""
+
+    node_id: str
+    prompt_id: str
+    tree: Tree
+
+
+@attrs.define(eq=False)
+class Generation:
+    """An answer that is being generated.
+
+    Attributes:
+        user: Who runs it.
+        owner: In whose folder the chat is, by whom it is written whoever else may write there.
+        project_id: As the owner calls it.
+        folder: Where the chat really is.
+        refused: Why it must not go on.
+    """
+
+    execution_id: str
+    user: UserContext
+    owner: UserContext
+    project_id: str
+    session_id: str
+    node_id: str
+    folder: Path
+    answer: GrowingAnswer
+    refused: str | None = None
+    look: bool = False
+    news: asyncio.Event = attrs.field(factory=asyncio.Event)
+    task: "asyncio.Task[None] | None" = None
+
+    @property
+    def seen_as(self) -> str:
+        """What the project is called by who runs it."""
+        return self.project_id if self.user.uid == self.owner.uid else f"{self.project_id}@{self.owner.uid}"
+
+
+@attrs.define(eq=False)
+class Generations:
+    """All that are being generated here.
+
+    What happens is read from the scheduler, in order and from the first event on, so that nothing is missed, whenever one begins to look;
+    the text grows in memory, where every reader of the tree finds it, and is written when it is whole. A row of the database says of each
+    which message it is for, until that is settled.
+    """
+
+    store: ChatStore
+    services: Services
+    events: EventBus
+    config: ChatConfig
+    _running: dict[tuple[Path, str], Generation] = attrs.field(factory=dict)
+
+    @property
+    def _scheduler(self) -> Scheduler:
+        return self.services.get(Scheduler)
+
+    # Beginning
+
+    @finishing
+    async def begin(
+        self, project_id: str, session_id: str, version: int | None, user: UserContext, place: Callable[[Tree], Placed], wanted: Wanted
+    ) -> BegunAnswer:
+        """Have a workflow answer.
+
+        Args:
+            place: Makes room for the answer in the tree.
+
+        Raises:
+            ApiError: 403, the user may not run it; 404, there is no such chat or workflow; 409, the chat has changed since `version`; what
+                `place` raises. Nothing has happened then, nor where one of the others is raised.
+            Refused: The execution is not taken.
+            Invalid: The workflow is broken, or has no such input.
+        """
+        execution_id = None
+        try:
+            async with self.store.changing(project_id, session_id, version, user) as (tree, session):
+                settings = session.settings or {}
+                reference = wanted.workflow_id or str(settings.get("workflowId") or MAIN)
+                if not user.may(EXECUTE, project_id, reference):
+                    raise ApiError(403, f"This needs the scope {EXECUTE}, for the workflow that answers.")
+                workflow = await self._workflow(reference, project_id, user)
+                put = place(tree)
+                conversation = Conversation.of(put.path, self._tokens(settings), go_on=bool(put.kept))
+                metadata: dict[str, Any] = {"projectId": project_id, "workflowId": reference, "workflowName": workflow.name or reference}
+                metadata |= {"chat": {"sessionId": session_id, "nodeId": put.node.id}}
+                payload = asked(workflow, conversation, settings, wanted.inputs, metadata)
+                outputs = Answering.of(payload)
+                execution_id = await self._scheduler.submit(Submission(payload, user))
+                node = put.node
+                node.status, node.error = "generating", None
+                told: dict[str, Any] = {"promptId": execution_id, "workflowId": reference}
+                told |= {"leftOut": conversation.left_out} if conversation.left_out else {}
+                node.metadata = {key: value for key, value in (node.metadata or {}).items() if key != "stopped"} | {"generation": told}
+                owner, owned = await self._owner(project_id, session_id, user)
+                row = await GenerationRow.create(
+                    execution_id=execution_id,
+                    uid=user.uid,
+                    owner=owner,
+                    project_id=owned,
+                    session_id=session_id,
+                    node_id=node.id,
+                    kept=len(put.kept),
+                    live_output=outputs.live,
+                    live_node=outputs.live_node,
+                    answer_output=outputs.whole,
+                )
+        except BaseException:
+            if execution_id is not None:
+                await self._give_up(execution_id, user)
+            raise
+        self._follow(self._generation(row, user, GrowingAnswer(outputs, put.kept)))
+        return BegunAnswer(node.id, execution_id, described(tree, session))
+
+    def _tokens(self, settings: dict[str, Any]) -> int:
+        given = settings.get("contextTokens")
+        return min(given, self.config.context_tokens) if isinstance(given, int) and given > 0 else self.config.context_tokens
+
+    async def _workflow(self, reference: str, project_id: str, user: UserContext) -> StoredWorkflow:
+        found = await self.services.get(WorkflowSource).find(reference, project_id, user)
+        if found is None and reference != MAIN:
+            raise ApiError(404, f"There is no workflow {reference!r}.")
+        return found or structure(shipped(), StoredWorkflow)
+
+    async def _owner(self, project_id: str, session_id: str, user: UserContext) -> tuple[str, str]:
+        """Whose a chat is, and what they call its project."""
+        located = self.store.files.locate(await self.store.folder(project_id, session_id, user), user, write=True)
+        if located.parts == located.logical.parts:
+            return user.uid, project_id
+        owned, _, owner = project_id.rpartition("@")
+        return owner, owned
+
+    def _generation(self, row: GenerationRow, user: UserContext, answer: GrowingAnswer) -> Generation:
+        owner = UserContext(row.owner, "")
+        folder = self.store.files.locate(self.store.place(row.project_id, row.session_id), owner).path
+        return Generation(row.execution_id, user, owner, row.project_id, row.session_id, row.node_id, folder, answer)
+
+    async def _give_up(self, execution_id: str, user: UserContext) -> None:
+        with contextlib.suppress(Exception):
+            await GenerationRow.filter(execution_id=execution_id).delete()
+        with contextlib.suppress(Exception):
+            await self._scheduler.interrupt(execution_id, user)
+
+    # What was begun before
+
+    async def resume(self) -> None:
+        """Follow what an earlier process began; what has ended meanwhile is settled, and what nobody knows any more is an error."""
+        for row in await GenerationRow.all():
+            before = ""
+            with contextlib.suppress(ApiError):
+                tree = await self.store.tree(row.project_id, row.session_id, UserContext(row.owner, ""))
+                before = tree.nodes[row.node_id].content[: row.kept] if row.node_id in tree.nodes else ""
+            answer = GrowingAnswer(Answering(row.live_output, row.live_node, row.answer_output), before)
+            self._follow(self._generation(row, UserContext(row.uid, ""), answer))
+
+    # Ending
+
+    async def stop(self, project_id: str, session_id: str, node_id: str | None, user: UserContext) -> list[str]:
+        """Stop what is being generated in a chat, or one message of it; gives which these were, and returns when they are settled.
+
+        Raises:
+            ApiError: 404, there is no such chat.
+        """
+        folder = self.store.files.locate(await self.store.folder(project_id, session_id, user), user, write=True).path
+        found = [one for (at, id_), one in self._running.items() if at == folder and node_id in (None, id_)]
+        for one in found:
+            await self._scheduler.interrupt(one.execution_id, one.user)
+        await asyncio.gather(*(asyncio.shield(one.task) for one in found if one.task is not None))
+        return [one.node_id for one in found]
+
+    def look(self) -> None:
+        """Something may have been removed: see soon whether the messages are still there."""
+        for one in self._running.values():
+            one.look = True
+            one.news.set()
+
+    async def close(self) -> None:
+        """Follow none any longer; what is there of each is written. They are gone on with at the next start."""
+        running = list(self._running.values())
+        for one in running:
+            if one.task is not None:
+                one.task.cancel()
+        await asyncio.gather(*(one.task for one in running if one.task is not None), return_exceptions=True)
+        for one in running:
+            with contextlib.suppress(ApiError):
+                await self.store.change(one.project_id, one.session_id, None, lambda _: None, one.owner)
+
+    # Following
+
+    def _follow(self, one: Generation) -> None:
+        key = (one.folder, one.node_id)
+        self._running[key] = one
+        self.store.growing[key] = lambda: one.answer.text
+        one.task = asyncio.create_task(self._to_its_end(one), name=f"chat follows {one.execution_id}")
+
+    async def _to_its_end(self, one: Generation) -> None:
+        try:
+            status, error_info = await self._watch(one)
+        except Exception as error:
+            _log.exception("an answer can be followed no longer", execution=one.execution_id, node=one.node_id)
+            one.refused = f"The server failed to follow it: {type(error).__name__}."
+            status, error_info = None, None
+        if one.refused is not None:
+            status, error_info = ExecutionStatus.ERROR, {"message": one.refused}
+        await self._settle(one, status, error_info)
+        self.store.growing.pop((one.folder, one.node_id), None)
+        self._running.pop((one.folder, one.node_id), None)
+
+    async def _watch(self, one: Generation) -> Ended:
+        """Read what happens until it has ended; gives how."""
+        last, has_ended, looked = 0, False, 0.0
+        unwatch = self.events.watch(one.execution_id, lambda _: one.news.set())
+        clock = asyncio.get_running_loop().time
+        try:
+            while True:
+                one.news.clear()
+                try:
+                    if one.look or clock() - looked > _LOOK_S:
+                        one.look, looked = False, clock()
+                        await self._see_to(one)
+                    found = await self._scheduler.events_after(one.execution_id, one.user, last, _AT_ONCE)
+                    if found is None:
+                        return None, None
+                    for event in found:
+                        one.answer.take(event)
+                        if isinstance(event, StatusUpdate) and is_the_end(event):
+                            return event.status, dict(event.error_info or {})
+                    if found:
+                        last = found[-1].seq
+                        continue
+                    if has_ended:
+                        return await self._as_it_stands(one)
+                    info = await self._scheduler.info(one.execution_id, one.user)
+                    has_ended = info is None or info.status.is_final
+                except EventsLost as lost:  # what is whole comes at the end
+                    last = max(last, lost.first - 1)
+                except Unavailable as error:
+                    _log.warning("an answer cannot be followed at present", execution=one.execution_id, problem=str(error))
+                    await asyncio.sleep(_AGAIN_S)
+                    continue
+                if not has_ended:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_S):
+                            await one.news.wait()
+        finally:
+            unwatch()
+
+    async def _as_it_stands(self, one: Generation) -> Ended:
+        detail = await self._scheduler.detail(one.execution_id, one.user)
+        if detail is None:
+            return None, None
+        one.answer.conclude(detail.outputs)
+        return detail.status, dict(detail.error_info or {})
+
+    async def _see_to(self, one: Generation) -> None:
+        """Stop it where its message is gone, who runs it may not write there any more, or it grows too long."""
+        gone = False
+        if one.answer.bytes > self.config.answer_bytes:
+            one.refused = f"The answer is longer than {self.config.answer_bytes} bytes (chat.answerBytes)."
+        try:
+            place = self.store.files.locate(self.store.place(one.seen_as, one.session_id), one.user, write=True).path
+            if place != one.folder:  # it was shared, and is no more
+                one.refused = "Whoever asked may not write here any more."
+            gone = one.node_id not in (await self.store.tree(one.project_id, one.session_id, one.owner)).nodes
+        except PathError as error:
+            one.refused = f"Whoever asked may not write here any more: {error}"
+        except ApiError:
+            gone = True
+        if gone or one.refused is not None:
+            await self._scheduler.interrupt(one.execution_id, one.user)
+
+    async def _settle(self, one: Generation, status: ExecutionStatus | None, error_info: dict[str, Any] | None) -> None:
+        def change(tree: Tree) -> None:
+            node = tree.get(one.node_id)
+            if node.status != "generating":
+                raise TreeError(f"message {one.node_id!r} is settled")
+            one.answer.settle(node, status, error_info)
+            node.updated_at = iso(self.store.clock())
+
+        while True:
+            try:
+                await self.store.change(one.project_id, one.session_id, None, change, one.owner)
+            except ApiError as error:
+                if error.status not in (400, 404):  # else it is gone, which is an end as well
+                    _log.warning("an answer cannot be written at present", execution=one.execution_id, problem=str(error))
+                    await asyncio.sleep(_AGAIN_S)
+                    continue
+            try:
+                await GenerationRow.filter(execution_id=one.execution_id).delete()
+            except Unavailable:
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            return
