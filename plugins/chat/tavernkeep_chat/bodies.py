@@ -56,7 +56,7 @@ class Import:
     """A chat that comes in.
 
     Attributes:
-        data: What an export of the format is; SillyTavern's JSON lines as one text.
+        data: What an export of the format is; SillyTavern's JSON lines as one text, or as a list of their objects.
     """
 
     project_id: str

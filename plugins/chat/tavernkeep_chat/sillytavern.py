@@ -33,9 +33,12 @@ _LONGEST_TITLE: Final = 200  # characters
 
 @attrs.frozen
 class Saved:
-    """What a message has that SillyTavern has no word for; what is left out goes without saying."""
+    """What a message has that SillyTavern has no word for; what is left out goes without saying.
 
-    role: Role | None = None
+    Attributes:
+        is_enabled: Of a swipe that is not shown; of one that is, the line says it.
+    """
+
     is_enabled: bool | None = None
     status: Status | None = None
     created_at: str | None = None
@@ -198,7 +201,8 @@ def message_of(entry: Mapping[str, Any], moment: str, name: Callable[[str], None
         kept = {key: value for key, value in (("line", line if place == shown else None), ("swipe", _unmarked(info or {}))) if value}
         metadata: dict[str, Any] = ({"name": author} if author is not None else {}) | ({KEPT: kept} if kept else {})
         node = MessageNode("", None, role, content, at or moment, is_enabled=enabled, metadata=metadata or None)
-        nodes.append(_with_ours(node, entry if place == shown else info or {}, name))
+        marked = _with_ours(node, entry if place == shown else info or {}, name)
+        nodes.append(attrs.evolve(marked, is_enabled=enabled) if place == shown else marked)
     return Message(nodes, shown)
 
 

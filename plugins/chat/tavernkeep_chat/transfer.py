@@ -91,6 +91,8 @@ def _rebuilt(given: Tree) -> Tree:
 
 
 def _from_lines(data: Any, moment: str) -> tuple[dict[str, Any], Tree, list[str]]:
+    if isinstance(data, list):  # the lines, taken apart already
+        data = b"\n".join(map(dumps, data)).decode()
     if not isinstance(data, str):
         raise ApiError(400, "A SillyTavern chat is a text of JSON lines.")
     try:

@@ -194,7 +194,7 @@ async def test_out_and_in_as_sillytaverns_lines(server: Server) -> None:
     async def out(id_: str) -> Any:
         return await server.http.post(f"{CHAT}/sessions/{id_}/export?projectId=st2", json={"format": "sillytavern"})
 
-    async def back(data: str) -> Any:
+    async def back(data: Any) -> Any:
         body = {"projectId": "st2", "data": data, "format": "sillytavern"}
         return (await server.http.post(f"{CHAT}/sessions/import", json=body)).json()
 
@@ -218,6 +218,7 @@ async def test_out_and_in_as_sillytaverns_lines(server: Server) -> None:
     assert [json.loads(line) for line in (await out((await back(given))["id"])).text.split("\n")[:-1]] == [
         json.loads(line) | ({"swipe_id": 1} if "swipes" in line else {}) for line in given.split("\n")[:-1]
     ]
+    assert (await back([{"mes": "taken apart"}]))["lastMessage"] == "taken apart"
     assert (await back(given + '{"mes": null}'))["warnings"] == ["line 4: left out: its mes is null, where a text belongs"]
 
 

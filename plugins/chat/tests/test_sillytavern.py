@@ -327,14 +327,16 @@ def test_what_has_no_place_is_named() -> None:
 
 
 def test_marks_of_another_kind_change_nothing() -> None:
-    """What stands under our names and is not ours is named, and nothing else comes of it."""
+    """What stands under our names and is not ours is named, and nothing else comes of it; what is hidden stays so."""
     chat = read(
         {"chat_metadata": {"tavernkeep": {"session": {"title": 5, "type": "king"}, "metadata": 7, "leftOut": 3}}},
-        HI | {"extra": {"tavernkeep": {"role": "king"}}},
+        HI | {"is_system": True, "extra": {"tavernkeep": {"status": "king", "isEnabled": True}}},
+        HI | {"is_system": True, "extra": {"tavernkeep": {"isEnabled": True}}},
         HI | {"extra": {"tavernkeep": {"status": "generating"}}},
         HI | {"extra": {"tavernkeep": 5}},
     )
-    assert [(node.role, node.status) for node in chat.tree.path()] == [("user", "complete")] * 3
+    shown = [(node.status, node.is_enabled) for node in chat.tree.path()]
+    assert shown == [("complete", False), ("complete", False), ("complete", True), ("complete", True)]
     assert len(chat.problems) == 2
 
 

@@ -47,7 +47,11 @@ def import_(
     What is here already is left as it is, so that it can be run again; nothing in DIR changes.
     """
     app = loaded_app(context)
-    if (silly := user_folder(folder.resolve())) is not None:
+    try:
+        silly = user_folder(folder.resolve())
+    except OSError as error:
+        raise click.ClickException(f"{folder} cannot be read: {error.strerror}") from None
+    if silly is not None:
         click.echo(f"{'What would be taken over' if dry_run else 'Taking over'} from {silly} (SillyTavern) into {app.config.data}:")
 
         async def take_over(app: App) -> None:
