@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 import click
 
-from tavernkeep_files.contracts import MAX_READ
+from tavernkeep_files.contracts import MAX_READ, TEMPORARY
 
 _MARKS: Final = (
     *("characters", "chats", "group chats", "groups", "worlds", "settings.json", "themes"),
@@ -89,7 +89,8 @@ def walk(folder: Path) -> Iterator[Foreign]:
             if count > _MOST_FILES:
                 raise click.ClickException(f"there are more than {_MOST_FILES} files in {folder}")
             path = Path(place, name)
-            yield Foreign(path, path.relative_to(folder).parts, "is a link" if path.is_symlink() else None)
+            problem = "is a link" if path.is_symlink() else "is called as files that are not whole" if name.startswith(TEMPORARY) else None
+            yield Foreign(path, path.relative_to(folder).parts, problem)
     yield from problems
 
 
