@@ -6,7 +6,7 @@ What a line says beside its message is kept with the message, under `metadata.si
 
 import functools
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -25,7 +25,7 @@ _FILLED: Final = ("mes", "swipes", "swipe_id", "swipe_info")  # fields of a line
 NOBODY: Final = ("unused", "none", "null", "undefined")  # what SillyTavern writes for a name of a header that it does not use
 
 _HEADER: Final = ("chat_metadata", "user_name", "character_name", "create_date")
-_ITS_OWN: Final = ("sillytavern system", "system", "note", "narrator")  # in whose names it speaks itself
+_ITS_OWN: Final = ("", "sillytavern system", "system", "note", "narrator")  # in whose names it speaks itself
 _MOST_MESSAGES: Final = 100_000  # swipes are some
 _MOST_PROBLEMS: Final = 1_000
 _LONGEST_TITLE: Final = 200  # characters
@@ -39,6 +39,7 @@ class Saved:
         is_enabled: Of a swipe that is not shown; of one that is, the line says it.
     """
 
+    role: Role | None = None
     is_enabled: bool | None = None
     status: Status | None = None
     created_at: str | None = None
@@ -137,7 +138,7 @@ def read_chat(data: bytes | str, moment: str) -> ReadChat:
 
 
 def _take_header(chat: ReadChat, header: dict[str, Any]) -> None:
-    chat.fields = {"title": title_of(header, chat.tree), "type": "roleplay"}
+    chat.fields = {"title": title_of(header, chat.tree.path()), "type": "roleplay"}
     if not header:
         return
     metadata = header.get("chat_metadata")
@@ -158,12 +159,12 @@ def _take_header(chat: ReadChat, header: dict[str, Any]) -> None:
         chat.problems.append(f"the header's chat_metadata.{OURS}: {invalid}")
 
 
-def title_of(header: Mapping[str, Any], tree: Tree) -> str:
+def title_of(header: Mapping[str, Any], path: Iterable[MessageNode]) -> str:
     """What a chat is called: after whom its header names, or else who speaks in it."""
     named = _text(header.get("character_name"))
     if named and named.strip().lower() not in NOBODY:
         return named[:_LONGEST_TITLE]
-    authors = [(node.metadata or {}).get("name") for node in tree.path() if node.role == "assistant"]
+    authors = [(node.metadata or {}).get("name") for node in path if node.role == "assistant"]
     return next((name[:_LONGEST_TITLE] for name in authors if isinstance(name, str) and name), "Imported chat")
 
 
@@ -267,9 +268,9 @@ def flags_of(entry: Mapping[str, Any]) -> tuple[Role, bool]:
         return "user", not hidden
     if isinstance(extra, dict) and extra.get("type") == NARRATOR:
         return "system", not hidden
-    author = (author_of(entry) or "").strip().lower()
-    if hidden and (not author or author in _ITS_OWN):
-        return "system", not author  # what has an author is SillyTavern's, which never shows it to a model
+    author = author_of(entry)
+    if hidden and (author or "").strip().lower() in _ITS_OWN:
+        return "system", author is None  # SillyTavern gives each an author, and shows none of these to a model
     return "assistant", not hidden
 
 

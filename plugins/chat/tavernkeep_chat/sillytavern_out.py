@@ -32,7 +32,7 @@ _NAMES: Final = {"user": "User", "assistant": "Assistant", "system": "System"}
 
 def written(session: Session, tree: Tree) -> tuple[bytes, list[str]]:
     """A chat as lines, and what of it has no place in them."""
-    path, left_out, lines = tree.path(), [], []
+    path, left_out, lines = _conversation(tree), [], []
     deeper, at = 0, _NEVER
     for node in path:
         beside = [tree.nodes[id_] for id_ in tree.siblings(node.id)]
@@ -45,23 +45,31 @@ def written(session: Session, tree: Tree) -> tuple[bytes, list[str]]:
         at = node.created_at
     if path:
         deeper += len(tree.below(path[-1].id)) - 1
-    else:
-        deeper = len(tree.nodes)
     if deeper:
         left_out.append(f"{deeper} messages below answers that the conversation does not go through")
     if tree.assets or any(node.attachments for node in path):
         left_out.append("the content of attached files")
-    header = _header(session, tree, left_out)
+    header = _header(session, tree, path, left_out)
     return b"".join(dumps(line) + b"\n" for line in ([header] if header else []) + lines), left_out
 
 
-def _header(session: Session, tree: Tree, left_out: list[str]) -> dict[str, Any] | None:
+def _conversation(tree: Tree) -> list[MessageNode]:
+    """What leads to the active message; where there is none, as after it was removed with its root, to the last one."""
+    path = tree.path()
+    answers = [] if path else tree.root_node_ids
+    while answers:
+        path.append(tree.nodes[answers[-1]])
+        answers = path[-1].children
+    return path
+
+
+def _header(session: Session, tree: Tree, path: list[MessageNode], left_out: list[str]) -> dict[str, Any] | None:
     """The first line; none where the chat came without one and nothing has to be said."""
     kept = tree.metadata.get(KEPT)
-    begun = {"chat_metadata": {}, "user_name": _speaker(tree, "user"), "character_name": _speaker(tree, "assistant")}
+    begun = {"chat_metadata": {}, "user_name": _speaker(path, "user"), "character_name": _speaker(path, "assistant")}
     header = dict(kept) if isinstance(kept, dict) else {**begun, "create_date": session.created_at}
     was_read = KEPT in tree.metadata
-    reads_as = SavedSession(title=title_of({} if was_read and kept is None else header, tree), type="roleplay")
+    reads_as = SavedSession(title=title_of({} if was_read and kept is None else header, path), type="roleplay")
     ours: dict[str, Any] = {}
     metadata = {key: value for key, value in tree.metadata.items() if key not in _TOLD}
     if not was_read or len(metadata) > 1:
@@ -78,8 +86,8 @@ def _header(session: Session, tree: Tree, left_out: list[str]) -> dict[str, Any]
     return {**header, "chat_metadata": {**(theirs if isinstance(theirs, dict) else {}), OURS: ours}}
 
 
-def _speaker(tree: Tree, role: str) -> str:
-    names = ((node.metadata or {}).get("name") for node in tree.path() if node.role == role)
+def _speaker(path: list[MessageNode], role: str) -> str:
+    names = ((node.metadata or {}).get("name") for node in path if node.role == role)
     return next((name for name in names if isinstance(name, str) and name), _NAMES[role])
 
 
@@ -133,7 +141,8 @@ def _flags(node: MessageNode, line: Mapping[str, Any]) -> dict[str, Any]:
     extra = {key: value for key, value in (extra if isinstance(extra, dict) else {}).items() if key != "type" or value != NARRATOR}
     if node.role == "system":
         extra["type"] = NARRATOR
-    return {"is_user": node.role == "user", "is_system": not node.is_enabled, "extra": extra}
+    author = {} if node.is_enabled or author_of(line) is not None else {"name": _NAMES[node.role]}  # without one it would count
+    return {**author, "is_user": node.role == "user", "is_system": not node.is_enabled, "extra": extra}
 
 
 def _kept(node: MessageNode, part: str) -> dict[str, Any] | None:

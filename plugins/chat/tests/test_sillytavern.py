@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tavernkeep_chat.contracts import ChatError
@@ -149,6 +149,7 @@ def test_a_line_that_is_no_utf8() -> None:
         ({"name": "System", "is_system": False, "extra": {"type": "narrator"}}, "system", True),
         ({"name": "Ada", "is_system": True, "extra": {"type": "narrator"}}, "system", False),
         ({"is_system": True}, "system", True),
+        ({"is_system": True, "name": ""}, "system", False),
     ],
 )
 def test_who_speaks_and_whether_it_counts(fields: dict[str, Any], role: str, enabled: bool) -> None:
@@ -326,6 +327,25 @@ def test_what_has_no_place_is_named() -> None:
     assert read_chat(data, NOW).problems == [f"in the export: {one}" for one in named]
 
 
+@pytest.mark.parametrize(
+    "line", [{"mes": "x"}, {"mes": "x", "name": "Note"}, {"mes": "x", "name": None}, HI, {"mes": "x", "is_system": True}]
+)
+def test_what_is_hidden_later_stays_hidden(line: dict[str, Any]) -> None:
+    """Whatever the line said of its author, a message that was switched off here comes back in its role, and switched off."""
+    chat = read(line)
+    (node,) = chat.tree.path()
+    node.is_enabled = False
+    (back,) = again(chat)[0].tree.path()
+    assert (back.role, back.is_enabled) == (node.role, False)
+
+
+def test_where_no_message_is_active_the_last_is() -> None:
+    """As after the active one was removed: the chat does not go out empty."""
+    chat = read(*FOREIGN[1])
+    chat.tree.active_leaf_id = None
+    assert (said(again(chat)[0]), again(chat)[1]) == (["hi", "b", "hidden", "hidden too", "n", "x", "z"], [])
+
+
 def test_marks_of_another_kind_change_nothing() -> None:
     """What stands under our names and is not ours is named, and nothing else comes of it; what is hidden stays so."""
     chat = read(
@@ -357,6 +377,7 @@ NODES = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(NODES)
+@example([(0, "assistant", "hidden", False, "complete", {"name": name}, NOW) for name in ("", "Note", "Ada")])
 def test_a_chat_written_here_comes_back(nodes: list[Any]) -> None:
     """Any conversation whose other branches are single answers in the same role is read back equal, whatever is in it."""
     tree = Tree("s", metadata={"title": "x", "mood": "y"})
