@@ -88,7 +88,7 @@ async def test_a_broken_folder_harms_nobody(tmp_path: Path) -> None:
     write(tmp_path / "mine" / "greeter", GREETER)
     (tmp_path / "mine" / "no plugin").mkdir()
     async with serve(tmp_path, {"customPluginsPaths": ["mine", "gone"]}) as server:
-        plugins = {plugin["name"]: plugin for plugin in (await server.http.get("/api/plugins")).json()}
+        plugins = {plugin["name"]: plugin for plugin in (await server.http.get("/api/plugins?all=true")).json()}
         for name, (_, reason) in BROKEN.items():
             if name == "engine":
                 assert (plugins[name]["status"], plugins[name]["distribution"]) == ("active", "tavernkeep-engine")

@@ -76,7 +76,7 @@ async def test_a_required_plugin_that_fails_later_is_not_ready(tmp_path: Path) -
 async def test_what_the_server_needs_cannot_be_switched_off(tmp_path: Path, name: str) -> None:
     """It is told apart in the list, and switching it off is refused with the reason: the configuration stays one that starts."""
     async with serve(tmp_path, {}) as server:
-        plugins = {plugin["name"]: plugin for plugin in (await server.http.get("/api/plugins")).json()}
+        plugins = {plugin["name"]: plugin for plugin in (await server.http.get("/api/plugins?all=true")).json()}
         assert plugins[name]["needed"]
         assert "needed" not in plugins["nodes_utility"] or plugins["nodes_utility"]["needed"] is None
         answer = await server.http.put(f"/api/plugins/{name}/state", json={"enabled": False})

@@ -64,7 +64,7 @@ async def reload(server: Server, what: str = "plugins") -> dict[str, Any]:
 
 
 async def listed(server: Server, name: str = "greeter") -> dict[str, Any] | None:
-    return next((plugin for plugin in (await server.http.get("/api/plugins")).json() if plugin["name"] == name), None)
+    return next((plugin for plugin in (await server.http.get("/api/plugins?all=true")).json() if plugin["name"] == name), None)
 
 
 async def test_folders_are_looked_at_again(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ async def works(server: Server, name: str) -> None:
     for reason in ready["plugins"].values():
         assert reason.startswith("needs ")
     if name != "plugin_admin":
-        plugins = {plugin["name"]: plugin["status"] for plugin in (await server.http.get("/api/plugins")).json()}
+        plugins = {plugin["name"]: plugin["status"] for plugin in (await server.http.get("/api/plugins?all=true")).json()}
         assert name not in plugins
         assert {other for other, status in plugins.items() if status == "unavailable"} == set(needy)
     async with viewer(server.ws_url) as client:

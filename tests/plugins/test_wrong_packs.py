@@ -260,7 +260,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     install(packs, "odd_options", "display_name = 3\nfrontend = {'entryUrl': object()}\nconfig_options = [3, {'key': 3}, {'key': 'a'}]")
     async with serve(folder, {}, **on_path(packs)) as server:
         assert (await server.http.get("/api/nodes")).status_code == 200
-        plugins = {plugin["name"]: plugin for plugin in (await server.http.get("/api/plugins")).json()}
+        plugins = {plugin["name"]: plugin for plugin in (await server.http.get("/api/plugins?all=true")).json()}
         yield Place(server, folder, packs, plugins)
 
 

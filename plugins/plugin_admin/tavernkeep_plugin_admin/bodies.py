@@ -34,6 +34,13 @@ class PluginInfo:
 
 
 @attrs.frozen
+class PluginsQuery:
+    """Which plugins: with `all` also those that the server stands on and those that nobody switches."""
+
+    all: bool = False
+
+
+@attrs.frozen
 class PluginState:
     """Whether a plugin is to run."""
 

@@ -31,6 +31,7 @@ class PluginAdmin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
+        from tavernkeep_plugin_admin.configured import ConfiguredPlugins
         from tavernkeep_plugin_admin.routes import AdminRoutes
 
-        return AdminRoutes(app).routes()
+        return AdminRoutes(app, ConfiguredPlugins.of(app.config.file)).routes()

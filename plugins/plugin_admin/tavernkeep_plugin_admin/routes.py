@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import json
 import mimetypes
 from collections.abc import Container, Mapping
 from pathlib import Path
@@ -11,14 +10,15 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import ApiError, FileResponse, Route, UserContext
-from tavernkeep.config import ConfigError, write_config
+from tavernkeep.config import ConfigError
 from tavernkeep.contracts.app import App
 from tavernkeep.contracts.events import NodesReloaded, PluginDisabled, PluginEnabled, PluginsReloaded
 from tavernkeep.contracts.plugins import Plugin, PluginStatus, Reloaded
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.plugins.folders import FolderPlugin
-from tavernkeep.wire import Invalid, dumps, loads, unstructure
-from tavernkeep_plugin_admin.bodies import Looked, Outcome, PluginInfo, PluginState
+from tavernkeep.wire import dumps, unstructure
+from tavernkeep_plugin_admin.bodies import Looked, Outcome, PluginInfo, PluginsQuery, PluginState
+from tavernkeep_plugin_admin.configured import ConfiguredPlugins, SwitchError, disabled_in
 from tavernkeep_plugin_admin.models import PluginSettings
 from tavernkeep_plugin_admin.shown import humanized, shown_node
 
@@ -34,6 +34,7 @@ class AdminRoutes:
     """The handlers; each does what its route says."""
 
     app: App
+    _configured: ConfiguredPlugins
     _switching: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     def routes(self) -> list[Route]:
@@ -111,10 +112,11 @@ class AdminRoutes:
 
     # Plugins
 
-    async def plugins(self) -> list[PluginInfo]:
-        """Every installed plugin, and what became of it."""
-        needed, disabled = self.app.needed(), await asyncio.to_thread(self._disabled_in_file)
-        return [self._info(plugin, needed, disabled) for plugin in self.app.plugins]
+    async def plugins(self, query: PluginsQuery) -> list[PluginInfo]:
+        """The plugins that somebody may want to switch off, and those that are off or do not run; with `all` every installed one."""
+        needed, disabled = self.app.needed(), await asyncio.to_thread(disabled_in, self.app.config.file)
+        found = [(plugin, self._info(plugin, needed, disabled)) for plugin in self.app.plugins]
+        return [info for plugin, info in found if query.all or _is_optional(plugin, info)]
 
     def _info(self, plugin: Plugin, needed: Mapping[str, str], disabled: Container[str]) -> PluginInfo:
         owner = str(plugin)
@@ -141,28 +143,22 @@ class AdminRoutes:
             raise ApiError(404, f"There is no plugin {name!r}.", body={"success": False, "message": f"There is no plugin {name!r}."})
         return plugin
 
-    def _disabled_in_file(self) -> list[str]:
-        try:
-            content = loads(self.app.config.file.read_bytes())
-        except (OSError, Invalid):
-            return []
-        section = content.get("plugins") if isinstance(content, dict) else None
-        disabled = section.get("disabled") if isinstance(section, dict) else None
-        return [str(name) for name in disabled] if isinstance(disabled, list) else []
-
     async def set_state(self, name: str, body: PluginState) -> Outcome:
         """Enable or disable a plugin, in the configuration file. Of a plugin folder it takes effect at once, else at the next start."""
         async with self._switching:
             return await self._switch(self._plugin(name), enabled=body.enabled)
 
     async def _switch(self, plugin: Plugin, *, enabled: bool) -> Outcome:
-        name = plugin.name
-        disabled = [other for other in await asyncio.to_thread(self._disabled_in_file) if other != name]
+        name, file = plugin.name, self.app.config.file
+        disabled = [other for other in await asyncio.to_thread(disabled_in, file) if other != name]
         if not enabled:
             if reason := self.app.needed(disabled).get(name):
                 raise _refused(f"The server could not start without {name!r}: {reason}.")
             disabled.append(name)
-        await asyncio.to_thread(self._write_disabled, disabled)
+        try:
+            await self._configured.switch(name, disabled, enabled=enabled)
+        except SwitchError as error:
+            raise _refused(str(error)) from None
         at_once = await self.app.switch(plugin, enabled=enabled)
         plugin = self._plugin(name)  # another one where its folder has been loaded
         shown = unstructure(self._info(plugin, self.app.needed(), disabled))
@@ -175,15 +171,6 @@ class AdminRoutes:
         elif enabled and not plugin.is_active:
             message += f", and is {plugin.status}: {plugin.error}"
         return Outcome(True, f"{message}.")
-
-    def _write_disabled(self, disabled: list[str]) -> None:
-        file = self.app.config.file
-        try:
-            content = json.loads(file.read_bytes()) if file.exists() else {}
-            content.setdefault("plugins", {})["disabled"] = disabled
-            write_config(file, content)
-        except (OSError, ValueError, AttributeError) as error:
-            raise _refused(f"The configuration file cannot be written: {error}") from None
 
     async def reload_plugins(self) -> Looked:
         """Look at the plugin folders again, and tell every client; what was installed since needs a restart."""
@@ -231,6 +218,11 @@ class AdminRoutes:
             raise ApiError(403, "The source of a plugin is not served.")
         kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
         return await _own_file(root, path, kind)
+
+
+def _is_optional(plugin: Plugin, info: PluginInfo) -> bool:
+    """Whether somebody may want to switch a plugin off, or on: a node pack, or what the operator added; never what the server stands on."""
+    return info.needed is None and (not plugin.in_bundle or bool(info.provides) or not info.is_enabled or plugin.has_failed)
 
 
 def _refused(message: str) -> ApiError:

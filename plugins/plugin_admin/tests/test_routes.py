@@ -4,11 +4,14 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
 from support.client import viewer
 from support.plugins import install, on_path
 from support.server import Server, serve
 from tavernkeep.testing import Tavern
 from tavernkeep_plugin_admin.bodies import Outcome, PluginState
+from tavernkeep_plugin_admin.configured import ConfiguredPlugins, SwitchError
 from tavernkeep_plugin_admin.routes import AdminRoutes
 
 PACK = """
@@ -84,11 +87,59 @@ async def test_a_plugin_is_disabled_and_enabled_in_the_configuration(tmp_path: P
     assert json.loads((tmp_path / "config.json").read_text())["plugins"]["disabled"] == ["other"]
 
 
+async def test_only_what_somebody_may_want_to_switch_is_listed(tmp_path: Path) -> None:
+    """Node packs, what is not of the bundle, what is off; each of them can be switched off. With `all` it is every one."""
+    packs = install(tmp_path / "packs", "widgets", PACK)
+    async with serve(tmp_path, {"plugins": {"disabled": ["panels"]}}, **on_path(packs)) as server:
+        listed = {plugin["name"]: plugin for plugin in (await server.http.get("/api/plugins")).json()}
+        assert {"nodes_http", "nodes_utility", "widgets", "panels"} <= set(listed)
+        assert not {"engine", "web", "accounts", "storage", "storage_sqlite", "projects", "files", "plugin_admin"} & set(listed)
+        every = {plugin["name"]: plugin for plugin in (await server.http.get("/api/plugins?all=true")).json()}
+        assert set(listed) < set(every)
+        assert {name: every[name] for name in listed} == listed
+        for name in listed:
+            answer = await server.http.put(f"/api/plugins/{name}/state", json={"enabled": False})
+            assert answer.status_code == 200, (name, answer.text)
+    async with serve(tmp_path, **on_path(packs)) as server:  # all of them are off at once, and it starts
+        off = {plugin["name"]: plugin["status"] for plugin in (await server.http.get("/api/plugins")).json()}
+        assert set(off) >= set(listed)
+        assert {off[name] for name in listed} == {"disabled"}
+
+
+async def test_a_configuration_that_would_not_start_is_never_left(tmp_path: Path) -> None:
+    """Also where the file says other things by now than when the server started: what the next start needs is what counts."""
+    file = tmp_path / "config.json"
+    file.write_text("{}")
+    configured = ConfiguredPlugins.of(file)
+    changed = {"userManagement": {"multiUserMode": True}}
+    file.write_text(json.dumps(changed))
+    with pytest.raises(SwitchError, match=r"auth\.provider is 'multiuser'"):
+        await configured.switch("auth_multiuser", ["auth_multiuser"], enabled=False)
+    assert json.loads(file.read_text()) == changed
+    await configured.switch("nodes_http", ["nodes_http"], enabled=False)
+    assert json.loads(file.read_text()) == changed | {"plugins": {"disabled": ["nodes_http"]}}
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+async def test_what_the_file_cannot_say_is_not_pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the environment says which are off, or `plugins.only` which run, a switch would do nothing."""
+    file = tmp_path / "config.json"
+    file.write_text('{"plugins": {"only": ["engine"]}}')
+    configured = ConfiguredPlugins.of(file)
+    with pytest.raises(SwitchError, match=r"plugins\.only .* 'nodes_http' is none of them"):
+        await configured.switch("nodes_http", [], enabled=True)
+    monkeypatch.setenv("TAVERNKEEP_PLUGINS__DISABLED", "nodes_http")
+    for enabled in (True, False):
+        with pytest.raises(SwitchError, match="TAVERNKEEP_PLUGINS__DISABLED"):
+            await configured.switch("engine", [], enabled=enabled)
+    assert file.read_text() == '{"plugins": {"only": ["engine"]}}'
+
+
 def test_plugins_that_are_switched_at_once_are_all_switched(tmp_path: Path) -> None:
     """One after the other: none writes the file as it was before another."""
     names = ["other", "nodes_http", "nodes_text", "nodes_io"]
     with Tavern.open(tmp_path, {"plugins": {"disabled": names}}) as tavern:
-        routes = AdminRoutes(tavern.app)
+        routes = AdminRoutes(tavern.app, ConfiguredPlugins.of(tavern.app.config.file))
 
         async def switch() -> list[Outcome]:
             return await asyncio.gather(*(routes.set_state(name, PluginState(enabled=True)) for name in names[-3:]))

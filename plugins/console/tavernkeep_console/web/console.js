@@ -207,7 +207,7 @@ $("run").addEventListener("submit", async event => {
 // Plugins and the machine
 
 const loadPlugins = async () => {
-  const plugins = await api("GET", "/api/plugins");
+  const plugins = await api("GET", "/api/plugins?all=true");
   $("plugins").replaceChildren(...plugins.map(p => row(p.displayName, stateCell(p.status), p.version, make("span", p.error ?? p.description ?? "", {className: p.error ? "bad" : "faint"}))));
 };
 const size = bytes => bytes > 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${(bytes / 2 ** 20).toFixed(0)} MiB`;
