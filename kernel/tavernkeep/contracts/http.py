@@ -110,7 +110,7 @@ class Route:
 
     method: str
     path: str
-    handler: Handler
+    handler: Handler = attrs.field(repr=False)  # a bound method shows all that it is bound to, and so on
     scope: str | None = None
     public: bool = False
     status: int = 200
@@ -257,7 +257,7 @@ class WebSocketMessage:
     """
 
     type: str
-    handler: Callable[[Any, Client], Awaitable[None]]
+    handler: Callable[[Any, Client], Awaitable[None]] = attrs.field(repr=False)
     payload_type: Any = Any
     scope: str | None = None
     resource: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)

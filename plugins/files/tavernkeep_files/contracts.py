@@ -70,7 +70,16 @@ class Mount:
 
 
 Resolver = Callable[[LogicalPath, UserContext], Mount | None]
-PageRule = Callable[[Located, UserContext], bool]
+
+
+class PageRule(Protocol):
+    """Says what of users' files runs as pages with this server's origin, and so with all that the user may who looks at them."""
+
+    def runs(self, located: Located, user: UserContext) -> bool:
+        """Whether a file is such a page for a user, or a part of one."""
+
+    def guards(self, located: Located, user: UserContext) -> bool:
+        """Whether a place is one for such pages, of whichever user: only who may everything that they may themselves changes it."""
 
 
 class Files(Protocol):
@@ -93,13 +102,10 @@ class Files(Protocol):
         """
 
     def add_page_rule(self, rule: PageRule) -> Callable[[], None]:
-        """Let a plugin say what of a user's files runs as pages with this server's origin, and so with all that the user may.
-
-        Nothing else does, and only a caller who may everything that the user may changes such files. The returned function ends that.
-        """
+        """Let a plugin say which pages run: without a rule none does. The returned function ends that."""
 
     def runs(self, located: Located, user: UserContext) -> bool:
-        """Whether a file is such a page, or a part of one."""
+        """Whether a file is a page that runs for a user, or a part of one."""
 
     def kind_of(self, name: str) -> str:
         """The media type of a file of that name."""

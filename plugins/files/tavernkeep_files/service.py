@@ -38,8 +38,8 @@ class FileStore:
     roots: Mapping[tuple[str, str], Path]
     data: Path
     config: Path
-    _resolvers: list[Resolver] = attrs.field(factory=list)
-    _page_rules: list[PageRule] = attrs.field(factory=list)
+    _resolvers: list[Resolver] = attrs.field(factory=list, repr=False)
+    _page_rules: list[PageRule] = attrs.field(factory=list, repr=False)
 
     def safe_name(self, text: str) -> str:
         """See `Files`."""
@@ -57,7 +57,7 @@ class FileStore:
 
     def runs(self, located: Located, user: UserContext) -> bool:
         """See `Files`."""
-        return any(rule(located, user) for rule in self._page_rules)
+        return any(rule.runs(located, user) for rule in self._page_rules)
 
     def kind_of(self, name: str) -> str:
         """See `Files`."""
@@ -84,8 +84,8 @@ class FileStore:
         if logical.scheme == "system" and self._is_private(logical, real, write):
             raise PathError(f"{logical} is the server's own", 403)
         located = Located(logical, real, real_root, writable, parts)
-        if write and "*" not in user.scopes and self.runs(located, user):
-            raise PathError(f"{logical} belongs to pages that run with all that you may: a key for less cannot change it", 403)
+        if write and "*" not in user.scopes and any(rule.guards(located, user) for rule in self._page_rules):
+            raise PathError(f"{logical} is where pages are that run with all that you may: a key for less cannot change it", 403)
         return located
 
     def _is_private(self, logical: LogicalPath, real: Path, write: bool) -> bool:

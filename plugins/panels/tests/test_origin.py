@@ -144,6 +144,8 @@ async def test_a_key_for_less_than_everything_changes_no_page_that_runs(place: T
         assert (await carla.http.request("DELETE", "/api/fam/delete", json={"logicalPaths": [NOTE]})).status_code == 204
         assert await put(few, INDEX) == 403
         assert await put(few, "user://projects/new/ui/p/index.html") == 403
+        assert await put(few, "user://Projects/new/UI/p/index.html") == 403
+        assert await put(few, NOTE.upper().replace("USER://PROJECTS", "user://projects")) == 403
         refused = await few.post("/api/fam/write-json", json={"logicalPath": "user://projects/inn/ui/bar/panel.json", "content": {}})
         assert (refused.status_code, "a key for less" in refused.text) == (403, True)
         body = {"panelId": "mine", "displayName": "Mine"}
@@ -163,6 +165,9 @@ async def test_a_key_for_less_than_everything_changes_no_page_that_runs(place: T
     assert (await carla.http.put("/api/fam/rename", json={"logicalPath": "user://old", "newName": "projects"})).status_code == 200
     assert await runs(carla.http, INDEX)
     assert (await carla.http.get(at(INDEX))).text != PAGE
+    # An administrator's, by the way that only they have.
+    async with place.with_key(await place.admin.key("files:write")) as few:
+        assert await put(few, f"system://data/users/{carla.uid}/projects/inn/ui/bar/index.html") == 403
     async with place.with_key(await carla.key()) as all_:
         assert await put(all_, INDEX, "new") == 200
     assert await runs(carla.http, INDEX)

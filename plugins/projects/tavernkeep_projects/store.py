@@ -46,7 +46,7 @@ class ProjectStore:
 
     files: Files
     clock: Clock = now
-    first_workflows: Sequence[tuple[Plugin, Sequence[Json]]] = ()
+    first_workflows: Sequence[tuple[Plugin, Sequence[Json]]] = attrs.field(default=(), repr=False)
     _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict)
 
     def lock(self, user: UserContext, project_id: str = "") -> asyncio.Lock:
