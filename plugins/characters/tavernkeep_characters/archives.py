@@ -32,6 +32,18 @@ def card_text(data: bytes) -> bytes:
         return _read(archive, _card_entry(archive), LONGEST)
 
 
+def check_unpacked(data: bytes, most_bytes: int) -> None:
+    """Look at how much an archive says that it unpacks to.
+
+    Raises:
+        CardTooLarge: That is more.
+        CardError: It cannot be read.
+    """
+    with _opened(data) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > most_bytes:
+            raise _too_much(most_bytes)
+
+
 def with_card(data: bytes, card: bytes, most_bytes: int) -> bytes:
     """The archive with another card; what stands before it, as a picture may, and all that it holds beside stay.
 
@@ -55,7 +67,7 @@ def with_card(data: bytes, card: bytes, most_bytes: int) -> bytes:
                     while piece := source.read(_PIECE):
                         left -= len(piece)
                         if left < 0:
-                            raise CardTooLarge(f"the archive unpacks to more than {most_bytes} bytes (characters.maxUnpackedBytes)")
+                            raise _too_much(most_bytes)
                         target.write(piece)
     return out.getvalue()
 
@@ -99,6 +111,10 @@ def _opened(data: bytes) -> Iterator[zipfile.ZipFile]:
         raise
     except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError, NotImplementedError) as error:
         raise CardError(f"the archive cannot be read: {error}") from None
+
+
+def _too_much(most_bytes: int) -> CardTooLarge:
+    return CardTooLarge(f"the archive unpacks to more than {most_bytes} bytes (characters.maxUnpackedBytes)")
 
 
 def _card_entry(archive: zipfile.ZipFile) -> zipfile.ZipInfo:

@@ -26,6 +26,7 @@ _KEYWORDS: Final = ("ccv3", "chara")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _NUMBERS: Final = re.compile(rb"\d{1,3}(?:\s*,\s*\d{1,3})+")
 _PATIENCE: Final = 64  # texts of a picture that are looked at
+_MOST_UNPACKED: Final = 4 * LONGEST  # bytes of all of them
 
 
 @attrs.frozen
@@ -79,19 +80,21 @@ def write_card(picture: bytes, card: Mapping[str, Any]) -> bytes:
 
 def _from_png(data: bytes) -> dict[str, Any]:
     texts = list(png_texts(data))
-    problem = next((text for _, text in texts if isinstance(text, CardError)), None)
-    found = [(keyword, text) for keyword, text in texts if keyword in _KEYWORDS]
-    for keyword, text in sorted(found, key=lambda one: _KEYWORDS.index(one[0])):
+    found = sorted((text for text in texts if text.keyword in _KEYWORDS), key=lambda text: _KEYWORDS.index(text.keyword))
+    problem, left = CardError("the picture holds no character card"), _MOST_UNPACKED
+    for text in found[:_PATIENCE]:
+        most = min(LONGEST, left)
         try:
-            if isinstance(text, CardError):
-                raise text
-            return _from_text(text)
+            content = text.read(most)
+            most = len(content)
+            return _from_text(content)
         except CardError as error:
-            problem = CardError(f"the picture's {keyword} text: {error}")
-            _log.warning("a text of a picture is no card", keyword=keyword, problem=str(error))
-    if problem is not None and not found:  # its keyword may be what is damaged
-        raise CardError(f"the picture holds no character card that can be read: of one of its texts, {problem}")
-    raise problem or CardError("the picture holds no character card")
+            left -= most if text.is_whole else 0
+            problem = CardError(f"the picture's {text.keyword} text: {error}")
+            _log.warning("a text of a picture is no card", keyword=text.keyword, problem=str(error))
+    if not found and not all(text.is_whole for text in texts):  # its keyword may be what is damaged
+        raise CardError("the picture holds no character card that can be read: one of its texts is damaged")
+    raise problem
 
 
 def _from_photo(data: bytes) -> dict[str, Any]:
@@ -127,6 +130,8 @@ def _from_text(text: bytes) -> dict[str, Any]:
 
 
 def _from_json(data: bytes) -> dict[str, Any]:
+    if len(data) > LONGEST:
+        raise CardTooLarge(f"the card is longer than {LONGEST} bytes")
     card = _parsed(data)
     if not isinstance(card, dict):
         raise CardError(f"a card is an object, not {describe(card)}")

@@ -8,12 +8,12 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep.wire import Invalid, Problem, describe, dumps
-from tavernkeep_characters.archives import archive_of, icon_in, is_archive, with_card
+from tavernkeep_characters.archives import archive_of, check_unpacked, icon_in, is_archive, with_card
 from tavernkeep_characters.cards import read_card, write_card
 from tavernkeep_characters.config import CharactersConfig
 from tavernkeep_characters.contracts import CardError
 from tavernkeep_characters.fields import as_version, card_data, changed, read_fields
-from tavernkeep_characters.library import Character, is_picture
+from tavernkeep_characters.library import Character, is_picture, merged
 from tavernkeep_characters.pictures import PNG, as_png, check_size, is_photo, plain_png
 
 _ICON: Final = "assets/icon/images/main.png"
@@ -46,23 +46,30 @@ class Offered:
 
 @attrs.frozen
 class Kept:
-    """A character as it is on the disk.
+    """A character as it is on the disk, with its whole card.
 
     Attributes:
         contents: Its files, by their names, in the order in which they say what it is.
+        tag: Tells this content from any other.
     """
 
     character: Character
     contents: Mapping[str, bytes] = attrs.field(repr=False)
+    tag: str
 
-    @property
-    def tag(self) -> str:
-        """Tells this content from any other."""
+    @classmethod
+    def of(cls, listed: Character, contents: Mapping[str, bytes]) -> "Kept":
+        """A character that a list has shown.
+
+        Raises:
+            CardError: One of its files holds no card any more.
+        """
         whole = hashlib.sha256()
-        for name, content in self.contents.items():
+        for name, content in contents.items():
             whole.update(f"{name}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
             whole.update(content)
-        return whole.hexdigest()[:32]
+        card = merged([read_card(content) for content in contents.values()])
+        return cls(attrs.evolve(listed, card=card), contents, whole.hexdigest()[:32])
 
 
 @attrs.frozen
@@ -170,8 +177,13 @@ class Maker:
     def _ending(self, data: bytes) -> str:
         if data.startswith(PNG) or is_photo(data):
             check_size(data, self.config.max_pixels)
+            if is_archive(data):
+                check_unpacked(data, self.config.max_unpacked_bytes)
             return ".png" if data.startswith(PNG) else ".jpg" if data.startswith(b"\xff\xd8") else ".webp"
-        return ".charx" if is_archive(data) else ".json"
+        if not is_archive(data):
+            return ".json"
+        check_unpacked(data, self.config.max_unpacked_bytes)
+        return ".charx"
 
     def _picture_with(self, picture: bytes, card: Mapping[str, Any]) -> bytes:
         return write_card(as_png(picture, self.config.max_pixels), card)

@@ -24,6 +24,10 @@ _OLDER: Final = {  # names of before there was a specification
     "creatorcomment": "creator_notes",
 }
 _FIRST: Final = ("name", "description", "personality", "scenario", "first_mes", "mes_example")  # those of version 1
+_LISTED: Final = (
+    *("name", "description", "tags", "creator", "creator_notes", "create_date", "creation_date", "character_version"),
+    *("talkativeness", "fav", "avatar", "chat"),
+)
 _KNOWN: Final = (*_TEXTS, *_LISTS, *_OBJECTS, *_OLDER)
 _OWN: Final = ("spec", "spec_version", "data")
 
@@ -56,6 +60,15 @@ def read_fields(card: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             elif key in fields:
                 problems.append(f"{key} is {describe(fields.pop(key))}, and not {kind}")
     return fields, problems
+
+
+def in_short(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What lists show of a card, and nothing else: there may be many, and long ones."""
+    fields = card_data(card)
+    short: dict[str, Any] = {key: fields[key] for key in _LISTED if key in fields}
+    if "extensions" in fields:
+        short["extensions"] = {key: value for key, value in fields["extensions"].items() if key in _LISTED}
+    return {**{key: value for key, value in _outer(card).items() if key in _LISTED}, "data": short}
 
 
 def as_version(card: Mapping[str, Any], version: int) -> dict[str, Any]:

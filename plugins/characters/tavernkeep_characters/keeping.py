@@ -15,11 +15,10 @@ from tavernkeep import ApiError, UserContext
 from tavernkeep.clock import Clock, now
 from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, Problem, dumps
-from tavernkeep_characters.cards import read_card
 from tavernkeep_characters.changes import Change, Kept, Maker, Offered
 from tavernkeep_characters.contracts import CardError, CardTooLarge
 from tavernkeep_characters.fields import as_version
-from tavernkeep_characters.library import FOLDER, Character, characters_in, is_picture, merged
+from tavernkeep_characters.library import FOLDER, Character, characters_in, is_picture
 from tavernkeep_files.contracts import Files, LogicalPath
 
 T = TypeVar("T")
@@ -97,8 +96,7 @@ class CharacterKeeper:
     async def _kept(self, character: Character, user: UserContext) -> Kept:
         most = self.maker.config.max_card_bytes
         contents = {file: await self.files.read(FOLDER / file, user, most) for file in character.files}
-        card = await _judged(lambda: merged([read_card(content) for content in contents.values()]))
-        return Kept(attrs.evolve(character, card=card), contents)
+        return await _judged(lambda: Kept.of(character, contents))
 
     def _lock(self, user: UserContext) -> asyncio.Lock:
         return self._locks.setdefault(user.uid, asyncio.Lock())

@@ -10,7 +10,7 @@ import structlog
 
 from tavernkeep_characters.cards import read_card
 from tavernkeep_characters.contracts import CardError
-from tavernkeep_characters.fields import card_data, truth
+from tavernkeep_characters.fields import card_data, in_short, truth
 from tavernkeep_files.contracts import LogicalPath
 
 _log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ class Character:
     Attributes:
         id: The name of its file without the ending; with it, where another has that already.
         files: The names of its files: its picture, if it has one, then those whose cards are merged over what is in that.
-        card: What they say together.
+        card: What they say together; in lists, only what these show.
     """
 
     id: str
@@ -90,7 +90,7 @@ def characters_in(folder: Path, most_bytes: int) -> list[Character]:
         try:
             if path.stat().st_size > most_bytes:
                 raise CardError(f"it is larger than {most_bytes} bytes (characters.maxCardBytes)")
-            card = read_card(path.read_bytes())
+            card = in_short(read_card(path.read_bytes()))
         except (CardError, OSError) as error:
             _log.warning("character card is left out", file=path.name, problem=str(error))
             continue

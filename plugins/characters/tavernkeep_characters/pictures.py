@@ -8,10 +8,13 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
+import attrs
+
 from tavernkeep_characters.contracts import CardError, CardTooLarge
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
 LONGEST: Final = 16 * 1024 * 1024  # bytes of a text, unpacked
+_TEXTS: Final = (b"tEXt", b"zTXt", b"iTXt")
 _EXIF_TEXTS: Final = (0x010E, 0x9C9C)  # ImageDescription, XPComment
 _EXIF_MORE: Final = (0x9286, 0x927C)  # UserComment, MakerNote, in the part that follows
 _EXIF_PART: Final = 0x8769
@@ -25,23 +28,52 @@ def is_photo(data: bytes) -> bool:
     return data.startswith(b"\xff\xd8\xff") or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
-def png_texts(data: bytes) -> Iterator[tuple[str, bytes | CardError]]:
-    """The texts of a PNG picture by their keywords, in lower case; of one that cannot be read, why.
+@attrs.frozen
+class PngText:
+    """A text of a PNG picture, packed as it stands there.
+
+    Attributes:
+        keyword: In small letters.
+        is_whole: Its checksum holds.
+    """
+
+    keyword: str
+    is_whole: bool
+    _kind: bytes
+    _rest: bytes = attrs.field(repr=False)
+
+    def read(self, most_bytes: int) -> bytes:
+        """The text, unpacked.
+
+        Raises:
+            CardError: It is damaged, cannot be unpacked, or is longer than that.
+        """
+        if not self.is_whole:
+            raise CardError("it is damaged")
+        if self._kind == b"tEXt":
+            text = self._rest
+        elif self._kind == b"zTXt":
+            text = _unpacked(self._rest[1:], most_bytes)
+        else:
+            packed, after = self._rest[:1], self._rest[2:]
+            text = after.partition(b"\0")[2].partition(b"\0")[2]
+            if packed == b"\1":
+                text = _unpacked(text, most_bytes)
+        if len(text) > most_bytes:
+            raise CardTooLarge(f"it is longer than {most_bytes} bytes")
+        return text
+
+
+def png_texts(data: bytes) -> Iterator[PngText]:
+    """The texts of a PNG picture.
 
     Raises:
         CardError: The picture is cut off.
     """
-    for kind, body, whole in _chunks(data):
-        if kind not in (b"tEXt", b"zTXt", b"iTXt"):
-            continue
-        keyword, _, rest = body.partition(b"\0")
-        name = keyword.decode("latin-1").strip().lower()
-        try:
-            if not whole:
-                raise CardError("it is damaged")
-            yield name, _text(kind, rest)
-        except CardError as error:
-            yield name, error
+    for kind, body, is_whole in _chunks(data):
+        if kind in _TEXTS:
+            keyword, _, rest = body.partition(b"\0")
+            yield PngText(keyword.decode("latin-1").strip().lower(), is_whole, kind, rest)
 
 
 def with_png_texts(data: bytes, texts: dict[str, bytes]) -> bytes:
@@ -52,7 +84,7 @@ def with_png_texts(data: bytes, texts: dict[str, bytes]) -> bytes:
     """
     pieces = [PNG]
     for kind, body, _ in _chunks(data):
-        if kind in (b"tEXt", b"zTXt", b"iTXt") and body.partition(b"\0")[0].decode("latin-1").strip().lower() in texts:
+        if kind in _TEXTS and body.partition(b"\0")[0].decode("latin-1").strip().lower() in texts:
             continue
         if kind == b"IEND":
             pieces += [_chunk(b"tEXt", keyword.encode("latin-1") + b"\0" + text) for keyword, text in texts.items()]
@@ -74,7 +106,7 @@ def photo_texts(data: bytes) -> Iterator[bytes]:
             part = exif.get_ifd(_EXIF_PART)
             xmp = picture.info.get("xmp") or b""
     except Exception as error:  # whatever a library for pictures finds in a broken one
-        raise CardError(f"the picture cannot be read: {' '.join(str(error).split())}") from None
+        raise _unreadable(error) from None
     for value in (*(part.get(tag) for tag in _EXIF_MORE), *(exif.get(tag) for tag in _EXIF_TEXTS)):
         if isinstance(value, bytes):
             yield _exif_text(value)
@@ -109,7 +141,7 @@ def as_png(data: bytes, most_pixels: int) -> bytes:
     except CardError:
         raise
     except Exception as error:  # whatever a library for pictures finds in a broken one
-        raise CardError(f"the picture cannot be read: {' '.join(str(error).split())}") from None
+        raise _unreadable(error) from None
     return out.getvalue()
 
 
@@ -140,11 +172,14 @@ def check_size(data: bytes, most_pixels: int) -> None:
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG", "WEBP")) as opened:
             size = opened.size
-    except Image.DecompressionBombError:
-        raise CardTooLarge(f"the picture has more than {most_pixels} pixels (characters.maxPixels)") from None
     except Exception as error:  # whatever a library for pictures finds in a broken one
-        raise CardError(f"the picture cannot be read: {' '.join(str(error).split())}") from None
+        raise _unreadable(error) from None
     _check(size, most_pixels)
+
+
+def _unreadable(error: Exception) -> CardError:
+    kind = CardTooLarge if type(error).__name__ == "DecompressionBombError" else CardError
+    return kind(f"the picture cannot be read: {' '.join(str(error).split())}")
 
 
 def _check(size: tuple[int, int], most_pixels: int) -> None:
@@ -165,28 +200,13 @@ def _exif_text(value: bytes) -> bytes:
     return value.strip(b"\0")
 
 
-def _text(kind: bytes, rest: bytes) -> bytes:
-    if kind == b"tEXt":
-        text = rest
-    elif kind == b"zTXt":
-        text = _unpacked(rest[1:])
-    else:
-        packed, _, after = rest[:1], rest[1:2], rest[2:]
-        text = after.partition(b"\0")[2].partition(b"\0")[2]
-        if packed == b"\1":
-            text = _unpacked(text)
-    if len(text) > LONGEST:
-        raise CardTooLarge(f"it is longer than {LONGEST} bytes")
-    return text
-
-
-def _unpacked(packed: bytes) -> bytes:
+def _unpacked(packed: bytes, most_bytes: int) -> bytes:
     unpacker = zlib.decompressobj()
     try:
-        text = unpacker.decompress(packed, LONGEST + 1)
+        text = unpacker.decompress(packed, most_bytes + 1)
     except zlib.error as error:
         raise CardError(f"it cannot be unpacked: {error}") from None
-    if len(text) <= LONGEST and not unpacker.eof:
+    if len(text) <= most_bytes and not unpacker.eof:
         raise CardError("it is cut off")
     return text
 

@@ -15,6 +15,7 @@ from tavernkeep_characters.changes import Kept, Offered
 from tavernkeep_characters.fields import as_version
 from tavernkeep_characters.keeping import CharacterKeeper
 from tavernkeep_characters.library import FOLDER
+from tavernkeep_characters.pictures import LONGEST
 from tavernkeep_files.contracts import READ, WRITE, Files, PathError
 
 _PICTURES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
@@ -106,7 +107,7 @@ class CharacterRoutes:
         if kind == "multipart/form-data":
             return await self._parts(request)
         if kind == "application/json" or kind.endswith("+json"):
-            return Offered(card=structure(loads(await request.body()), dict[str, Any]))
+            return Offered(card=_card(await request.body()))
         if kind in _FILES or kind in _PICTURES.values():
             return Offered(file=await request.body())
         raise ApiError(415, f"A character comes as JSON, as multipart/form-data or as a file that holds it, not as {kind or 'nothing'}.")
@@ -120,7 +121,7 @@ class CharacterRoutes:
                 raise Invalid([Problem(part.name[:200], problem)])
             found[name] = await self._read(part.chunks)
         if "card" in found:
-            found["card"] = structure(loads(found["card"]), dict[str, Any], "card")
+            found["card"] = _card(found["card"])
         return Offered(**found)
 
     async def _read(self, chunks: AsyncIterator[bytes]) -> bytes:
@@ -130,6 +131,12 @@ class CharacterRoutes:
             if len(data) > most:
                 raise ApiError(413, f"It is larger than {most} bytes (characters.maxCardBytes).")
         return bytes(data)
+
+
+def _card(data: bytes) -> dict[str, Any]:
+    if len(data) > LONGEST:
+        raise ApiError(413, f"The card is longer than {LONGEST} bytes.")
+    return structure(loads(data), dict[str, Any])
 
 
 def _shown(kept: Kept, warnings: tuple[str, ...] = (), status: int = 200) -> Response:

@@ -284,6 +284,16 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "recursive JSON": ({"content": b'{"name":"a","x":' + b"[" * 100_000, "headers": {"content-type": "application/json"}}, 422, "JSON"),
     "a billion pixels": ({"files": {"file": huge()}}, 413, "maxPixels"),
     "a zip bomb": ({"files": {"file": BOMB.getvalue()}}, 413, "longer"),
+    "a zip bomb of assets": (
+        {"files": {"file": charx(V3, a=b"a" * 77).replace(struct.pack("<I", 77), struct.pack("<I", 1 << 30))}},
+        413,
+        "maxUnpackedBytes",
+    ),
+    "a photo of a billion pixels": (
+        {"files": {"picture": photo("JPEG").replace(b"\x00\x02\x00\x03", b"\xff\xff\xff\xff"), "card": b"{}"}},
+        413,
+        "pixels",
+    ),
     "a picture that is none": ({"files": {"picture": b"GIF89a", "card": json.dumps(V2).encode()}}, 422, "PNG"),
 }
 

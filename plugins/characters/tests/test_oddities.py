@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 
 from support.cards import chunk, png
 from tavernkeep_characters.cards import read_card, write_card
-from tavernkeep_characters.contracts import CardError
+from tavernkeep_characters.contracts import CardError, CardTooLarge
 from tavernkeep_characters.fields import card_data
 from tavernkeep_characters.library import characters_in
 
@@ -133,6 +134,23 @@ def test_what_cannot_be_read_says_why(source: bytes, mention: str) -> None:
     """And nothing is unpacked beyond its bound."""
     with pytest.raises(CardError, match=mention):
         read_card(source)
+
+
+def test_of_many_packed_texts_no_more_is_unpacked_than_one_picture_may_hold() -> None:
+    """A few bytes each, and megabytes unpacked: none of them is kept, and others under another name are not looked at."""
+    bomb = zlib.compress(b"\n" * (12 << 20))
+    many = with_chunks(
+        *(chunk(b"zTXt", b"ccv3\0\0" + bomb) for _ in range(70)), *(chunk(b"zTXt", b"Comment\0\0" + bomb) for _ in range(70))
+    )
+    tracemalloc.start()
+    try:
+        with pytest.raises(CardError):
+            read_card(many)
+        assert tracemalloc.get_traced_memory()[1] < 200 << 20
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(CardTooLarge):
+        read_card(b'{"name": "' + b"A" * (16 << 20) + b'"}')
 
 
 @pytest.mark.parametrize(
