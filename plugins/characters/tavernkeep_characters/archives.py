@@ -55,7 +55,7 @@ def with_card(data: bytes, card: bytes, most_bytes: int) -> bytes:
     with _opened(data) as archive:
         entries = list({entry.filename: entry for entry in archive.infolist()}.values())
         old = _card_entry(archive)
-        out.write(data[: min(entry.header_offset for entry in entries)])
+        out.write(data[: min(entry.header_offset for entry in archive.infolist())])
         left = most_bytes
         with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as made:
             for entry in entries:

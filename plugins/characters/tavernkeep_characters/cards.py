@@ -84,6 +84,8 @@ def _from_png(data: bytes) -> dict[str, Any]:
     problem, left = CardError("the picture holds no character card"), _MOST_UNPACKED
     for text in found[:_PATIENCE]:
         most = min(LONGEST, left)
+        if not most:
+            raise CardTooLarge(f"the picture's texts unpack to more than {_MOST_UNPACKED} bytes")
         try:
             content = text.read(most)
             most = len(content)

@@ -102,9 +102,12 @@ class CharacterKeeper:
         return self._locks.setdefault(user.uid, asyncio.Lock())
 
     def _id(self, wanted: str | None, name: str) -> str:
-        id_ = wanted if wanted is not None else self.files.safe_name("".join(char if char.isprintable() else "_" for char in name))
-        if not id_.isprintable():
-            raise ApiError(400, f"The id {id_!r} holds a character that cannot be seen.")
+        id_ = wanted
+        if id_ is None:
+            made = self.files.safe_name("".join(char if char.isprintable() else "_" for char in name))
+            id_ = "_" + made[1:] if made.startswith(".") else made
+        if not id_.isprintable() or id_.startswith("."):  # such as those of files that are not whole yet, which are swept away
+            raise ApiError(400, f"The id {id_!r} begins with a dot, or holds a character that cannot be seen.")
         return (FOLDER / id_).name
 
     async def _check_file(self, id_: str, user: UserContext) -> None:

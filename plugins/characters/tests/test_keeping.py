@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,25 @@ async def test_what_belongs_to_an_archive_stays_in_it(server: Server) -> None:
         assert (image.format, image.size) == ("PNG", (3, 2))
 
 
+async def test_no_old_card_is_left_in_an_archive(server: Server) -> None:
+    """Of two of one name neither, nor before the first file that stays; what stands before the archive, as a picture may, does."""
+    two = io.BytesIO(b"")
+    with zipfile.ZipFile(two, "w") as made:
+        made.writestr("card.json", json.dumps(V3 | {"old": "PLANTED"}))
+        made.writestr("a", b"x")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made.writestr("card.json", json.dumps(V3 | {"old": "PLANTED"}))
+    picture = photo("JPEG")
+    assert (await add(server, file=picture + two.getvalue())).status_code == 201
+    assert (await server.http.put(f"{URL}/Ada", json={"old": None, "data": {"creator": "me"}})).status_code == 200
+    kept = (folder(server) / "Ada.jpg").read_bytes()
+    assert (kept.startswith(picture), b"PLANTED" in kept) == (True, False)
+    assert (await server.http.get(f"{URL}/Ada")).json()["data"]["creator"] == "me"
+    with zipfile.ZipFile(io.BytesIO(kept)) as archive:
+        assert sorted(archive.namelist()) == ["a", "card.json"]
+
+
 async def test_a_picture_comes_with_a_card_and_is_changed_alone(server: Server) -> None:
     """A card in the picture itself does not count; who has no picture is exported with a plain one, or in an archive."""
     made = await add(server, V3, picture=photo("JPEG", {"name": "Bo"}))
@@ -220,7 +240,18 @@ async def test_of_many_writers_at_once_none_is_lost(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("id_", "status"),
-    [("../x", 400), ("a/b", 400), ("CON", 400), ("a\u202egnp", 400), ("a\0", 400), ("", 400), (".", 400), ("a.", 400), ("x" * 300, 400)],
+    [
+        ("../x", 400),
+        ("a/b", 400),
+        (".writing-x", 400),
+        ("CON", 400),
+        ("a\u202egnp", 400),
+        ("a\0", 400),
+        ("", 400),
+        (".", 400),
+        ("a.", 400),
+        ("x" * 300, 400),
+    ],
 )
 async def test_ids_that_are_no_plain_file_names(id_: str, status: int, server: Server) -> None:
     """Are refused, where a character is made and where one is asked for; nothing is written."""
@@ -232,7 +263,15 @@ async def test_ids_that_are_no_plain_file_names(id_: str, status: int, server: S
 
 
 @pytest.mark.parametrize(
-    ("name", "id_"), [("../x", ".._x"), ("CON", "_CON"), ("a\u202egnp", "a_gnp"), ("薄: 1/2?", "薄_ 1_2_"), ("image", "image.json")]
+    ("name", "id_"),
+    [
+        ("../x", "_._x"),
+        (".writing-x", "_writing-x"),
+        ("CON", "_CON"),
+        ("a\u202egnp", "a_gnp"),
+        ("薄: 1/2?", "薄_ 1_2_"),
+        ("image", "image.json"),
+    ],
 )
 async def test_a_name_that_is_no_plain_file_name_becomes_one(name: str, id_: str, server: Server) -> None:
     """The character keeps its name."""
