@@ -33,6 +33,18 @@ class ForeignChat:
     content: Any = attrs.field(repr=False)
 
 
+@attrs.frozen
+class ChatSource:
+    """Where a chat came from.
+
+    Attributes:
+        sha256: Of the file, in hexadecimal.
+    """
+
+    file: str
+    sha256: str
+
+
 class Chats(Protocol):
     """Reads SillyTavern's chats, and takes them over into a project."""
 
@@ -46,21 +58,17 @@ class Chats(Protocol):
             ChatError: There is none in it.
         """
 
-    async def known(self, project_id: str, id_: str, digest: str, user: UserContext) -> Literal["new", "same", "different"]:
-        """Whether a chat of an id has been taken over already, out of the same file or of one that has changed since.
-
-        Args:
-            digest: The SHA-256 of the file.
-        """
+    async def known(self, project_id: str, id_: str, source: ChatSource, user: UserContext) -> Literal["new", "same", "different"]:
+        """Whether a chat of an id has been taken over already, out of the same file or of one that has changed since."""
 
     async def take_over(
-        self, project_id: str, id_: str, chat: ForeignChat, source: str, digest: str, tags: Sequence[str], user: UserContext
+        self, project_id: str, id_: str, chat: ForeignChat, source: ChatSource, fields: Mapping[str, Any], user: UserContext
     ) -> None:
         """Keep a chat with a project, whole or not at all.
 
         Args:
             id_: What it is called on the disk.
-            source: Where it came from.
+            fields: More of what its session is to have: `tags`, `settings`.
 
         Raises:
             ApiError: 404, there is no such project; 409, there is a chat of that id; 413, it is too long.

@@ -146,6 +146,7 @@ settings.json, regex scripts: taken over, as user://library/SillyTavern/RegexRul
 settings.json, a connection: taken over, as the LLM channel 'Mine' without a key
 settings.json, a connection: taken over, as the LLM channel 'custom' without a key
 settings.json, a part: left out, the connection 'Horde': no address is known for it
+settings.json, a part: left out, all active worlds but the first
 settings.json, a part: left out, 1 regex scripts that have no findRegex
 thumbnails: left out, made of the pictures again when they are needed (2 files)
 extensions: left out, another program's code (1 file)
@@ -185,9 +186,17 @@ async def test_all_of_it_twice(tmp_path: Path) -> None:
         ada = chats["Ada - 2024-06-19@14h20m05s"]
         assert (ada["createdAt"], ada["lastActivity"]) == ("2024-06-19T14:20:05.123Z", "2024-06-19T14:25:00.000Z")
         assert (ada["tags"], chats["All: of us: 2024-06-19@15h"]["tags"]) == (["Ada"], ["All: of us"])
+        assert ada["settings"] == {
+            "character": "user://library/SillyTavern/CharacterCard/Ada.png",
+            "worldBook": "user://library/SillyTavern/WorldBook/Inn.json",
+            "userName": "Ann",
+        }
+        asked = await server.http.post(f"/api/chat/{ada['id']}/generate?projectId=SillyTavern", json={})
+        assert asked.status_code == 201, asked.text  # so it goes on where it was left
+        await server.http.post(f"/api/chat/{ada['id']}/stop?projectId=SillyTavern", json={})
         tree = (await server.http.get(f"/api/chat/{ada['id']}/tree?projectId=SillyTavern")).json()
         shown = [(node["role"], node["content"], node["isEnabled"]) for node in tree["nodes"].values()]
-        assert shown == [("assistant", "a", True), ("assistant", "b\u2028c", True), ("user", "secret", False), ("user", "on", True)]
+        assert shown[:4] == [("assistant", "a", True), ("assistant", "b\u2028c", True), ("user", "secret", False), ("user", "on", True)]
         labels = [(one["label"], one["baseUrl"], one["apiKey"]) for one in (await server.http.get("/api/llm/channels")).json()]
         assert labels == [("Mine", "https://api.openai.com/v1", ""), ("custom", "http://127.0.0.1:5001/v1", "")]
         read = await server.http.get("/api/fam/read/user%3A%2F%2Flibrary%2FSillyTavern%2Fsettings.json")

@@ -26,7 +26,7 @@ class FileKind:
     form: Form
 
 
-_CARDS: Final = (".png", ".json", ".charx", ".webp", ".jpg", ".jpeg")
+CARDS: Final = (".png", ".json", ".charx", ".webp", ".jpg", ".jpeg")
 _FOLDERS: Final[Mapping[str, FileKind]] = {
     "worlds": FileKind("WorldBook", "world"),
     "regex": FileKind("RegexRule", "regex"),
@@ -63,7 +63,7 @@ def kind_of(parts: tuple[str, ...]) -> FileKind | None:
     if parts[0] == "characters":
         if len(parts) > 2:
             return FileKind("Sprite", "file")
-        return FileKind("CharacterCard", "card") if PurePath(parts[-1]).suffix.lower() in _CARDS else None
+        return FileKind("CharacterCard", "card") if PurePath(parts[-1]).suffix.lower() in CARDS else None
     return _FOLDERS.get(parts[0]) if len(parts) > 1 else None
 
 

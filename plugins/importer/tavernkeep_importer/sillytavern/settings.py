@@ -73,6 +73,8 @@ def read_settings(content: Mapping[str, Any], secrets: Mapping[str, Any], uid: s
             left_out.append(f"the connection {name!r}: no address is known for it")
         else:
             channels.setdefault(str(uuid.uuid5(_SPACE, f"{uid}\n{name}\n{channel['baseUrl']}")), channel)
+    if len(kept["activeWorlds"] or ()) > 1:
+        left_out.append("all active worlds but the first, as far as chats go: one goes with each")
     scripts = _list(extensions, "regex")
     good = [one for one in scripts if isinstance(one, dict) and isinstance(one.get("findRegex"), str)]
     if len(good) < len(scripts):

@@ -16,10 +16,10 @@ from tavernkeep import ApiError, UserContext
 from tavernkeep.contracts.services import ServiceNotFound, Services
 from tavernkeep.wire import Invalid, dumps
 from tavernkeep_characters.contracts import CardError, Cards
-from tavernkeep_chat.contracts import LONGEST, ChatError, Chats
+from tavernkeep_chat.contracts import LONGEST, ChatError, Chats, ChatSource
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
 from tavernkeep_importer.sillytavern.folder import Foreign, NotTaken, content, walk
-from tavernkeep_importer.sillytavern.kinds import LEFT_OUT, LIBRARY, FileKind, check, json_in, kind_of
+from tavernkeep_importer.sillytavern.kinds import CARDS, LEFT_OUT, LIBRARY, FileKind, check, json_in, kind_of
 from tavernkeep_importer.sillytavern.settings import read_settings
 from tavernkeep_llm_config.contracts import LlmImport
 from tavernkeep_projects.contracts import Projects
@@ -41,6 +41,8 @@ class SillyTavernTakeover:
     dry_run: bool
     _counts: Counter[str] = attrs.field(factory=Counter)
     _taken: dict[str, str] = attrs.field(factory=dict)  # by the place in one case, what has it
+    _places: dict[str, str] = attrs.field(factory=dict)  # by what it is there, where it is here
+    _settings: dict[str, str] = attrs.field(factory=dict)  # of each chat, which answers are asked for with
     _groups: dict[str, str] = attrs.field(factory=dict)  # by the id of a chat, the name of its group
 
     async def run(self) -> None:
@@ -53,7 +55,7 @@ class SillyTavernTakeover:
             self._need(Cards, Chats, Files, Projects)
         except ServiceNotFound as error:
             raise click.ClickException(str(error)) from None
-        found = await asyncio.to_thread(lambda: list(walk(self.source)))
+        found = await asyncio.to_thread(lambda: sorted(walk(self.source), key=lambda one: one.parts[0] in _CHATS))  # they name the others
         self._groups = await asyncio.to_thread(_groups, found)
         silent: Counter[str] = Counter()
         for one in found:
@@ -79,7 +81,7 @@ class SillyTavernTakeover:
             if one.parts[0] in _CHATS and len(one.parts) > 1:
                 await self._chat(one, name)
             elif one.parts == ("settings.json",):
-                await self._settings(one, name)
+                await self._take_settings(one, name)
             elif kind := kind_of(one.parts):
                 await self._file(one, name, kind)
             else:
@@ -116,6 +118,7 @@ class SillyTavernTakeover:
         for part in parts:
             path /= _name(files, part)
         path = self._free(path, name)
+        self._places[name] = str(path)
         try:
             there = await files.read(path, self.user)
         except PathError as error:
@@ -150,15 +153,28 @@ class SillyTavernTakeover:
         except ChatError as error:
             raise NotTaken(f"is no chat: {error}") from None
         id_ = f"sillytavern-{hashlib.sha256(os.fsencode(name)).hexdigest()[:24]}"
-        digest = hashlib.sha256(data).hexdigest()
-        state = await chats.known(self._project_id, id_, digest, self.user)
+        source = ChatSource(_clean(name), hashlib.sha256(data).hexdigest())
+        state = await chats.known(self._project_id, id_, source, self.user)
         if state == "new" and not self.dry_run:
             await self._make_project()
-            await chats.take_over(self._project_id, id_, chat, _clean(name), digest, [_clean(with_)] if with_ else [], self.user)
+            fields = {"tags": [_clean(with_)] if with_ else None, "settings": self._settings_of(one, with_) or None}
+            await chats.take_over(self._project_id, id_, chat, source, fields, self.user)
         more = f"as a chat of the project {self._project_id} with {chat.messages} messages and swipes"
         self._say(name, {"new": NEW, "same": SAME, "different": DIFFERENT}[state], more)
         for problem in chat.problems:
             click.echo(_shown(f"    {problem}"))
+
+    def _settings_of(self, one: Foreign, character: str | None) -> dict[str, str]:
+        """What a chat's answers are asked for with: its character, and what is active in SillyTavern."""
+        settings = dict(self._settings)
+        if one.parts[0] == "chats" and character is not None:
+            for suffix in CARDS:
+                for ending in (suffix, suffix.upper()):
+                    if place := self._places.get(f"characters/{character}{ending}"):
+                        settings.setdefault("character", place)
+        if "worldBook" in settings:
+            settings["worldBook"] = self._places.get(f"worlds/{settings['worldBook']}.json", "")
+        return {key: value for key, value in settings.items() if value}
 
     @property
     def _project_id(self) -> str:
@@ -175,11 +191,12 @@ class SillyTavernTakeover:
 
     # Settings
 
-    async def _settings(self, one: Foreign, name: str) -> None:
+    async def _take_settings(self, one: Foreign, name: str) -> None:
         value = json_in(await asyncio.to_thread(content, one.path))
         if not isinstance(value, dict):
             raise NotTaken("holds no object")
         settings = read_settings(value, self._secrets(), self.user.uid)
+        self._settings = {"userName": settings.kept.get("userName", ""), "worldBook": next(iter(settings.kept.get("activeWorlds", ())), "")}
         if settings.kept:
             await self._keep(f"{name}, names and what is active", LIBRARY, ("settings.json",), dumps(settings.kept))
         if settings.scripts:
