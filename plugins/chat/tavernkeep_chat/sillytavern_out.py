@@ -27,6 +27,7 @@ from tavernkeep_chat.tree import MessageNode, Tree
 
 _NEVER: Final = "never"  # no message is dated so
 _TOLD: Final = ("title", "createdAt", "updatedAt", "tokenCount")  # of a tree, that its session says
+_OF_ONE: Final = ("send_date", "gen_started", "gen_finished", "extra")  # of a line, what is about the swipe that is shown
 _NAMES: Final = {"user": "User", "assistant": "Assistant", "system": "System"}
 
 
@@ -97,7 +98,7 @@ def _line(node: MessageNode, swipes: list[MessageNode], before: str) -> dict[str
     Args:
         before: What it would be dated where it does not say when it was.
     """
-    kept = next((kept for one in (node, *swipes) if (kept := _kept(one, "line"))), None)
+    kept = _kept(node, "line") or _line_beside(node, swipes)
     line = dict(kept) if kept is not None else _plain(node)
     line["mes"] = node.content
     name = (node.metadata or {}).get("name")
@@ -114,6 +115,14 @@ def _line(node: MessageNode, swipes: list[MessageNode], before: str) -> dict[str
         if kept is None or "swipe_info" in line:
             line["swipe_info"] = _infos(swipes)
     return _with_ours(line, swipes, node, before)
+
+
+def _line_beside(node: MessageNode, swipes: list[MessageNode]) -> dict[str, Any] | None:
+    """The line that another swipe was shown in, with what is said of this one."""
+    line = next((line for one in swipes if (line := _kept(one, "line"))), None)
+    own = _kept(node, "swipe") or {"send_date": node.created_at, "extra": {}}
+    shared = {key: value for key, value in (line or {}).items() if key not in _OF_ONE}
+    return shared | {key: own[key] for key in _OF_ONE if key in own} if line is not None else None
 
 
 def _infos(swipes: list[MessageNode]) -> list[dict[str, Any]]:

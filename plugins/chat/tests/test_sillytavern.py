@@ -304,6 +304,7 @@ def test_a_branch_that_is_taken_later_goes_out_with_what_was_said_of_it() -> Non
     data, _ = written(Session("s", "p", "Ada", NOW, NOW, NOW, type="roleplay"), chat.tree)
     line = json.loads(data.splitlines()[-1])
     assert (line["mes"], line["swipes"], line["swipe_id"], line["force_avatar"]) == ("a", ["a", "b"], 0, "/thumbnail?file=a.png")
+    assert (line["send_date"], line["extra"], "gen_started" in line) == ("June 19, 2024 2:21pm", {}, False)
     assert plain(again(chat)[0].tree) == plain(chat.tree)
 
 
