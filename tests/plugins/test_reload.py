@@ -37,7 +37,7 @@ NODES = """
             await asyncio.sleep(0.005)
         return context.service(NodeRegistry).get("greeter:Say").execute({{}}, context)["output"]
 
-    @node("greeter:{type}", deterministic=True)
+    @node("greeter:{type}", deterministic=True, client_script_url="scripts/say.js")
     def say(after: str = "") -> str:
         return WORD
 """
@@ -50,6 +50,8 @@ def write(folder: Path, word: str, *, version: str = "1.0", type_: str = "Say") 
     (folder / "nodes" / "words.py").write_text(f"WORD = {word!r}\n")
     (folder / "nodes" / "__init__.py").write_text(dedent(NODES.format(type=type_)))
     (folder / "main.js").write_text(f"export const word = {word!r}")
+    (folder / "nodes" / "scripts").mkdir(exist_ok=True)
+    (folder / "nodes" / "scripts" / "say.js").write_text(f"export const said = {word!r}")
 
 
 def one(type_: str, **inputs: str) -> dict[str, Any]:
@@ -78,12 +80,14 @@ async def test_folders_are_looked_at_again(tmp_path: Path) -> None:
         assert "loaded: greeter" in told[-1]["payload"]["message"]
         assert output_of(await client.run(one("greeter:Say")), "a") == {"output": "one"}
         assert "one" in (await server.http.get("/plugins/greeter/main.js")).text
+        assert "one" in (await server.http.get("/api/nodes/greeter/Say/client-script/scripts/say.js")).text
         assert await reload(server) == {}
 
         write(folder, "two")  # as long as before, and within the same second
         assert await reload(server, "nodes") == {"changed": ["greeter"]}
         assert output_of(await client.run(one("greeter:Say")), "a") == {"output": "two"}
         assert "two" in (await server.http.get("/plugins/greeter/main.js")).text
+        assert "two" in (await server.http.get("/api/nodes/greeter/Say/client-script/scripts/say.js")).text
 
         (folder / "nodes" / "words.py").write_text("WORD = 1 / 0\n")
         outcome = await reload(server)

@@ -20,6 +20,7 @@ import inspect
 import types
 import typing
 from collections.abc import Awaitable, Callable, Mapping
+from functools import update_wrapper
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -106,7 +107,7 @@ def node(
             outputs=outs,
             config_schema=plan.config or None,
             config_values={key: slot.config["default"] for key, slot in plan.config.items() if "default" in slot.config},
-            execute=plan.adapt(function, None if outputs is not None else next(iter(outs), None)),
+            execute=update_wrapper(plan.adapt(function, None if outputs is not None else next(iter(outs), None)), function, (), ()),
             inline=inline,
             process=f"{function.__module__}:{function.__qualname__}" if process else None,
             **definition,
@@ -152,9 +153,7 @@ class _Signature:
             given = {name: inputs[name] if name in inputs else defaults[name] for name in input_names}
             for name in config_names:
                 given[name] = context.config.get(name, defaults[name])
-            if context_name is not None:
-                given[context_name] = context
-            return given
+            return given if context_name is None else given | {context_name: context}
 
         def wrapped(result: Any) -> Any:
             return result if single is None else {single: result}

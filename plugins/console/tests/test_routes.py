@@ -5,7 +5,24 @@ from pathlib import Path
 
 import pytest
 
+from support.client import output_of, viewer
 from support.server import Server, serve
+
+
+async def test_a_question_is_answered_beside_the_editor(server: Server) -> None:
+    """Whoever watches may answer what was asked before they came; for the editor, which knows of no question, the node runs until then."""
+    asking = {"id": "a", "fullType": "flow:WaitForPerson", "configValues": {"choices": "yes\nno"}}
+    async with viewer(server.ws_url) as editor, viewer(server.ws_url) as console:
+        await editor.send("PROMPT_REQUEST", {"nodes": [asking], "edges": []})
+        begun = await editor.until(lambda message: message["type"] == "NODE_WAITING")
+        assert [message["type"] for message in begun if message["type"].startswith("NODE")] == ["NODE_EXECUTING", "NODE_WAITING"]
+        (running,) = (await server.http.get("/api/executions")).json()["running"]
+        await console.send("SUBSCRIBE", {"promptId": running["promptId"], "after": 0})
+        asked = (await console.until(lambda message: message["type"] == "NODE_WAITING"))[-1]["payload"]
+        assert asked["choices"] == ["yes", "no"]
+        await console.send("NODE_INPUT", {"promptId": asked["promptId"], "nodeId": asked["nodeId"], "value": "no"})
+        ended = await editor.until(lambda message: message["payload"].get("status") == "complete")
+    assert output_of(ended, "a") == {"answer": "no"}
 
 
 async def test_the_status(server: Server) -> None:

@@ -103,8 +103,8 @@ class AdminRoutes:
             raise ApiError(404, f"There is no node type {namespace}:{type}.")
         if not path.endswith(_SCRIPTS):
             raise ApiError(403, "Only scripts are served here.")
-        execute = inspect.unwrap(definition.execute) if definition.execute else None
-        module = inspect.getmodule(execute)
+        executes = (definition.execute, *(mode.execute for mode in definition.modes.values()))
+        module = next((inspect.getmodule(inspect.unwrap(execute)) for execute in executes if execute is not None), None)
         if module is None or module.__file__ is None:
             raise ApiError(404, f"Node type {namespace}:{type} has no files.")
         root = Path(module.__file__).parent
