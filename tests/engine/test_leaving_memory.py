@@ -12,9 +12,11 @@ import pytest
 import pytest_asyncio
 
 from support.house import GATES, House, started, workflow
-from tavernkeep.contracts.events import Event, NodeExecuting, NodeWaiting, StatusUpdate
+from tavernkeep.contracts.events import Event, NodeComplete, NodeExecuting, NodeWaiting, StatusUpdate
 from tavernkeep.contracts.execution import EventsLost, Submission
 from tavernkeep_engine.schedule.execution import Execution
+from tavernkeep_web.outbox import Outbox
+from tavernkeep_web.watching import Watching
 
 
 @pytest_asyncio.fixture(params=["strict", "relaxed"])
@@ -109,3 +111,36 @@ async def test_what_is_read_again_is_let_go_of_at_once(house: House) -> None:
         assert not [known for known in gc.get_objects() if isinstance(known, EventsLost)]
     finally:
         gc.enable()
+
+
+async def test_a_large_value_is_held_once(house: House) -> None:
+    """Its message is made once for all who watch, and is theirs alone: whatever is held of what was told may be asked for, or is small."""
+    id_ = await house.submit("a" * 100_000, "b")
+    viewers = [Outbox(100, 2**30) for _ in range(3)]
+    for outbox in viewers[:2]:
+        house.app.events.watch(id_, outbox.put)
+    GATES.setdefault("a" * 100_000, asyncio.Event()).set()
+    told = await house.until(lambda event: isinstance(event, NodeComplete))
+
+    async def fetch(execution_id: str, after: int, limit: int) -> list[Event] | None:
+        return await house.scheduler.events_after(execution_id, house.user, after, limit)
+
+    late = Watching(house.app.events, viewers[2], fetch, lambda type_, payload: None)
+    late.watch(id_, 0)
+    sent = [await messages(outbox, until=told.seq) for outbox in viewers]
+    assert len(sent[0]) > 100_000
+    assert sent[0] is sent[1]
+    assert sent[0] == sent[2]
+    assert [event for event in house.told if event._json is not None and len(event._json) > 100_000] == []
+    GATES.setdefault("b", asyncio.Event()).set()
+    await house.ended(id_)
+    await late.close()
+
+
+async def messages(outbox: Outbox, until: int) -> bytes:
+    """The message of an event, once it is there to be sent."""
+    while True:
+        await outbox.wait()
+        while (data := outbox.take()) is not None:
+            if json.loads(data)["payload"]["seq"] == until:
+                return data

@@ -75,17 +75,14 @@ class EventBus:
 
     def publish(self, event: Event) -> None:
         """Carry an event, or (without an execution) a notice, to all who should see it; to the keeper first, where there is one."""
-        if self._keeper is not None:
-            self._keeper(event)
-        else:
-            self.deliver(event)
+        (self._keeper or self.deliver)(event)
 
     def deliver(self, event: Event) -> None:
         """Carry an event, or a notice, to all who should see it, now."""
-        if self._sinks:
-            self._deliver(self._sinks, event)
+        self._deliver(self._sinks, event)
         if watching := self._watchers.get(event.execution_id) if event.execution_id else self._listeners:
             self._deliver(watching, event)
+            event.let_go()
 
     def _deliver(self, sinks: tuple[Sink, ...], event: Event) -> None:
         for sink in sinks:

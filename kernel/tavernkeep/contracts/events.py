@@ -2,7 +2,7 @@
 
 These classes are the protocol's own documentation. A message is `{"type": …, "payload": {…}}`: the type is the class's, the payload has its
 fields in camelCase, those that are `None` left out, and of an event of an execution also `promptId` and `seq`. An event is made once and
-shared by all who see it; its JSON is made once too.
+shared by all who see it; its JSON is made once too, for all who see it at the same time.
 """
 
 import enum
@@ -15,6 +15,7 @@ from tavernkeep.wire import as_told, dumps, named, wire_name
 
 E = TypeVar("E", bound="Event")
 
+_LARGE: Final = 64 * 1024  # bytes of a message that are not kept beside the values that it has
 INTERFACE_OUTPUTS: Final = "__WORKFLOW_INTERFACE_OUTPUTS__"  # the `nodeId` under which a workflow's own outputs are told
 
 
@@ -67,6 +68,11 @@ class Event:
         if self._json is None:
             self._json = dumps({"type": self.type, "payload": self.payload})
         return self._json
+
+    def let_go(self) -> None:
+        """Keep the message no longer where it is large: its values are held as well, as long as it can be asked for."""
+        if self._json is not None and len(self._json) > _LARGE:
+            self._json = None
 
 
 # Events of an execution

@@ -88,6 +88,7 @@ def _pieces(events: list[Event]) -> Iterator[bytes]:
     size = 0
     for event in events:
         piece.append(b"id: %d\ndata: %s\n\n" % (event.seq, event.json()))
+        event.let_go()
         size += len(piece[-1])
         if size > _PIECE:
             yield b"".join(piece)

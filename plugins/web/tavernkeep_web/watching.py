@@ -151,6 +151,7 @@ class Watching:
                 await self._outbox.room()
                 if not self._is_watched(watched):
                     return
+            event.let_go()
             self._sent(watched, event)
             if not self._is_watched(watched):  # that was its end
                 return
