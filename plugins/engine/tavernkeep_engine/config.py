@@ -13,7 +13,7 @@ class EngineConfig:
         max_concurrent_nodes: How many nodes of one execution may be at work at once.
         stream_buffer: How many chunks a stream holds for a consumer before its producer waits; of large ones fewer, a mebibyte in all.
         max_nodes: How many nodes a workflow may have.
-        max_queued: How many executions may wait; more are refused.
+        max_queued: How many executions may wait; more are refused, but for those of users who have less than an equal part of them.
         max_queued_per_user: How many of one user's may wait; more are refused.
         max_running_per_user: How many of one user's may run at once; as many as run at all when not set.
         execution_timeout_s: After so many seconds an execution is stopped and ends in `error`; never when not set.

@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from support.engine import REGISTRY, USER, Engine
-from tavernkeep import NodeContext, Stream, node
+from tavernkeep import NodeContext, Stream, UserContext, node
 from tavernkeep.contracts.events import Event, NodeAnswered, NodeExecuting, NodeWaiting, StatusUpdate
-from tavernkeep.contracts.execution import ExecutionStatus, Interrupted, Refused, Submission
+from tavernkeep.contracts.execution import ExecutionStatus, Interrupted, RefusalReason, Refused, Submission
 from tavernkeep.contracts.nodes import NodeRegistry
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.wire import structure
@@ -271,6 +271,31 @@ async def test_only_so_many_may_wait_for_people(engine: Engine) -> None:
         await submitted(engine, made({"w": "r:Work"}))
     assert await engine.scheduler.interrupt(ids[0], USER) is Interrupted.DONE
     assert await told.ended(await submitted(engine, made({"w": "r:Work"}))) == ["complete"]
+
+
+@pytest.mark.parametrize("type_", ["r:Ask", "r:Hold"])
+async def test_who_fills_the_line_closes_it_for_themselves(engine: Engine, type_: str) -> None:
+    """Others have their part of it, and no more than that, whether executions wait for places or for people."""
+    told = Told(engine)
+    other, third = (UserContext(uid, uid, False, USER.scopes) for uid in ("other", "third"))
+
+    async def fill(user: UserContext) -> int:
+        for count in range(10):
+            try:
+                id_ = await engine.scheduler.submit(Submission(structure(made({"a": type_}), WorkflowPayload), user))
+            except Refused as refused:
+                assert refused.reason in (RefusalReason.FULL, RefusalReason.USER_LIMIT)
+                return count
+            if type_ == "r:Ask":
+                await told.asked(id_)
+                async with asyncio.timeout(60):
+                    while (await engine.scheduler.stats()).running_executions:
+                        await asyncio.sleep(0)
+        raise AssertionError("nothing is refused")
+
+    runs = type_ == "r:Hold"
+    assert [await fill(user) for user in (USER, other, third)] == [3 + runs, 2, 1]
+    assert [await fill(user) for user in (USER, other, third)] == [0, 0, 0]
 
 
 async def test_who_is_stopped_while_it_rests_or_comes_back_leaves_nothing(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 import bisect
 import enum
 from collections import Counter
+from collections.abc import Collection
 
 import attrs
 
@@ -24,13 +25,16 @@ class Admission:
     When one may start it is of the user who has the fewest running, and of these of who has waited longest since their last: whoever
     submits much waits behind themselves. Of one user's, the higher priority is first and then the earlier.
 
+    Who fills the line closes it for themselves: a user who has less than an equal part of it may come all the same. So more than
+    `most_waiting` may wait: half as many again for a second user who fills it, a third for the next, and so on.
+
     One that waits for people has no place meanwhile. In whose midst a process has ended may have been what ended it: of these one at a
     time runs, the least often suspected first, so that what is innocent ends before what is not has its next turn.
 
     Attributes:
         most: How many may run at once.
         most_each: How many of one user's.
-        most_waiting: How many more may wait, for a place or for people.
+        most_waiting: How many more may wait, for a place or for people, of users who have their part of it.
         most_waiting_each: How many of one user's.
     """
 
@@ -64,14 +68,19 @@ class Admission:
         Raises:
             Refused: Too many wait.
         """
-        if self._count[_Stand.RESTS] >= self.most_waiting:
+        if self._count[_Stand.RESTS] >= self.most_waiting and self._has_their_part(self._resting[uid], self._resting.keys() | {uid}):
             raise Refused(f"{self._count[_Stand.RESTS]} executions wait for people; try again later.", RefusalReason.FULL)
         if self._resting[uid] >= self.most_waiting_each:
             raise Refused(f"{self._resting[uid]} executions of yours wait for people; answer or stop some.", RefusalReason.USER_LIMIT)
-        if self.running >= self.most and self.pending >= self.most_waiting:
+        waiting, is_full = self._queue.waiting(uid), self.running >= self.most and self.pending >= self.most_waiting
+        if is_full and self._has_their_part(waiting, self._queue.users() | {uid}):
             raise Refused(f"{self.pending} executions are waiting already; try again later.", RefusalReason.FULL)
-        if not self.starts_at_once(uid) and self._queue.waiting(uid) >= self.most_waiting_each:
-            raise Refused(f"{self._queue.waiting(uid)} executions of yours are waiting already; try again later.", RefusalReason.USER_LIMIT)
+        if not self.starts_at_once(uid) and waiting >= self.most_waiting_each:
+            raise Refused(f"{waiting} executions of yours are waiting already; try again later.", RefusalReason.USER_LIMIT)
+
+    def _has_their_part(self, waiting: int, users: Collection[str]) -> bool:
+        """Whether a user has so much waiting as there would be of each, were it of all in equal parts."""
+        return waiting * len(users) >= self.most_waiting
 
     def starts_at_once(self, uid: str) -> bool:
         """Whether one more of a user's would."""

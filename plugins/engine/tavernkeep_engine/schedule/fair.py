@@ -64,6 +64,10 @@ class FairQueue(Generic[T]):
         """How much of a user's waits."""
         return len(self._lines[uid].waiting) if uid in self._lines else 0
 
+    def users(self) -> set[str]:
+        """Those of whom something waits."""
+        return {uid for uid, line in self._lines.items() if line.waiting}
+
     def has_room(self, uid: str) -> bool:
         """Whether one more of a user's may run."""
         return uid not in self._lines or self._lines[uid].running < self.most_each
