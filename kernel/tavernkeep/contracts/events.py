@@ -65,8 +65,7 @@ class Event:
 
     def json(self) -> bytes:
         """The message as it goes out: `{"type": …, "payload": …}`."""
-        if self._json is None:
-            self._json = dumps({"type": self.type, "payload": self.payload})
+        self._json = self._json or dumps({"type": self.type, "payload": self.payload})
         return self._json
 
     def let_go(self) -> None:

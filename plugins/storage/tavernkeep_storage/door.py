@@ -1,15 +1,15 @@
 """The door, with Tortoise ORM: transactions, writes of more than one row, and whether all is well."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, ClassVar, Final, TypeVar
 
 from tortoise import Tortoise
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
-from tavernkeep import ModelSet
+from tavernkeep import ModelSet, StartError
 from tavernkeep.contracts.storage import Migration, StorageStats, Unavailable, Write
 from tavernkeep_storage import values
 from tavernkeep_storage.counts import Counts
@@ -67,7 +67,8 @@ class TortoiseDoor:
         """See `StorageProvider`."""
         from tavernkeep_storage.migrations import pending
 
-        return await pending(self._models, self.dialect)
+        with _said_at_a_start():
+            return await pending(self._models, self.dialect)
 
     async def migrate(self) -> list[Migration]:
         """See `StorageProvider`."""
@@ -76,7 +77,8 @@ class TortoiseDoor:
         if not await self.pending():
             return []
         async with self.migrating():
-            return await apply(self._models, self.dialect, orm_config(self.connection(), self._models))
+            with _said_at_a_start():
+                return await apply(self._models, self.dialect, orm_config(self.connection(), self._models))
 
     async def close(self) -> None:
         """See `StorageProvider`."""
@@ -156,3 +158,11 @@ class TortoiseDoor:
 def _hear(task: "asyncio.Task[None]") -> None:
     if not task.cancelled():
         task.exception()
+
+
+@contextmanager
+def _said_at_a_start() -> Iterator[None]:
+    try:
+        yield
+    except Unavailable as error:  # such as where the pages are damaged that tell what has been applied
+        raise StartError(f"the database cannot be made ready: {error}") from None

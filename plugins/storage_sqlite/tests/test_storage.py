@@ -1,6 +1,8 @@
 """SQLite: how it is opened, and migrations."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,26 @@ async def test_a_folder_in_the_way_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="cannot be opened"):
         await SqliteStorage(tmp_path / "db", SqliteConfig()).open(MODELS)
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("table", ["aerich", "sqlite_schema"])
+async def test_what_is_damaged_is_one_sentence(tmp_path: Path, table: str) -> None:
+    """Also where it is the page that tells what has been applied, or how the tables are made."""
+    storage = SqliteStorage(tmp_path / "db", SqliteConfig())
+    await start(storage)
+    await storage.close()
+    with closing(sqlite3.connect(tmp_path / "db")) as opened:
+        page = opened.execute("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf'", (table,)).fetchone()[0] - 1
+        size = opened.execute("PRAGMA page_size").fetchone()[0]
+    with (tmp_path / "db").open("r+b") as file:
+        file.seek(page * size)
+        file.write(b"\xff" * size)
+    storage = SqliteStorage(tmp_path / "db", SqliteConfig())
+    with pytest.raises(StartError, match=r"the database .* cannot be opened|the database cannot be made ready"):
+        await start(storage)
+    await storage.close()
+
+
+async def start(storage: SqliteStorage) -> None:
+    await storage.open(MODELS)
+    await storage.migrate()
