@@ -1,5 +1,6 @@
 """A server that a proxy shows below a path, and what a browser is told that may not come in."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support.client import statuses, viewer
-from support.server import Server
+from support.server import PATIENCE_S, Server
 from support.users import PASSWORD, town
 from tavernkeep_web.sockets import refuse_handshake
 
@@ -93,7 +94,7 @@ async def test_a_refused_handshake_says_why(server: Server) -> None:
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4403
     assert "security.corsAllowedOrigins" in closed.value.rcvd.reason
-    assert any("a WebSocket is refused" in line and origin in line for line in server.stderr)
+    await logged(server, "a WebSocket is refused", origin)
 
 
 async def test_a_reason_fits_into_a_close_frame() -> None:
@@ -112,7 +113,14 @@ async def test_a_handshake_that_lost_its_upgrade(server: Server) -> None:
     """As a proxy makes of it that knows nothing of WebSockets: the answer says what is missing, and so does the log."""
     answer = await server.http.get("/ws")
     assert (answer.status_code, "Upgrade" in answer.json()["error"]) == (400, True)
-    assert any("must pass the header Upgrade on" in line for line in server.stderr)
+    await logged(server, "must pass the header Upgrade on")
+
+
+async def logged(server: Server, *words: str) -> None:
+    """Return when there is a line with these words; what is logged may be read later than the answer."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(all(word in line for word in words) for line in server.stderr):
+            await asyncio.sleep(0.01)
 
 
 async def test_the_login_brake_sees_through_ports(tmp_path: Path) -> None:
