@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from support.client import viewer
+from support.headers import wrong
 from support.users import MULTIUSER, Town, town
 from tavernkeep.app import Application
 from tavernkeep.config import ConfigSource
@@ -110,6 +111,7 @@ def is_kept_for_last(route: Route) -> bool:
 async def status(client: httpx2.AsyncClient, route: Route) -> int:
     body: dict[str, Any] = {} if route.method in ("GET", "DELETE") else {"json": {}}
     async with client.stream(route.method, path_of(route), **body) as answer:  # some answers do not end
+        assert wrong(answer) == [], (route.method, route.path, answer.status_code)
         return answer.status_code
 
 

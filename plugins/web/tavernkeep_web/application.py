@@ -50,7 +50,8 @@ _REFUSALS: Final = {  # the status of an answer to a workflow that is not taken
 }
 _REQUEST_HEADERS: Final = ["Content-Type", "Authorization", "If-Match", "If-None-Match", "Idempotency-Key", "Last-Event-ID"]
 _EXPOSED_HEADERS: Final = ["ETag", "Content-Disposition", "Retry-After"]
-_SECURITY_HEADERS: Final = {
+_USUAL_HEADERS: Final = {  # where an answer has none of its own
+    "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "SAMEORIGIN",
@@ -201,6 +202,9 @@ async def _response(result: Any, route: Route) -> QuartResponse:
     if isinstance(result, Response):
         made = QuartResponse(result.body, status=result.status, content_type=result.content_type)
         made.headers.update(result.headers)
+        if "ETag" in made.headers:
+            made.headers.setdefault("Cache-Control", "no-cache" if route.public else "private, no-cache")
+            await made.make_conditional(request)
         return made
     if result is None:
         return QuartResponse(b"", status=204)
@@ -244,8 +248,12 @@ class _Requests:
         self._gate.check(request.method, request.headers.get("Host"), request.headers.getlist("Origin"))
 
     async def _end(self, response: QuartResponse) -> QuartResponse:
-        for name, value in _SECURITY_HEADERS.items():
+        for name, value in _USUAL_HEADERS.items():
             response.headers.setdefault(name, value)
+        if response.status_code == 204:
+            response.headers.pop("Content-Type", None)
+        if not response.headers.get("Access-Control-Allow-Headers", "*"):  # of a preflight that asks for none
+            del response.headers["Access-Control-Allow-Headers"]
         response.headers["X-Request-Id"] = g.request_id
         sends = "Content-Length" in request.headers or "Transfer-Encoding" in request.headers
         if sends and not meter_of(request.scope).received.is_set():
