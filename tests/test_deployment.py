@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from playwright.async_api import async_playwright, expect
 
 from support.client import statuses, viewer
 from support.server import BIN, PATIENCE_S, Server, serve, tavernkeep
@@ -29,7 +30,7 @@ def block(language: str) -> str:
 def program(name: str) -> str:
     """Where a program is; `.ci/run` installs it."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
-    assert found, f"these tests want {name}: apt-get install nginx-light systemd"
+    assert found, f"these tests want {name}: apt-get install nginx-light systemd chromium"
     return found
 
 
@@ -105,6 +106,28 @@ async def test_below_a_path_of_the_reverse_proxy(tmp_path: Path, stripping: bool
         origin = str(outside.base_url).rstrip("/")
         async with viewer(url, additional_headers={"Cookie": cookie, "Origin": origin}) as client:
             assert statuses(await client.run(HELLO)) == ["running", "complete"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("proxy_buffering", "proxy_buffering"), "connected"),
+        (("Host $http_host", "Host localhost"), "add the origin to security.corsAllowedOrigins"),
+        (("proxy_set_header Upgrade $http_upgrade;", ""), "a proxy in between must pass the header Upgrade on"),
+    ],
+    ids=["right", "another host", "no upgrade"],
+)
+async def test_the_page_behind_the_reverse_proxy(tmp_path: Path, change: tuple[str, str], told: str) -> None:
+    """Below a path it is connected; where the proxy leaves out what a socket needs, it says what that is."""
+    changes = [("location / {", "location /tavern/ {"), ("proxy_pass http://127.0.0.1:3233;", "proxy_pass http://127.0.0.1:3233/;"), change]
+    changes.append(("proxy_request_buffering", "proxy_set_header X-Forwarded-Prefix /tavern;\n    proxy_request_buffering"))
+    async with serve(tmp_path) as server, behind_nginx(tmp_path, server, *changes) as outside, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        page = await browser.new_page(locale="en-GB")
+        await page.goto(str(outside.base_url.join("/tavern/")))
+        await expect(page.locator("#connection")).to_contain_text(told, timeout=60_000)
+        await browser.close()
 
 
 async def test_the_systemd_unit_is_sound(tmp_path: Path) -> None:
