@@ -104,6 +104,7 @@ class Route:
         summary: One line for the documentation; the first line of the handler's docstring when empty.
         own_login: The handler looks at `Authorization` itself: what stands there is nothing of the auth provider's.
         max_body: How long the body may be, in bytes, where that is not the configured limit for all.
+        takes: The type of the body, where the handler reads it itself; for the documentation.
         answers: The type of the answer, where the handler gives plain data or a `Response`; for the documentation.
         content: What the body is where it is no JSON, for the documentation: `multipart/form-data`, `application/octet-stream`.
     """
@@ -120,6 +121,7 @@ class Route:
     own_login: bool = False
     max_body: int | None = None
     content: str = ""
+    takes: Any = None
     answers: Any = None
     resource: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
 

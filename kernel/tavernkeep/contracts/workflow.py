@@ -207,8 +207,7 @@ def payload_from(data: object) -> WorkflowPayload:
         Invalid: With every problem and its path.
     """
     nodes = data.get("nodes") if isinstance(data, dict) else None
-    first = nodes[0] if isinstance(nodes, list) and nodes else None
-    if isinstance(first, dict) and "type" in first and "fullType" not in first:
+    if isinstance(nodes, list) and nodes and isinstance(nodes[0], dict) and "type" in nodes[0] and "fullType" not in nodes[0]:
         return structure(data, StoredWorkflow).to_payload()
     return structure(data, WorkflowPayload)
 

@@ -1,5 +1,6 @@
-"""`tavernkeep run FILE`: one workflow, without a server."""
+"""`tavernkeep run FILE`, one workflow without a server, and `tavernkeep convert FILE`."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ from tavernkeep.cli import loaded_app
 from tavernkeep.contracts.app import Role
 from tavernkeep.contracts.auth import AuthProvider, Credentials
 from tavernkeep.contracts.execution import Refused, Submission
-from tavernkeep.contracts.workflow import StoredWorkflow, WorkflowPayload, payload_from
-from tavernkeep.wire import Invalid, loads, structure
+from tavernkeep.contracts.workflow import StoredWorkflow, WorkflowPayload
+from tavernkeep.wire import Invalid, structure, unstructure
 from tavernkeep_engine.contracts import Foreground
 from tavernkeep_engine.foreground import pairs
+from tavernkeep_engine.forms.reading import form_of, payload_of, read, stored_of
 
 _LONGEST_REFERENCE: Final = 200  # characters
 
@@ -41,6 +43,32 @@ def run(context: click.Context, file: str, inputs: tuple[str, ...], answers: tup
     context.exit(app.ending.run(_run(app, payload, answers, quiet)))
 
 
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--to", type=click.Choice(["stored", "payload"]), help="Which form; the other one when left out.")
+def convert(file: str, to: str | None) -> None:
+    """Print a workflow file in the other form.
+
+    Editors save stored workflows (nodes with `type`), and send execution payloads (nodes with `fullType`) to be run; the server takes both.
+    Files of other programs are refused by name.
+    """
+    try:
+        data = read(sys.stdin.buffer.read() if file == "-" else _bytes(Path(file)))
+        wanted = to or ("payload" if form_of(data) == "stored" else "stored")
+        if wanted == "stored":
+            made = stored_of(data)
+            structure(made, StoredWorkflow)
+            if file != "-":
+                made.setdefault("name", Path(file).stem)
+        else:
+            usual = unstructure(WorkflowPayload([], []))
+            sent = unstructure(payload_of(data))
+            made = {key: value for key, value in sent.items() if key in ("nodes", "edges") or value != usual.get(key)}
+    except Invalid as invalid:
+        raise _no_workflow(file, invalid) from None
+    click.echo(json.dumps(made, indent=2, ensure_ascii=False))
+
+
 def _read(file: str) -> WorkflowPayload:
     if file == "-":
         return _parsed(sys.stdin.buffer.read(), file)
@@ -53,7 +81,7 @@ def _read(file: str) -> WorkflowPayload:
         beside = path.parent / f"{reference}.json"
         if reference not in found and Path(reference).name == reference and beside.is_file():
             try:
-                found[reference] = structure(loads(_bytes(beside)), StoredWorkflow)
+                found[reference] = structure(stored_of(read(_bytes(beside))), StoredWorkflow)
             except Invalid as invalid:
                 raise _no_workflow(str(beside), invalid) from None
             waiting += _references(found[reference].to_payload())
@@ -69,7 +97,7 @@ def _bytes(path: Path) -> bytes:
 
 def _parsed(data: bytes, file: str) -> WorkflowPayload:
     try:
-        return payload_from(loads(data))
+        return payload_of(read(data))
     except Invalid as invalid:
         raise _no_workflow(file, invalid) from None
 

@@ -1,9 +1,10 @@
-"""What this plugin publishes: running a workflow at the terminal."""
+"""What this plugin publishes: running a workflow at the terminal, and reading one in whichever form."""
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from tavernkeep.contracts.execution import Submission
+from tavernkeep.contracts.workflow import WorkflowPayload
 
 
 class Foreground(Protocol):
@@ -25,3 +26,16 @@ class Foreground(Protocol):
             Refused: It is not taken.
             click.UsageError: An answer is not of that form.
         """
+
+
+class WorkflowForms(Protocol):
+    """Reads workflows in either form, the stored one or the execution payload.
+
+    What is another program's is refused by name, with `Invalid`; so is what is no workflow at all.
+    """
+
+    def payload(self, data: object) -> WorkflowPayload:
+        """What it is run by."""
+
+    def stored(self, data: object) -> dict[str, Any]:
+        """What is stored of it; a stored one is given back as it is, and need not be a sound one."""

@@ -1,33 +1,18 @@
 """The WebSocket messages of executions."""
 
-import asyncio
-from typing import Final
-
 import attrs
 import structlog
 
 from tavernkeep.contracts.execution import EXECUTE, Interrupted, Scheduler, Submission
 from tavernkeep.contracts.http import ApiError, Client, WebSocketMessage
 from tavernkeep.contracts.nodes import NodeRegistry
-from tavernkeep.contracts.workflow import WorkflowPayload
-from tavernkeep.wire import Invalid, structure, unstructure
+from tavernkeep.wire import Invalid, unstructure
 from tavernkeep_engine.bodies import ButtonClick, Hello, InterruptRequest, NodeInput, Subscription
 from tavernkeep_engine.following import Following, no_execution
+from tavernkeep_engine.forms.reading import received
 from tavernkeep_engine.routes import answer
 
 _log = structlog.get_logger(__name__)
-
-_LARGE: Final = 500  # nodes and edges; reading more of them takes longer than the event loop should wait
-
-
-async def read_payload(data: object) -> WorkflowPayload:
-    """Make a payload of what a client sent; a large one in a thread.
-
-    Raises:
-        Invalid: With every problem and its path.
-    """
-    size = sum(len(part) for key in ("nodes", "edges") if isinstance(data, dict) and isinstance(part := data.get(key), list))
-    return structure(data, WorkflowPayload) if size < _LARGE else await asyncio.to_thread(structure, data, WorkflowPayload)
 
 
 @attrs.frozen
@@ -65,7 +50,7 @@ class ExecutionMessages:
             client.watch(execution_id)
 
         try:
-            workflow = await read_payload(payload)
+            workflow = await received(payload)
             if workflow.dry_run:
                 client.send("PROMPT_VALIDATED_RESPONSE", {**unstructure(await self.scheduler.check(workflow, client.user)), **echo})
             else:

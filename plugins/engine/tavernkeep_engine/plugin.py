@@ -9,11 +9,12 @@ from tavernkeep import ConfigSection, Route, Services, WebSocketMessage, hookimp
 from tavernkeep.contracts.app import App, Role
 from tavernkeep.contracts.execution import Scheduler
 from tavernkeep.contracts.storage import WANTING, Unavailable
-from tavernkeep_engine.command import run
+from tavernkeep_engine.command import convert, run
 from tavernkeep_engine.config import EngineConfig, WorkflowsConfig
-from tavernkeep_engine.contracts import Foreground
+from tavernkeep_engine.contracts import Foreground, WorkflowForms
 from tavernkeep_engine.following import Following
 from tavernkeep_engine.foreground import AtTerminal
+from tavernkeep_engine.forms.reading import WorkflowReader
 from tavernkeep_engine.messages import ExecutionMessages
 from tavernkeep_engine.routes import ExecutionRoutes
 from tavernkeep_engine.schedule.allocator import settle_allocator
@@ -37,6 +38,7 @@ class EnginePlugin:
     @hookimpl
     def register_services(self, app: App, services: Services, owner: str) -> None:
         services.add(Foreground, AtTerminal(app), owner=owner)
+        services.add(WorkflowForms, WorkflowReader(), owner=owner)
 
     @hookimpl
     def scheduler(self, app: App) -> EmbeddedScheduler:
@@ -72,7 +74,7 @@ class EnginePlugin:
 
     @hookimpl
     def register_commands(self) -> list[click.Command]:
-        return [run]
+        return [run, convert]
 
     @hookimpl
     async def drain(self, app: App) -> None:

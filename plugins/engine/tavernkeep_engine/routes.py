@@ -8,10 +8,11 @@ import attrs
 from tavernkeep.contracts.auth import UserContext
 from tavernkeep.contracts.execution import EXECUTE, ExecutionDetail, Interrupted, Scheduler, Submission, SystemStats
 from tavernkeep.contracts.http import ApiError, Request, Response, Route
-from tavernkeep.contracts.workflow import WorkflowPayload
+from tavernkeep.contracts.workflow import StoredWorkflow, WorkflowPayload
 from tavernkeep.wire import Invalid, Problem, unstructure
 from tavernkeep_engine.bodies import Accepted, Executions, InterruptAnswer, NodeAnswer
 from tavernkeep_engine.following import Following, no_execution
+from tavernkeep_engine.forms.reading import received
 
 _DIGITS: Final = 18  # no execution has more events than that, and none of them is read without a bound
 _UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -33,6 +34,7 @@ class ExecutionRoutes:
                 "/api/prompt",
                 self.prompt,
                 EXECUTE,
+                takes=WorkflowPayload | StoredWorkflow,
                 errors={
                     409: "Another workflow was accepted under the same request id.",
                     422: "The payload cannot be run.",
@@ -59,18 +61,19 @@ class ExecutionRoutes:
             Route("GET", "/api/system_stats", self.system_stats, EXECUTE),
         ]
 
-    async def prompt(self, body: WorkflowPayload, request: Request, user: UserContext) -> Accepted | Mapping[str, Any]:
-        """Run a workflow; answered when it is recorded. With `dryRun`, only check it.
+    async def prompt(self, body: Any, request: Request, user: UserContext) -> Accepted | Mapping[str, Any]:
+        """Run a workflow, a stored one as well as a payload; answered when it is recorded. With `dryRun`, only check it.
 
         The same `requestId`, or header `Idempotency-Key`, of the same user gives the same execution for a day.
         """
+        payload = await received(body)
         if (key := request.headers.get("idempotency-key")) is not None:
-            if body.request_id not in (None, key):
+            if payload.request_id not in (None, key):
                 raise Invalid([Problem("requestId", "is not the Idempotency-Key; send one of the two")])
-            body = attrs.evolve(body, request_id=key)
-        if body.dry_run:
-            return dict(unstructure(await self.scheduler.check(body, user)))
-        return Accepted(await self.scheduler.submit(Submission(body, user)), body.request_id)
+            payload = attrs.evolve(payload, request_id=key)
+        if payload.dry_run:
+            return dict(unstructure(await self.scheduler.check(payload, user)))
+        return Accepted(await self.scheduler.submit(Submission(payload, user)), payload.request_id)
 
     async def node_input(self, prompt_id: str, node_id: str, body: NodeAnswer, user: UserContext) -> None:
         """Answer a node that waits for a person."""

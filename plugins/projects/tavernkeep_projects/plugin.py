@@ -10,6 +10,7 @@ from tavernkeep.contracts.execution import Scheduler
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.contracts.workflow import WorkflowSource
 from tavernkeep_accounts.contracts import Accounts
+from tavernkeep_engine.contracts import WorkflowForms
 from tavernkeep_files.contracts import Files
 from tavernkeep_projects import hookspecs
 from tavernkeep_projects.contracts import Ownership, Projects
@@ -43,11 +44,14 @@ class ProjectsPlugin:
         from tavernkeep_projects.workflows import StoredWorkflows
 
         files = services.get(Files)
-        self._store, self._shares = ProjectStore(files), Shares(files, services.get(Storage))
+        self._store, self._shares = (
+            ProjectStore(files, find_forms=lambda: services.find(WorkflowForms)),
+            Shares(files, services.get(Storage)),
+        )
         app.plugins.undo_with(owner, files.add_resolver(self._shares.resolve))
         services.add(Projects, self._store, owner=owner)
         services.add(Ownership, self._shares, owner=owner)
-        services.add(WorkflowSource, StoredWorkflows(files), owner=owner)
+        services.add(WorkflowSource, StoredWorkflows(files, self._store.in_form), owner=owner)
 
     @hookimpl
     async def startup(self) -> None:

@@ -109,9 +109,10 @@ class ProjectRoutes:
         return await self.store.workflows(project_id, user)
 
     async def create_workflow(self, project_id: str, body: dict[str, Any], user: UserContext) -> dict[str, Any]:
-        """Store a new workflow in a project."""
-        structure(body, Interface)
-        return await self.store.create_workflow(project_id, body, user)
+        """Store a new workflow in a project; of an execution payload the stored form."""
+        stored = self.store.in_form(body)
+        structure(stored, Interface)
+        return await self.store.create_workflow(project_id, stored, user)
 
     async def workflow(self, project_id: str, workflow_id: str, user: UserContext) -> Response:
         """A workflow of a project, as it was stored."""
@@ -121,10 +122,11 @@ class ProjectRoutes:
         self, project_id: str, workflow_id: str, body: dict[str, Any], request: Request, user: UserContext
     ) -> Response:
         """Store a workflow anew; `If-Match` with the old `updatedAt` is honoured."""
-        structure(body, Interface)
+        stored = self.store.in_form(body)
+        structure(stored, Interface)
         if body.get("id") not in (None, workflow_id):
             raise ApiError(400, f"The workflow's id is {body['id']!r}, and not {workflow_id!r}.")
-        return tagged(await self.store.update_workflow(project_id, workflow_id, body, request.headers.get("if-match"), user))
+        return tagged(await self.store.update_workflow(project_id, workflow_id, stored, request.headers.get("if-match"), user))
 
     async def delete_workflow(self, project_id: str, workflow_id: str, user: UserContext) -> None:
         """Move a workflow to the recycle bin."""

@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from tavernkeep.contracts.plugins import Plugin
 from tavernkeep.contracts.workflow import meant_by
 from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, dumps, iso, loads
+from tavernkeep_engine.contracts import WorkflowForms
 from tavernkeep_files.contracts import Files, LogicalPath, PathError
 
 _log = structlog.get_logger(__name__)
@@ -41,12 +42,14 @@ class ProjectStore:
     follows it are one step, and a project is nothing that many write at once.
 
     Attributes:
+        find_forms: Gives what reads workflows in other forms than the stored one, where something does.
         first_workflows: What a new project begins with, by whose plugin it is.
     """
 
     files: Files
     clock: Clock = now
     first_workflows: Sequence[tuple[Plugin, Sequence[Json]]] = attrs.field(default=(), repr=False)
+    find_forms: Callable[[], WorkflowForms | None] = lambda: None
     _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict)
 
     def lock(self, user: UserContext, project_id: str = "") -> asyncio.Lock:
@@ -162,6 +165,11 @@ class ProjectStore:
 
     # Workflows
 
+    def in_form(self, content: Json) -> Json:
+        """A stored workflow, also of an execution payload. Raises `Invalid` for another program's, by its name."""
+        forms = self.find_forms()
+        return content if forms is None else forms.stored(content)
+
     async def _json(self, path: LogicalPath, user: UserContext) -> Json | None:
         try:
             content = loads(await self.files.read(path, user))
@@ -202,7 +210,7 @@ class ProjectStore:
     async def _find(self, folder: LogicalPath, workflow_id: str, user: UserContext) -> tuple[Path, Json]:
         for path, content in await self._stored(folder, user):
             if content.get("id", path.stem) == workflow_id:
-                return path, completed({"id": workflow_id, **content})
+                return path, completed({**self.in_form(content), "id": workflow_id})
         raise ApiError(404, f"There is no workflow {workflow_id!r}.")
 
     async def workflow(self, project_id: str, workflow_id: str, user: UserContext) -> Json:

@@ -1,6 +1,7 @@
 """Finding stored workflows: in a project, or in the shared library."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -17,6 +18,7 @@ class StoredWorkflows:
     """See `tavernkeep.contracts.workflow.WorkflowSource`."""
 
     files: Files
+    in_form: Callable[[Json], Json]
 
     async def find(self, reference: str, project_id: str | None, user: UserContext) -> StoredWorkflow | None:
         """See `WorkflowSource`."""
@@ -28,7 +30,7 @@ class StoredWorkflows:
                 continue
             found = await asyncio.to_thread(_find, located.path, reference)
             if found is not None:
-                return structure(found, StoredWorkflow)
+                return structure(self.in_form(found), StoredWorkflow)
         return None
 
 

@@ -83,7 +83,7 @@ def _operation(plugin: str, route: Route, binding: RouteBinding, builder: Schema
     if parameters:
         operation["parameters"] = parameters
     if binding.body is not None:
-        schema = builder.of(binding.body)
+        schema = builder.of(route.takes or binding.body)
         operation["requestBody"] = {"required": binding.needs_body, "content": {"application/json": {"schema": schema}}}
     elif route.content:
         schema = {"type": "object"} if route.content.startswith("multipart/") else {}
