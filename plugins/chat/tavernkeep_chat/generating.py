@@ -166,7 +166,7 @@ class Generations:
 
     def _tokens(self, settings: dict[str, Any]) -> int:
         given = settings.get("contextTokens")
-        return min(given, self.config.context_tokens) if isinstance(given, int) and given > 0 else self.config.context_tokens
+        return min(given, self.config.context_tokens) if type(given) is int and given > 0 else self.config.context_tokens
 
     async def _workflow(self, reference: str, project_id: str, user: UserContext) -> StoredWorkflow:
         found = await self.services.get(WorkflowSource).find(reference, project_id, user)

@@ -60,10 +60,13 @@ class ChatPlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
+        from tavernkeep_chat.greeting import Greetings
         from tavernkeep_chat.routes import ChatRoutes
 
         assert self._generations is not None, "services are registered before routes"
-        return ChatRoutes(self._generations.store, app.services.get(Files), self._generations).routes()
+        return ChatRoutes(
+            self._generations.store, app.services.get(Files), self._generations, Greetings(self._generations.store, app.services)
+        ).routes()
 
     @hookimpl
     async def shutdown(self) -> None:

@@ -31,6 +31,7 @@ from tavernkeep_chat.bodies import (
     Success,
 )
 from tavernkeep_chat.generating import BegunAnswer, Generations, Wanted
+from tavernkeep_chat.greeting import Greetings
 from tavernkeep_chat.placing import Placed, going_on, placed
 from tavernkeep_chat.store import ChatStore, Session, apply, check_version
 from tavernkeep_chat.transfer import ENDINGS, exported, imported
@@ -48,6 +49,7 @@ class ChatRoutes:
     store: ChatStore
     files: Files
     generations: Generations
+    greetings: Greetings
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -90,9 +92,10 @@ class ChatRoutes:
         return await self.store.sessions(query.project_id, user)
 
     async def create(self, body: NewSession, user: UserContext) -> Session:
-        """Begin a chat."""
+        """Begin a chat; where its settings name a character's card, with the character's greetings."""
         fields = {key: value for key, value in attrs.asdict(body).items() if key != "project_id"}
-        return await self.store.create(body.project_id, user, **fields)
+        greetings = await self.greetings.begin(body.settings or {}, user)
+        return await self.store.create(body.project_id, user, greetings, **fields)
 
     async def take_in(self, body: Import, user: UserContext) -> Imported:
         """Take a chat in. What of it could not be read is named in `warnings`."""
@@ -142,15 +145,15 @@ class ChatRoutes:
         begun = await self._begin(session_id, query, version, user, place, body)
         return Added(node.id, begun.tree, begun.node_id, begun.prompt_id)
 
-    async def generate(self, session_id: str, body: Generate, query: ProjectQuery, request: Request, user: UserContext) -> Added:
+    async def generate(self, session_id: str, body: Generate | None, query: ProjectQuery, request: Request, user: UserContext) -> Added:
         """Have the workflow answer a message, answer it once more, or go on with an answer; it streams into the message that is named."""
-        answer = self.store.message(None, "assistant", "", None)
-        version = _version(body.version, query, request)
+        wanted, answer = body or Generate(), self.store.message(None, "assistant", "", None)
+        version = _version(wanted.version, query, request)
 
         def place(tree: Tree) -> Placed:
-            return placed(tree, body.node_id or body.parent_id, body.mode, answer)
+            return placed(tree, wanted.node_id or wanted.parent_id, wanted.mode, answer)
 
-        begun = await self._begin(session_id, query, version, user, place, body)
+        begun = await self._begin(session_id, query, version, user, place, wanted)
         return Added(begun.node_id, begun.tree, begun.node_id, begun.prompt_id)
 
     async def _begin(

@@ -138,9 +138,9 @@ async def test_what_fails_is_an_error(llm_backed: Server) -> None:
     cut = await chat.ask("Hello?", inputs={"model": "cut-2"})
     node = await chat.whole(cut["answerId"])
     assert (node["status"], node["content"]) == ("error", "t0 t1 ")
-    missing = await talk(llm_backed.http, "fails", character="user://none.png")
+    missing = await talk(llm_backed.http, "fails", worldBook="user://none.json")
     node = await missing.whole((await missing.ask("Hello?"))["answerId"])
-    assert "user://none.png" in node["error"]["message"]
+    assert "user://none.json" in node["error"]["message"]
 
 
 async def test_two_at_once_and_what_goes_away_meanwhile(llm_backed: Server, llm: LlmServer) -> None:
@@ -212,6 +212,33 @@ async def test_an_assistants_message_may_be_begun_by_hand(llm_backed: Server, ll
     assert told(llm) == [("user", "Hello?")]
     begun = await chat.post("message", role="assistant", parentId=said["nodeId"], content="Well, ", generate=True)
     assert (await chat.whole(begun["nodeId"]))["content"] == "Well, t0 "
+
+
+async def test_a_character_begins(llm_backed: Server, llm: LlmServer) -> None:
+    """Its first message and the others beside it, with their macros filled in, are at the roots; a file that is no card is named."""
+    card = {
+        "name": "Ada",
+        "description": "{{char}} keeps the inn.",
+        "first_mes": "Welcome, {{user}}!",
+        "alternate_greetings": ["We are closed."],
+    }
+    await llm_backed.http.post("/api/fam/write-json", json={"logicalPath": "user://ada.json", "content": card})
+    chat = await talk(llm_backed.http, "greets", "echo-1-0", character="user://ada.json", userName="Eve")
+    tree = (await llm_backed.http.get(f"/api/chat/{chat.id}/tree", params={"projectId": "greets"})).json()
+    roots = [tree["nodes"][id_] for id_ in tree["rootNodeIds"]]
+    assert [(root["role"], root["content"], root["status"]) for root in roots] == [
+        ("assistant", "Welcome, Eve!", "complete"),
+        ("assistant", "We are closed.", "complete"),
+    ]
+    assert tree["activeLeafId"] == roots[0]["id"]
+    await chat.whole((await chat.ask("Good evening.", roots[0]["id"]))["answerId"])
+    assert told(llm) == [("system", "Ada keeps the inn."), ("assistant", "Welcome, Eve!"), ("user", "Good evening.")]
+    for path in ("user://none.png", "user://../x"):
+        body = {"projectId": "greets", "settings": {"character": path}}
+        answer = await llm_backed.http.post("/api/chat/sessions", json=body)
+        assert (answer.status_code, answer.json()["details"][0]["path"]) == (422, "settings.character")
+    free = await llm_backed.http.post("/api/chat/sessions", json={"projectId": "greets", "settings": {"character": {"any": "thing"}}})
+    assert free.status_code == 201
 
 
 async def test_it_goes_on_after_the_server_was_killed(tmp_path: Path, llm: LlmServer) -> None:

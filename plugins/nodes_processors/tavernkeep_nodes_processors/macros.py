@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from tavernkeep import NodeFailure
+from tavernkeep.clock import Clock, now
 from tavernkeep_nodes_processors.moments import apart, formatted, time_in, zone_of
 
 _BRACES: Final = re.compile(r"(\{\{(?!\{)|\}\})")
@@ -181,3 +182,14 @@ def _trimmed(text: str) -> str:
     if not others:
         return text
     return "".join([first.rstrip("\n"), *(part.strip("\n") for part in others[:-1]), others[-1].lstrip("\n")])
+
+
+@attrs.frozen
+class CardTexts:
+    """See `tavernkeep_nodes_processors.contracts.CardMacros`."""
+
+    clock: Clock = now
+
+    def filled(self, text: str, character: Mapping[str, Any], user: str) -> str:
+        """See `CardMacros`."""
+        return Macros.of(character, user, {}, self.clock(), "").filled(text)
