@@ -131,6 +131,7 @@ class Generations:
                 reference = wanted.workflow_id or str(settings.get("workflowId") or MAIN)
                 if not user.may(EXECUTE, project_id, reference):
                     raise ApiError(403, f"This needs the scope {EXECUTE}, for the workflow that answers.")
+                owner, owned = await self._owner(project_id, session_id, user)
                 workflow = await self._workflow(reference, project_id, user)
                 put = place(tree)
                 conversation = Conversation.of(put.path, self._tokens(settings), go_on=bool(put.kept))
@@ -144,7 +145,6 @@ class Generations:
                 told: dict[str, Any] = {"promptId": execution_id, "workflowId": reference}
                 told |= {"leftOut": conversation.left_out} if conversation.left_out else {}
                 node.metadata = {key: value for key, value in (node.metadata or {}).items() if key != "stopped"} | {"generation": told}
-                owner, owned = await self._owner(project_id, session_id, user)
                 row = await GenerationRow.create(
                     execution_id=execution_id,
                     uid=user.uid,

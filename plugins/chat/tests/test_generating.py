@@ -272,7 +272,7 @@ async def test_it_goes_on_after_the_server_was_killed(tmp_path: Path, llm: LlmSe
 
 
 async def test_whose_it_is(tmp_path: Path, llm: LlmServer) -> None:
-    """Who asks runs it; a key needs the right to run workflows; who is shut out of a shared project writes no further."""
+    """Who asks runs it; a key needs the right to run workflows; who may not write in a project, or not any more, does not by this."""
     async with town(tmp_path, {"llm": channel(llm)}) as place:
         anna, bert = await place.person("anna"), await place.person("bert")
         await anna.http.post("/api/projects", json={"name": "inn"})
@@ -289,6 +289,9 @@ async def test_whose_it_is(tmp_path: Path, llm: LlmServer) -> None:
         node = await mine.whole(asked["answerId"])
         assert (node["status"], "may not write" in node["error"]["message"]) == ("error", True)
         assert (await bert.http.get(f"/api/prompt/{asked['promptId']}")).json()["status"] == "interrupted"
+        await anna.http.put("/api/projects/inn/shares", json={"username": "bert", "access": "read"})
+        await theirs.post("generate", 403, nodeId=asked["nodeId"])
+        assert len((await bert.http.get("/api/history")).json()["executions"]) == 1
 
 
 @pytest.mark.parametrize("body", [{"mode": "guess"}, {"nodeId": 5}, {"version": "x"}])
