@@ -70,11 +70,12 @@ NEEDED = {
 }
 # What else needs it: unavailable, with one line that names it.
 NEEDY = {
-    "characters": ["importer", "nodes_loaders"],
+    "characters": ["chat", "importer", "nodes_loaders"],
     "chat": ["importer", "nodes_loaders"],
     "files": ["characters", "chat", "importer", "nodes_loaders", "panels", "projects"],
     "llm_config": ["importer"],
     "nodes_llm": ["llm_config"],
+    "nodes_processors": ["chat"],
     "projects": ["chat", "importer", "panels"],
 }
 

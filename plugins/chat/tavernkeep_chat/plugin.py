@@ -8,6 +8,7 @@ from tavernkeep.contracts.app import App, Role
 from tavernkeep_chat.asking import shipped
 from tavernkeep_chat.config import ChatConfig
 from tavernkeep_chat.contracts import Chats
+from tavernkeep_chat.greeting import Greetings
 from tavernkeep_files.contracts import Files
 from tavernkeep_projects.contracts import Projects
 
@@ -60,7 +61,6 @@ class ChatPlugin:
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:
-        from tavernkeep_chat.greeting import Greetings
         from tavernkeep_chat.routes import ChatRoutes
 
         assert self._generations is not None, "services are registered before routes"
