@@ -509,7 +509,7 @@ def results(events: list[Message]) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def cut_off() -> Iterator[None]:
-    """Connections whose other end was killed go with the event loop; what is said of them is expected here, and nowhere else."""
+    """Connections whose other end was killed go with the event loop, which is the test's own: what is said of them is expected here alone."""
     yield
     gc.collect()
 
@@ -545,6 +545,7 @@ async def crash(folder: Path, kills: int, durability: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_scope="function")
 @pytest.mark.timeout(3600)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of connections whose other end was killed
 async def test_what_was_told_stays_true_over_many_kills(tmp_path: Path) -> None:
@@ -554,6 +555,7 @@ async def test_what_was_told_stays_true_over_many_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_scope="function")
 @pytest.mark.timeout(3600)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_who_was_told_too_early_is_told_to_start_over(tmp_path: Path) -> None:
