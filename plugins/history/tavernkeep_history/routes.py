@@ -79,13 +79,16 @@ class HistoryRoutes:
 
     async def one(self, prompt_id: str, query: EventsQuery, user: UserContext) -> HistoryDetail:
         """An execution with its results and its events."""
-        row = await self.archive.get(prompt_id, user)
-        told = await self.archive.told_of(row)
-        events: list[dict[str, Any]] = []
-        async for messages in self.archive.messages(row.id, query.after):
-            events += messages
-            if len(events) > query.limit:
-                break
+        while True:
+            row = await self.archive.get(prompt_id, user)
+            told = await self.archive.told_of(row)
+            events: list[dict[str, Any]] = []
+            async for messages in self.archive.messages(row.id, query.after):
+                events += messages
+                if len(events) > query.limit:
+                    break
+            if row.stands.is_final or not (await self.archive.get(prompt_id, user)).stands.is_final:
+                break  # else it ended meanwhile, and would be said to run behind its last event
         return HistoryDetail(
             told.detail(row),
             events[: query.limit],

@@ -509,7 +509,7 @@ def results(events: list[Message]) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def cut_off() -> Iterator[None]:
-    """Connections whose other end was killed go with the event loop, which is the test's own: what is said of them is expected here alone."""
+    """Connections whose other end was killed go with the event loop, which is the test's own; what is said of them is expected here."""
     yield
     gc.collect()
 
