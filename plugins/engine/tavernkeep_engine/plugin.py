@@ -1,6 +1,7 @@
 """The plugin: the embedded scheduler, the routes and messages of executions, and `tavernkeep run`."""
 
 import asyncio
+from functools import partial
 
 import click
 import structlog
@@ -16,6 +17,7 @@ from tavernkeep_engine.following import Following
 from tavernkeep_engine.foreground import AtTerminal
 from tavernkeep_engine.forms.reading import WorkflowReader
 from tavernkeep_engine.messages import ExecutionMessages
+from tavernkeep_engine.recording import why_unrecorded
 from tavernkeep_engine.routes import ExecutionRoutes
 from tavernkeep_engine.schedule.allocator import settle_allocator
 from tavernkeep_engine.schedule.garbage import GarbageCollector
@@ -43,7 +45,8 @@ class EnginePlugin:
     @hookimpl
     def scheduler(self, app: App) -> EmbeddedScheduler:
         concurrent = app.config.section(WorkflowsConfig).max_concurrent_workflows
-        self._scheduler = EmbeddedScheduler(app.events, app.nodes, app.services, app.config.section(EngineConfig), concurrent)
+        config, unrecorded = app.config.section(EngineConfig), partial(why_unrecorded, app)
+        self._scheduler = EmbeddedScheduler(app.events, app.nodes, app.services, config, concurrent, unrecorded)
         return self._scheduler
 
     @hookimpl(trylast=True)
@@ -61,6 +64,11 @@ class EnginePlugin:
             except (Unavailable, *WANTING) as error:  # no reason not to serve what can be served
                 _log.error("what was left open cannot be taken up at present", error=str(error))
                 self._tasks.append(asyncio.create_task(self._scheduler.take_up_later(), name="engine takes up"))
+
+    @hookimpl
+    async def health(self, app: App) -> None:
+        if self._scheduler is app.services.get(Scheduler) and (reason := why_unrecorded(app)) is not None:
+            raise RuntimeError(reason)
 
     @hookimpl
     def register_routes(self, app: App) -> list[Route]:

@@ -58,6 +58,7 @@ class EmbeddedScheduler:
     """Runs up to `max_concurrent` executions at once; the others wait, see `Admission`.
 
     Args:
+        why_unrecorded: Tells why there is no journal where there should be one.
         clock: Seconds, monotonic.
         wall_clock: Seconds since 1970.
     """
@@ -71,6 +72,7 @@ class EmbeddedScheduler:
         services: Services,
         config: EngineConfig,
         max_concurrent: int,
+        why_unrecorded: Callable[[], str | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -78,6 +80,7 @@ class EmbeddedScheduler:
         self._nodes = nodes
         self._services = services
         self._config = config
+        self._why_unrecorded = why_unrecorded
         self._clock = clock
         self._wall_clock = wall_clock
         self._executions: dict[str, Execution] = {}
@@ -227,8 +230,8 @@ class EmbeddedScheduler:
             journal.open(opening_of(execution, submission, self._stop, self._forget, unfinished))
 
     def _check_journal(self, journal: ExecutionJournal | None) -> None:
-        if journal is not None and journal.problem is not None:
-            raise Refused(journal.problem, RefusalReason.UNRECORDED)
+        if (problem := self._why_unrecorded() if journal is None else journal.problem) is not None:
+            raise Refused(problem, RefusalReason.UNRECORDED)
 
     async def check(self, payload: WorkflowPayload, user: UserContext) -> PayloadReport:
         """See `tavernkeep.contracts.execution.Scheduler`."""
