@@ -46,7 +46,7 @@ async def test_a_required_plugin_that_is_not_there_ends_the_start_alone(tmp_path
     listed = await tavernkeep(tmp_path, "plugins")
     assert (listed.code, "engine " in listed.stdout) == (0, True)
     assert "plugins.required names 'nowhere', which is not installed" in listed.stderr
-    started = await tavernkeep(tmp_path, "serve")
+    started = await tavernkeep(tmp_path, "serve", "--port", "0")
     assert (started.code, "Traceback" in started.stderr) == (1, False)
     assert started.stderr.splitlines()[-1].startswith("tavernkeep: plugins.required names 'nowhere', which is not installed; installed: ")
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
