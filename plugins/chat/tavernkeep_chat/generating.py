@@ -22,7 +22,7 @@ from tavernkeep_chat.asking import MAIN, Answering, Conversation, asked, shipped
 from tavernkeep_chat.config import ChatConfig
 from tavernkeep_chat.models import GenerationRow
 from tavernkeep_chat.placing import Placed
-from tavernkeep_chat.store import ChatStore, described
+from tavernkeep_chat.store import KEPT_FREE, ChatStore, described
 from tavernkeep_chat.tree import Tree, TreeError
 from tavernkeep_files.contracts import PathError
 
@@ -329,11 +329,16 @@ class Generations:
             one.answer.settle(node, status, error_info)
             node.updated_at = iso(self.store.clock())
 
+        kept_free = KEPT_FREE
         while True:
             try:
-                await self.store.change(one.project_id, one.session_id, None, change, one.owner)
+                await self.store.change(one.project_id, one.session_id, None, change, one.owner, kept_free=kept_free)
             except ApiError as error:
-                if error.status not in (400, 404):  # else it is gone, which is an end as well
+                if error.status == 413 and kept_free:
+                    one.answer = GrowingAnswer(one.answer.outputs, one.answer.before)
+                    status, error_info, kept_free = ExecutionStatus.ERROR, {"message": "The answer is left out: the chat is full."}, 0
+                    continue
+                if error.status not in (400, 404, 413):  # else it is gone, which is an end as well
                     _log.warning("an answer cannot be written at present", execution=one.execution_id, problem=str(error))
                     await asyncio.sleep(_AGAIN_S)
                     continue

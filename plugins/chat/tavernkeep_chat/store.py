@@ -25,6 +25,7 @@ _TREE: Final = "tree.json"
 _SOURCE: Final = "source.json"
 _SHOWN: Final = 100  # characters of the last message in lists
 _CHARACTERS_A_TOKEN: Final = 4
+KEPT_FREE: Final = 1024 * 1024  # bytes of what can be read again in which it is written how answers end
 
 
 @attrs.define
@@ -163,9 +164,10 @@ class ChatStore:
     @finishing
     async def delete(self, project_id: str, session_id: str, user: UserContext) -> None:
         """Remove a chat. Raises `ApiError` 404."""
-        located = self.files.locate(await self.folder(project_id, session_id, user), user, write=True)
-        await asyncio.to_thread((located.path / _SESSION).unlink)  # with it the chat is gone, whatever becomes of the rest
-        await asyncio.to_thread(shutil.rmtree, located.path)
+        async with self._lock(session_id):  # a change that has begun would make it anew
+            located = self.files.locate(await self.folder(project_id, session_id, user), user, write=True)
+            await asyncio.to_thread((located.path / _SESSION).unlink)  # with it the chat is gone, whatever becomes of the rest
+            await asyncio.to_thread(shutil.rmtree, located.path)
 
     @finishing
     async def update(self, project_id: str, session_id: str, changes: dict[str, Any], user: UserContext) -> None:
@@ -195,6 +197,7 @@ class ChatStore:
 
     async def _tree(self, folder: LogicalPath, user: UserContext) -> Tree:
         tree: Tree = await self._read(folder / _TREE, Tree, user)
+        tree.mend()  # the file is its user's, who may have written anything into it
         if self.growing:
             place = self.files.locate(folder, user).path
             for (at, node_id), text in self.growing.items():
@@ -208,15 +211,17 @@ class ChatStore:
 
     @contextlib.asynccontextmanager
     async def changing(
-        self, project_id: str, session_id: str, version: int | None, user: UserContext
+        self, project_id: str, session_id: str, version: int | None, user: UserContext, *, kept_free: int = KEPT_FREE
     ) -> AsyncIterator[tuple[Tree, Session]]:
         """A tree to be changed, and its session; they are written at the end, alone among all changes of the chat, unless something fails.
 
         Args:
             version: That of the tree which was read; not asked when `None`.
+            kept_free: How many bytes shorter it must stay than what can be read again; not asked of what makes it shorter.
 
         Raises:
-            ApiError: 404, there is no such chat; 409, it has changed since; 400, the change would break it. Nothing is changed then.
+            ApiError: 404, there is no such chat; 409, it has changed since; 400, the change would break it; 413, it would be too long to be
+                read again. Nothing is changed then.
         """
         folder = await self.folder(project_id, session_id, user)
         async with self._lock(session_id):
@@ -231,15 +236,28 @@ class ChatStore:
             tree.version += 1
             session.updated_at = session.last_activity = iso(self.clock())
             self._count(session, tree)
+            data = await asyncio.to_thread(lambda: dumps(unstructure(tree)))
+            if len(data) > MAX_READ - kept_free and len(data) > await self._length(folder / _TREE, user):
+                raise ApiError(413, f"The chat would be longer than {MAX_READ - kept_free} bytes.")
             await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)
-            await self.files.write(folder / _TREE, dumps(unstructure(tree)), user)  # last: with it the message is there
+            await self.files.write(folder / _TREE, data, user)  # last: with it the message is there
+
+    async def _length(self, path: LogicalPath, user: UserContext) -> int:
+        return (await asyncio.to_thread(self.files.locate(path, user).path.stat)).st_size
 
     @finishing
     async def change(
-        self, project_id: str, session_id: str, version: int | None, change: Callable[[Tree], None], user: UserContext
+        self,
+        project_id: str,
+        session_id: str,
+        version: int | None,
+        change: Callable[[Tree], None],
+        user: UserContext,
+        *,
+        kept_free: int = KEPT_FREE,
     ) -> Tree:
         """Change a tree; see `changing`."""
-        async with self.changing(project_id, session_id, version, user) as (tree, session):
+        async with self.changing(project_id, session_id, version, user, kept_free=kept_free) as (tree, session):
             change(tree)
         return described(tree, session)
 

@@ -52,6 +52,33 @@ class Tree:
     metadata: dict[str, Any] = attrs.field(factory=dict)
     assets: list[Any] | None = None
 
+    def mend(self) -> None:
+        """Set right how its messages hang together, as in a file that somebody else has written or cut.
+
+        All of them stay; links that lead nowhere, or in a circle, go. What hangs on nothing then is a root.
+        """
+        for id_, node in self.nodes.items():
+            node.id = id_
+            node.parent_id = node.parent_id if node.parent_id in self.nodes else None
+        whole: set[str] = set()  # those from which the way up ends
+        for id_ in self.nodes:
+            way: set[str] = set()
+            here: str | None = id_
+            while here is not None and here not in whole:
+                way.add(here)
+                if self.nodes[here].parent_id in way:
+                    self.nodes[here].parent_id = None
+                here = self.nodes[here].parent_id
+            whole |= way
+        below: dict[str | None, dict[str, None]] = {None: {}} | {id_: {} for id_ in self.nodes}
+        listed = [(None, self.root_node_ids), *((id_, node.children) for id_, node in self.nodes.items())]
+        for parent, ids in [*listed, *((node.parent_id, [id_]) for id_, node in self.nodes.items())]:  # in the order that is given
+            below[parent].update((id_, None) for id_ in ids if id_ in self.nodes and self.nodes[id_].parent_id == parent)
+        self.root_node_ids = list(below[None])
+        for id_, node in self.nodes.items():
+            node.children = list(below[id_])
+        self.active_leaf_id = self.active_leaf_id if self.active_leaf_id in self.nodes else None
+
     def get(self, id_: str | None) -> MessageNode:
         """A node. Raises `TreeError`."""
         if id_ is None or id_ not in self.nodes:

@@ -1,11 +1,18 @@
 """`/api/chat/…`."""
 
+import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.application import started
 from support.server import Server
+from tavernkeep import ApiError, UserContext
+from tavernkeep_chat.store import ChatStore
+from tavernkeep_files.contracts import Files
+from tavernkeep_projects.contracts import Projects
 
 CHAT = "/api/chat"
 
@@ -284,3 +291,55 @@ async def test_no_id_leads_elsewhere(server: Server, id_: str) -> None:
         body = {"role": "user", "content": "x", "operations": []} if method != "GET" else None
         answer = await server.http.request(method, f"{CHAT}/{id_}/{path}?projectId=ids", json=body)
         assert answer.status_code in (400, 404), (method, path)
+
+
+def message(parent: str | None, *children: str) -> dict[str, Any]:
+    return {"id": "x", "parentId": parent, "role": "user", "content": "Hi", "createdAt": "2026-01-01T00:00:00Z", "children": children}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "roots", "leaf"),
+    [
+        ({"a": message("a", "a")}, [], "a"),
+        ({"a": message("c", "b"), "b": message("a", "c"), "c": message("b", "a")}, ["b"], "c"),
+        ({"a": message("none")}, [], "a"),
+        ({"a": message(None, "none")}, ["a", "a", "none"], "none"),
+        ({"a": message(None, "b", "b"), "b": message(None, "a")}, [], "b"),
+    ],
+)
+async def test_a_tree_that_is_none_keeps_its_messages(server: Server, nodes: dict[str, Any], roots: list[str], leaf: str) -> None:
+    """As somebody may have written into the file: it can be read, gone on with, given out and edited; a circle kept the server for ever."""
+    chat = await begin(server, "odd")
+    path = f"user://projects/odd/chats/{chat}/tree.json"
+    planted = {"sessionId": chat, "version": 1, "nodes": nodes, "rootNodeIds": roots, "activeLeafId": leaf}
+    assert (await server.http.post("/api/fam/write-json", json={"logicalPath": path, "content": planted})).is_success
+    shown = await tree(server, "odd", chat)
+    assert {id_: node["id"] for id_, node in shown["nodes"].items()} == {id_: id_ for id_ in nodes}
+    listed = [*shown["rootNodeIds"], *(child for node in shown["nodes"].values() for child in node["children"])]
+    assert sorted(listed) == sorted(nodes)
+    assert all(child["parentId"] == id_ for id_, node in shown["nodes"].items() for child in map(shown["nodes"].get, node["children"]))
+    await say(server, "odd", chat, "a", "And?")
+    for form in ("json", "markdown", "text", "sillytavern"):
+        assert (await server.http.post(f"{CHAT}/sessions/{chat}/export?projectId=odd", json={"format": form})).status_code == 200
+    operations = [{"type": "graft", "sourceNodeId": "a"}, {"type": "delete", "sourceNodeId": "a"}]
+    assert (await server.http.put(f"{CHAT}/{chat}/tree/edit?projectId=odd", json={"operations": operations})).status_code == 200
+
+
+async def test_a_chat_that_is_deleted_while_it_changes_is_gone(tmp_path: Path) -> None:
+    """Whatever else was to be changed: what was being written made it anew."""
+    async with started(tmp_path, {"dataDir": str(tmp_path / "data")}) as app:
+        user = UserContext("default_user", "")
+        projects = app.services.get(Projects)
+        await projects.create("gone", None, user)
+        store = ChatStore(app.services.get(Files), projects)
+        chat = (await store.create("gone", user)).id
+        async with store.changing("gone", chat, None, user) as (tree, _):
+            deleting = asyncio.create_task(store.delete("gone", chat, user))
+            while not store._lock(chat)._waiters and not deleting.done():
+                await asyncio.sleep(0)
+            tree.add(store.message(None, "user", "Hi", None))
+        await deleting
+        assert await store.sessions("gone", user) == []
+        with pytest.raises(ApiError) as refused:
+            await store.update("gone", chat, {"title": "x"}, user)
+        assert refused.value.status == 404
