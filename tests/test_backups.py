@@ -126,6 +126,7 @@ async def test_what_was_answered_before_a_backup_is_in_it(tmp_path: Path, form: 
             assert found["status"] == "complete", found
             assert found["nodeStatus"]["n"]["output"]["merged_text"].startswith("number")
         await server.http.get(f"/api/prompt/{opened}/events")
+        assert (await got(server, f"/api/history/{opened}"))["attempts"] == 0  # a backup is no crash
         found = (await got(server, f"/api/history/{opened}"))["execution"]
         assert (found["status"], found["nodeStatus"]["w"]["output"]) == ("complete", {"content": "it goes on"})
         for name, content in files.items():

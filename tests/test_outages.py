@@ -403,7 +403,7 @@ async def overtaken(forged: Forge, folder: Path, first: ForkedServer) -> AsyncIt
 
 
 async def test_a_server_that_wakes_up_after_another_took_its_place(forged: Forge, tmp_path: Path) -> None:
-    """It changes nothing of what the other one has taken up, tells nobody anything of it, and stops it."""
+    """It changes nothing of what the other one has taken up, tells nobody anything of it, and stops it; it accepts nothing new."""
     configure(tmp_path)
     async with forged.serve(tmp_path) as first, viewer(first.ws_url) as client:
         watching = Watching(client)
@@ -415,6 +415,8 @@ async def test_a_server_that_wakes_up_after_another_took_its_place(forged: Forge
                 await other.send("SUBSCRIBE", {"promptId": id_, "after": watching.of(id_)[-1]["payload"]["seq"]})
                 await seen.until(executing("a"))
                 first.signal(signal.SIGCONT)
+                refused = await first.http.post("/api/prompt", json=holds(tmp_path, "d"))
+                assert (refused.status_code, "another server has taken over" in refused.text) == (503, True), refused.text
                 (tmp_path / "a").touch()
                 await seen.until(executing("b"))
                 async with asyncio.timeout(PATIENCE_S):
@@ -431,7 +433,10 @@ async def test_a_server_that_wakes_up_after_another_took_its_place(forged: Forge
             assert told == seen.of(id_)[: len(told)]
             assert not [message for message in told if message["type"] == "NODE_COMPLETE"]
             marks = (tmp_path / "marks").read_text().split()
-            assert marks.count("c") == 1
+            assert (marks.count("c"), marks.count("d")) == (1, 0)
+            ready = await first.http.get("/readyz")
+            assert (ready.status_code, "another server has taken over" in ready.text) == (503, True)
+            assert [entry["promptId"] for entry in (await second.http.get("/api/history")).json()["executions"]] == [id_]
 
 
 # What nodes can do to the process

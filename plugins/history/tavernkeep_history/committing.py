@@ -15,6 +15,7 @@ from tavernkeep.contracts.bus import EventBus
 from tavernkeep.contracts.events import Notice
 from tavernkeep.contracts.storage import WANTING, Storage, Unavailable
 from tavernkeep_history.book import Book
+from tavernkeep_history.life import Replaced
 from tavernkeep_history.models import ExecutionRow
 from tavernkeep_history.outcomes import Outcomes
 from tavernkeep_history.record import Record
@@ -47,6 +48,7 @@ class Committing:
     Attributes:
         problem: Why nothing can be written at present.
         flushed: Who waits until all that had come is written, or could not be.
+        is_replaced: Another server has begun on the database, and nothing is written here any more.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Committing:
     ) -> None:
         self.problem: str | None = None
         self.flushed: list[asyncio.Future[None]] = []
+        self.is_replaced = False
         self._book = book
         self._storage = storage
         self._writer = writer
@@ -124,6 +127,8 @@ class Committing:
         written: set[str] = set()
         trouble: Exception | None = None
         try:
+            if self.is_replaced:
+                raise Replaced
             await self._begin()
             if self.problem is not None and not entries:
                 await self._storage.check()
@@ -213,6 +218,10 @@ class Committing:
             if not record.known:
                 self._outcomes.refuse(record, problem)
         self._outcomes.make_room()
+        if isinstance(error, Replaced):  # for good, and all that is open is the other server's
+            self.is_replaced = True
+            self._book.overtaken.update(self._book.open)
+            self._outcomes.let_go()
 
     def _can(self) -> None:
         if self.problem is not None:

@@ -18,6 +18,7 @@ from tavernkeep_history.config import HistoryConfig
 from tavernkeep_history.durability import Durability
 from tavernkeep_history.forgetting import Forgetting
 from tavernkeep_history.joining import Joining
+from tavernkeep_history.life import Replaced
 from tavernkeep_history.models import ExecutionRow
 from tavernkeep_history.outcomes import Outcomes
 from tavernkeep_history.record import EVENT, MINOR, Record, now_ms
@@ -38,6 +39,7 @@ class Journal:
         self._secrets = secrets
         self._events = events
         self._config = config
+        self._life = taking_up.life
         self._strict = config.durability is Durability.STRICT
         self._taking_up = taking_up
         self._number = 0  # of the last that was accepted
@@ -49,7 +51,7 @@ class Journal:
         self._forgetting = Forgetting(config.max_executions)
         self._joining = Joining(storage, self._thread)
         self._outcomes = Outcomes(self._book, events, config, self._forgetting, self._joining, self.note)
-        writer = Writer(storage, secrets, config.max_output_bytes, self._thread)
+        writer = Writer(storage, secrets, config.max_output_bytes, self._thread, self._life)
         self._committing = Committing(self._book, storage, writer, events, self._outcomes, self._count, strict=self._strict)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -174,6 +176,13 @@ class Journal:
 
     async def confirm(self) -> None:
         """See `ExecutionJournal`."""
+        if self._life is not None:
+            try:
+                await self._life.confirm()
+            except Replaced:
+                self._committing.is_replaced = True
+                await self.flush()
+                return
         known = [record for record in self._book.open.values() if record.known and not record.last]
         epochs: dict[str, int] = {}
         for start in range(0, len(known), _LOOKED_UP):
@@ -200,6 +209,8 @@ class Journal:
     # Its tasks
 
     async def _count(self) -> None:
+        if self._life is not None:
+            await self._life.begin()
         if not self._counted:
             last = await ExecutionRow.all().first().only("number")
             self._number, self._counted = last.number if last else 0, True

@@ -68,6 +68,17 @@ class ExecutionRow(Model):
         return name if isinstance(name, str) else str(self.user_id)
 
 
+class LifeRow(Model):
+    """The one row of the life that a server has on this database; see `life`."""
+
+    id = fields.IntField(primary_key=True, generated=False)
+    name = fields.CharField(max_length=64)
+    place = fields.CharField(max_length=64, null=True)  # of the database, when it began
+
+    class Meta:
+        table = "execution_life"
+
+
 class EventBlock(Model):
     """Some events of an execution that follow each other: their messages, compressed; see `packing`."""
 

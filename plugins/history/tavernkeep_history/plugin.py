@@ -52,12 +52,15 @@ class HistoryPlugin:
     def register_services(self, app: App, services: Services, owner: str) -> None:
         from tavernkeep_history.archive import Archive
         from tavernkeep_history.journal import Journal
+        from tavernkeep_history.life import Life
         from tavernkeep_history.taking_up import TakingUp
 
         secrets, config = services.get(Secrets), app.config.section(HistoryConfig)
         self._archive = Archive(secrets)
         services.add(ExecutionArchive, self._archive, owner=owner)
-        self._taking_up = TakingUp(self._archive, services.get(Storage), config.max_output_bytes, config.resume)
+        # Who runs something without taking up what is open, as a command does, leaves it to the server whose life it is.
+        life = Life(services.get(Storage)) if Role.WORKER | Role.KEEPER in app.roles else None
+        self._taking_up = TakingUp(self._archive, services.get(Storage), config.max_output_bytes, config.resume, life)
         if Role.WORKER in app.roles and config.durability is not Durability.OFF:
             self._journal = Journal(services.get(Storage), secrets, app.events, config, self._taking_up)
             services.add(ExecutionJournal, self._journal, owner=owner)

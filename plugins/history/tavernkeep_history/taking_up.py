@@ -10,6 +10,7 @@ from tavernkeep.contracts.events import StatusUpdate
 from tavernkeep.contracts.execution import ExecutionStatus, Unfinished
 from tavernkeep.contracts.storage import WANTING, Storage, Unavailable
 from tavernkeep_history.archive import Archive, user_of
+from tavernkeep_history.life import Life
 from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_history.packing import packed
 from tavernkeep_history.recall import AtWork, at_work
@@ -28,12 +29,14 @@ class TakingUp:
     Attributes:
         most: How many bytes of one message are kept.
         resume: Whether anything goes on at all.
+        life: That in which it is done; `None` where this is no server.
     """
 
     archive: Archive
     storage: Storage
     most: int
     resume: bool = True
+    life: Life | None = None
     _taken: dict[str, Unfinished] = attrs.field(factory=dict)  # what was taken up, and has neither gone on nor been given up
 
     async def unfinished(self, here: Container[str] = ()) -> AsyncIterator[Unfinished]:
@@ -45,6 +48,8 @@ class TakingUp:
         if not self.resume:
             await self.give_all_up(here)
             return
+        if self.life is not None:
+            await self.life.begin()
         wanting: Exception | None = None
         for execution_id in await ExecutionRow.filter(status__in=_OPEN).order_by("number").values_list("id", flat=True):
             row = await ExecutionRow.get_or_none(id=execution_id, status__in=_OPEN)
@@ -79,7 +84,8 @@ class TakingUp:
     async def _take(self, row: ExecutionRow) -> Unfinished | None:
         payload, user = await self.archive.payload_of(row), user_of(row)
         was = await at_work(self.archive.pieces(row.id)) if row.started_at is not None else AtWork([], is_suspect=False)
-        attempts = row.attempts + (was.is_suspect and not row.paused)
+        is_copy = self.life is not None and self.life.is_first_of_copy  # what was at work when a backup was made has ended nothing
+        attempts = row.attempts + (was.is_suspect and not row.paused and not is_copy)
         # Taken up by somebody else meanwhile, it is theirs.
         mine = ExecutionRow.filter(id=row.id, epoch=row.epoch, status__in=_OPEN)
         if not await mine.update(epoch=row.epoch + 1, attempts=attempts, paused=False):

@@ -13,6 +13,7 @@ from tavernkeep.contracts.execution import Submission
 from tavernkeep.contracts.storage import Missed, Storage, Write, storable
 from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep_history.damage import UNREADABLE, Damaged
+from tavernkeep_history.life import Life, Replaced
 from tavernkeep_history.models import EventBlock, ExecutionRow
 from tavernkeep_history.packing import Block, blocks_of, message_of
 from tavernkeep_secrets.contracts import Secrets
@@ -71,12 +72,14 @@ class Writer:
     Attributes:
         most: How many bytes of one message are kept.
         thread: Where much is packed.
+        life: That in which something is accepted; `None` where this is no server.
     """
 
     storage: Storage
     secrets: Secrets
     most: int
     thread: Executor
+    life: Life | None
 
     async def make_ready(self, entries: Sequence[Entry]) -> None:
         """Pack the events and seal the payloads. What cannot be made ready has an `error`."""
@@ -134,12 +137,17 @@ class Writer:
 
         Raises:
             Overtaken: One of them is not this process's any more.
+            Replaced: One of them is new, and nothing new is this process's any more.
         """
         writes = [(entry, write) for entry in entries for write in _writes_of(entry)]
+        is_new = any(entry.submission is not None for entry in entries)
+        guard = self.life.guard() if self.life is not None and is_new else []
         try:
-            await self.storage.write([write for _, write in writes])
+            await self.storage.write([*guard, *(write for _, write in writes)])
         except Missed as missed:
-            raise Overtaken(writes[missed.at][0]) from None
+            if missed.at < len(guard):
+                raise Replaced from None
+            raise Overtaken(writes[missed.at - len(guard)][0]) from None
 
 
 def _writes_of(entry: Entry) -> Iterator[Write]:
