@@ -1,4 +1,4 @@
-"""What this plugin publishes: running a workflow at the terminal, and reading one in whichever form."""
+"""What this plugin publishes: running a workflow at the terminal, and reading one in whichever form; and what it asks of a history."""
 
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -26,6 +26,18 @@ class Foreground(Protocol):
             Refused: It is not taken.
             click.UsageError: An answer is not of that form.
         """
+
+
+class LeftOpen(Protocol):
+    """Knows executions that are open, and that this server could not take up; a service that a history may provide."""
+
+    async def interrupt(self, execution_id: str) -> bool:
+        """End one of them for good, and tell of it; `False` where it is none of them.
+
+        Raises:
+            tavernkeep.contracts.storage.Unavailable: That is not possible at present.
+        """
+        ...
 
 
 class WorkflowForms(Protocol):

@@ -33,7 +33,7 @@ _NAME: Final = 300  # characters
 
 
 class Journal:
-    """See `tavernkeep.contracts.execution.ExecutionJournal`."""
+    """See `tavernkeep.contracts.execution.ExecutionJournal`; it is the engine's `LeftOpen`, too."""
 
     def __init__(self, storage: Storage, secrets: Secrets, events: EventBus, config: HistoryConfig, taking_up: TakingUp) -> None:
         self._secrets = secrets
@@ -150,6 +150,13 @@ class Journal:
     def unfinished(self) -> AsyncIterator[Unfinished]:
         """See `ExecutionJournal`."""
         return self._taking_up.unfinished(self._book.open)
+
+    async def interrupt(self, execution_id: str) -> bool:
+        """See `tavernkeep_engine.contracts.LeftOpen`."""
+        end = await self._taking_up.interrupt_unopened(execution_id)
+        if end is not None:
+            self._events.deliver(end)
+        return end is not None
 
     async def give_up(self, unfinished: Unfinished, error_info: Mapping[str, Any]) -> None:
         """See `ExecutionJournal`."""

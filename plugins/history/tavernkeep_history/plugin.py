@@ -12,6 +12,7 @@ from tavernkeep.contracts.auth import AuthProvider
 from tavernkeep.contracts.execution import ExecutionArchive, ExecutionJournal, Scheduler
 from tavernkeep.contracts.storage import WANTING, Storage, Unavailable
 from tavernkeep_accounts.contracts import Accounts
+from tavernkeep_engine.contracts import LeftOpen
 from tavernkeep_history.command import executions
 from tavernkeep_history.config import HistoryConfig
 from tavernkeep_history.durability import Durability
@@ -64,6 +65,7 @@ class HistoryPlugin:
         if Role.WORKER in app.roles and config.durability is not Durability.OFF:
             self._journal = Journal(services.get(Storage), secrets, app.events, config, self._taking_up)
             services.add(ExecutionJournal, self._journal, owner=owner)
+            services.add(LeftOpen, self._journal, owner=owner)
 
     @hookimpl
     async def startup(self, app: App) -> None:

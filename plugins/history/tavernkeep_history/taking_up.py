@@ -6,7 +6,7 @@ from typing import Any, Final
 import attrs
 import structlog
 
-from tavernkeep.contracts.events import StatusUpdate
+from tavernkeep.contracts.events import Event, StatusUpdate
 from tavernkeep.contracts.execution import ExecutionStatus, Unfinished
 from tavernkeep.contracts.storage import WANTING, Storage, Unavailable
 from tavernkeep_history.archive import Archive, user_of
@@ -37,6 +37,7 @@ class TakingUp:
     most: int
     resume: bool = True
     life: Life | None = None
+    _unopened: dict[str, int] = attrs.field(factory=dict)  # what cannot be opened with the key that is there, with its epoch
     _taken: dict[str, Unfinished] = attrs.field(factory=dict)  # what was taken up, and has neither gone on nor been given up
 
     async def unfinished(self, here: Container[str] = ()) -> AsyncIterator[Unfinished]:
@@ -61,6 +62,7 @@ class TakingUp:
                     taken = await self._take(row)
             except KeyMissing as error:  # a slip of the operator's, who can make it good: it goes on at a start with the key
                 _log.error("an execution stays as it stands: what it runs cannot be opened", execution=row.id, reason=str(error))
+                self._unopened[row.id] = row.epoch
                 continue
             except WANTING as error:  # that may be had another time, and others may need less
                 _log.error("an execution cannot be read at present", execution=row.id, reason=str(error) or type(error).__name__)
@@ -118,7 +120,16 @@ class TakingUp:
 
     async def interrupt(self, row: ExecutionRow) -> bool:
         """Nobody goes on with an execution that no process runs, as somebody wishes; `False` where it has ended."""
-        return await self._end(row.id, row.epoch, row.epoch + 1, None, ExecutionStatus.INTERRUPTED)
+        return await self._end(row.id, row.epoch, row.epoch + 1, None, ExecutionStatus.INTERRUPTED) is not None
+
+    async def interrupt_unopened(self, execution_id: str) -> Event | None:
+        """The same for one that could not be opened when the others were taken up; gives its end, `None` where it is none of these."""
+        epoch = self._unopened.get(execution_id)
+        if epoch is None:
+            return None
+        end = await self._end(execution_id, epoch, epoch + 1, None, ExecutionStatus.INTERRUPTED)
+        self._unopened.pop(execution_id, None)
+        return end
 
     async def _end(
         self,
@@ -127,18 +138,18 @@ class TakingUp:
         raised: int,
         error_info: Mapping[str, Any] | None,
         status: ExecutionStatus = ExecutionStatus.ERROR,
-    ) -> bool:
+    ) -> Event | None:
         async with self.storage.transaction():
             row = await ExecutionRow.get_or_none(id=execution_id, epoch=epoch, status__in=_OPEN).only("id", "last_seq", "reserved_seq")
             if row is None:
-                return False
+                return None
             seq = last_seq_of(row) + 1
             end = StatusUpdate(status, error_info).of(execution_id, seq)
             columns = {"status": status.value, "error_info": error_info, "completed_at": now_ms(), "last_seq": seq}
             await ExecutionRow.filter(id=execution_id, epoch=epoch).update(epoch=raised, **columns)
             for block in packed([end], self.most):
                 await EventBlock.create(execution_id=execution_id, **block.columns())
-        return True
+        return end
 
 
 def last_seq_of(row: ExecutionRow) -> int:

@@ -1,17 +1,19 @@
-"""A server's life on its database: the next one ends it, and a copy that is restored is no crash."""
+"""A server's life on its database: the next one ends it, a copy that is restored is no crash, and what it cannot take up can be ended."""
 
 import asyncio
+import base64
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import attrs
 import pytest
 import pytest_asyncio
 
 from support.house import GATES, House, started
 from tavernkeep.contracts.events import NodeExecuting
-from tavernkeep.contracts.execution import Refused
+from tavernkeep.contracts.execution import ExecutionStatus, Interrupted, Refused
 from tavernkeep_history.models import EventBlock, ExecutionRow, LifeRow
 
 
@@ -72,3 +74,26 @@ async def test_a_copy_has_not_ended_what_was_at_work_in_it(house: House, tmp_pat
             await again.until(lambda event: isinstance(event, NodeExecuting) and event.execution_id == id_)
         row = await ExecutionRow.get(id=id_)
         assert row.attempts == attempts
+
+
+async def test_what_cannot_be_opened_can_be_interrupted(house: House, tmp_path: Path) -> None:
+    """The key is gone for good: the running server ends it, once, tells who watches, and it is as any that was interrupted."""
+    id_ = await at_work(house)
+    await house.kill()
+    (key,) = tmp_path.rglob("master.key")
+    key.write_bytes(base64.urlsafe_b64encode(bytes(32)))
+    GATES.clear()
+    again = await started(tmp_path, '{"engine": {"shutdownGraceS": 0}}')
+    house.app, house.outside = again.app, again.outside
+    scheduler, user = again.scheduler, again.user
+    assert (await ExecutionRow.get(id=id_)).status == "running"
+    stranger = attrs.evolve(user, uid="another", is_admin=False)
+    assert await scheduler.interrupt(id_, stranger) is Interrupted.UNKNOWN
+    assert [await scheduler.interrupt(id_, user) for _ in range(2)] == [Interrupted.DONE, Interrupted.FINISHED]
+    (end,) = again.of(id_)
+    row = await ExecutionRow.get(id=id_)
+    assert (row.status, row.last_seq, end.payload["status"]) == ("interrupted", end.seq, "interrupted")
+    info = await scheduler.info(id_, user)
+    assert info is not None
+    assert info.status is ExecutionStatus.INTERRUPTED
+    assert (await scheduler.events_after(id_, user, end.seq - 1) or [])[0].payload == end.payload

@@ -15,7 +15,7 @@ import pytest_asyncio
 from support.house import GATES, House, is_final, recording, started
 from tavernkeep import UserContext
 from tavernkeep.contracts.auth import AuthProvider
-from tavernkeep.contracts.events import NodeComplete, NodeExecuting, NodeWaiting, StatusUpdate
+from tavernkeep.contracts.events import Event, NodeComplete, NodeExecuting, NodeWaiting, StatusUpdate
 from tavernkeep.contracts.execution import ExecutionArchive, ExecutionStatus, Recall, Refused
 from tavernkeep.contracts.storage import Unavailable
 from tavernkeep_accounts.contracts import Accounts
@@ -231,7 +231,7 @@ async def test_what_cannot_be_given_up_at_the_start_is_later(lives: Lives, monke
     await lives.end(told_to=True)
     real, asked, fails = TakingUp._end, [], True
 
-    async def end(self: TakingUp, *args: Any) -> bool:
+    async def end(self: TakingUp, *args: Any) -> Event | None:
         asked.append(args)
         if fails:
             raise Unavailable("locked", "the database is locked")

@@ -32,6 +32,7 @@ from tavernkeep.contracts.workflow import WorkflowPayload
 from tavernkeep.ids import nanoid
 from tavernkeep.wire import Problem
 from tavernkeep_engine.config import EngineConfig
+from tavernkeep_engine.contracts import LeftOpen
 from tavernkeep_engine.plan.prepare import Preparer
 from tavernkeep_engine.plan.types import Plan
 from tavernkeep_engine.run.allowance import Allowance
@@ -245,13 +246,19 @@ class EmbeddedScheduler:
         """See `tavernkeep.contracts.execution.Scheduler`."""
         execution = self._knowledge.find(execution_id, user)
         if not isinstance(execution, Execution):
-            return Interrupted.FINISHED if await self._has_ended(execution_id, user) else Interrupted.UNKNOWN
+            return await self._interrupt_left_open(execution_id, user)
         ended_before = execution.status.is_final
         if not ended_before:
             self._stop(execution)
         await execution.ended.wait()
         await self._kept(execution)
         return Interrupted.FINISHED if ended_before else Interrupted.DONE
+
+    async def _interrupt_left_open(self, execution_id: str, user: UserContext) -> Interrupted:
+        info, left_open = await self._knowledge.info(execution_id, user), self._services.find(LeftOpen)
+        if info is not None and not info.status.is_final and left_open is not None and await left_open.interrupt(execution_id):
+            return Interrupted.DONE
+        return Interrupted.FINISHED if await self._has_ended(execution_id, user) else Interrupted.UNKNOWN
 
     async def _has_ended(self, execution_id: str, user: UserContext) -> bool:
         """Whether one that does not run here has ended; `False` for an unknown one."""
@@ -426,5 +433,5 @@ class EmbeddedScheduler:
 
 
 def _elsewhere() -> Unavailable:
-    # Or what it runs could not be opened when this one started; without a server `tavernkeep executions interrupt` ends either.
+    # Or what it runs could not be opened when this one started: then it can be interrupted all the same, and nothing else.
     return Unavailable("gone", "The execution does not run here: another process goes on with it, or it could not be taken up (see log).")
