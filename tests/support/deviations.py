@@ -91,6 +91,18 @@ DEVIATIONS = [
     ),
     Deviation("an error as an event", sse(HI) + 'event: error\ndata: {"message": "worn out"}\n\n', error="reported an error: worn out"),
     Deviation("an error among the choices", sse(HI, {"choices": [{"error": {"code": 502, "message": "gone"}}]}), error="gone"),
+    Deviation("an error that is a text", "event: error\ndata: worn out\n\n", error="reported an error: worn out"),
+    Deviation("a heartbeat that is no JSON", "event: heartbeat\ndata: still here\n\n" + sse(HI, YOU), "Hi you"),
+    Deviation("an emoji in two pieces", sse(delta(content="Hi \ud83c"), delta(content="\udfad"), delta("stop", content="you")), "Hi 🎭you"),
+    Deviation("half an emoji", sse(delta(content="Hi \ud83c"), delta("stop")), "Hi \ufffd"),
+    Deviation("half an emoji in an answer in one piece", json.dumps(whole(content="\udfad Hi")), "\ufffd Hi", stream=False),
+    Deviation(
+        "thoughts with an emoji in two pieces",
+        sse(delta(reasoning="H\ud83c"), delta(reasoning="\udfad"), delta("stop", content="Hi")),
+        "Hi",
+        "H🎭",
+    ),
+    Deviation("a tab within a text", '{"choices": [{"message": {"content": "Hi\tyou"}}]}', "Hi\tyou", stream=False),
     Deviation("nothing at all", "", error="broke off"),
     # What is said
     Deviation("parts for a text", json.dumps(whole(content=[{"type": "text", "text": "Hi "}, "you"])), "Hi you", stream=False),

@@ -37,6 +37,25 @@ def picture_in(part: Mapping[str, Any]) -> str | None:
     return f"data:image/png;base64,{data}" if isinstance(data, str) and data else None
 
 
+class _Characters:
+    """Puts characters together whose halves come in two pieces: some services cut a text within an emoji."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def take(self, piece: str) -> str:
+        """The characters that are whole with a piece; a half without its other one is U+FFFD."""
+        text = self._half + piece
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        text = text.removesuffix(self._half)
+        return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+    def end(self) -> str:
+        """What is left of a half."""
+        half, self._half = self._half, ""
+        return "\ufffd" if half else ""
+
+
 class Answer:
     """An answer that comes in pieces; each protocol's own puts its events into it.
 
@@ -52,6 +71,7 @@ class Answer:
         self.finish_reason: str | None = None
         self.message: dict[str, Any] = {}  # further fields, which the service wants to have back
         self._speech = Thoughts()
+        self._characters = {"said": _Characters(), "thought": _Characters()}
         self._pictures: list[dict[str, Any]] = []
         self._unread: list[str] = []
         self._reasons: list[str] = []
@@ -97,7 +117,7 @@ class Answer:
         if given is None:
             return []
         if isinstance(given, str):
-            return self._told(self._speech.take(given))
+            return self._told(self._speech.take(self._characters["said"].take(given)))
         chunks: list[Chunk] = []
         for part in given if isinstance(given, list) else [given]:
             if isinstance(part, str):
@@ -116,7 +136,8 @@ class Answer:
         """A piece of reasoning."""
         if isinstance(given, list):
             return [chunk for part in given for chunk in self.thought(part.get("text") if isinstance(part, Mapping) else part)]
-        if not isinstance(given, str) or not given:
+        given = self._characters["thought"].take(given) if isinstance(given, str) else None
+        if not given:
             return []
         self._speech.thought()
         self._reasons.append(given)
@@ -124,7 +145,8 @@ class Answer:
 
     def end(self) -> list[Chunk]:
         """What was held back, as it might have been the beginning of a tag."""
-        return self._told(self._speech.end())
+        chunks = self.thought(self._characters["thought"].end())
+        return chunks + self._told([*self._speech.take(self._characters["said"].end()), *self._speech.end()])
 
     def picture(self, url: str) -> list[Chunk]:
         """A picture, by its address or as a `data:` URL."""

@@ -3,6 +3,7 @@
 Lines end at a line feed alone: U+2028 and its like are text.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from tavernkeep.wire import Invalid, loads
 
 DONE: Final = "[DONE]"
 _FIELDS: Final = ("data", "event", "id", "retry")
+_SAYING_NOTHING: Final = ("ping", "heartbeat", "keep-alive", "keepalive", "keep_alive", "open", "close", "end", "done")  # names of events
 
 
 class Unreadable(Exception):
@@ -114,7 +116,16 @@ class AnswerReader:
         text, self._data = "\n".join(self._data), []
         if not self._loose:
             self._held = 0
-        return _values(self._name, text) if text.strip() else []
+        if not text.strip():
+            return []
+        try:
+            return _values(self._name, text)
+        except Unreadable:
+            if self._name.lower() in _SAYING_NOTHING:
+                return []
+            if self._name.lower() == "error":
+                return [(self._name, {"error": text})]
+            raise
 
 
 def _values(name: str, text: str) -> list[tuple[str, Any]]:
@@ -123,8 +134,16 @@ def _values(name: str, text: str) -> list[tuple[str, Any]]:
     try:
         value = loads(text)
     except Invalid:
-        raise Unreadable("no JSON", text) from None
+        value = _generously(text)
     return [(name, item) for item in value] if isinstance(value, list) else [(name, value)]
+
+
+def _generously(text: str) -> Any:
+    """JSON with what it must not hold: half an emoji, whose other half the next piece has, and control characters."""
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        raise Unreadable("no JSON", text) from None
 
 
 def models_in(value: Any) -> list[dict[str, Any]]:
