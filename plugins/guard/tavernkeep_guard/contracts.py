@@ -21,6 +21,7 @@ _REASONS: Final[Sequence[tuple[type[httpx2.HTTPError], str]]] = (
     (httpx2.DecodingError, "its answer is compressed in a way that cannot be read"),
     (httpx2.NetworkError, "the connection broke off"),
 )
+_OF_THE_BODY: Final = ("content-length", "transfer-encoding")
 _NO_SECRETS: Final = ("accept", "accept-encoding", "accept-language", "content-type", "user-agent")
 
 
@@ -43,6 +44,18 @@ class Headers:
         if not _NAME.fullmatch(trimmed):
             raise ValueError("the name of a header is made of letters, digits and -")
         return trimmed
+
+    @staticmethod
+    def further(given: str) -> str:
+        """The name of a header beside those of a body that somebody else writes, trimmed.
+
+        Raises:
+            ValueError: As of `name`, or it says how long that body is: what is sent would be cut off, or waited for.
+        """
+        name = Headers.name(given)
+        if name.lower() in _OF_THE_BODY:
+            raise ValueError(f"{name.lower()} is said by the connection itself")
+        return name
 
     @staticmethod
     def value(given: str) -> str:

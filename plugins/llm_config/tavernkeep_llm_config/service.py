@@ -41,7 +41,7 @@ def _checked(body: ChannelBody) -> ChannelBody:
             key = Headers.value(key)
         place, headers = "customHeaders", {}
         for name, value in body.custom_headers.items():
-            headers[Headers.name(name)] = value if value == HIDDEN else Headers.value(value)
+            headers[Headers.further(name)] = value if value == HIDDEN else Headers.value(value)
         place = "baseUrl"
         return attrs.evolve(body, base_url=body.base_url.strip(), api_key=key, custom_headers=headers)
     except ValueError as error:

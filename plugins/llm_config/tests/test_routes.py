@@ -218,6 +218,7 @@ async def test_what_copying_brings_along_is_cut_off_a_key(server: Server, llm: L
         {"apiKey": f"{KEY[:9]}\u2013{KEY}"},
         {"customHeaders": {"x": f"{KEY}\r\nx: y"}},
         {"customHeaders": {KEY + ":": "v"}},
+        {"customHeaders": {"Content-Length": "5"}},
         {"baseUrl": " "},
     ],
 )

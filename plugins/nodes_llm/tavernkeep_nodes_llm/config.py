@@ -32,7 +32,7 @@ class ChannelConfig:
         for value in (self.api_key, *self.custom_headers.values()):
             Headers.value(value)
         for name in self.custom_headers:
-            Headers.name(name)
+            Headers.further(name)
 
     def to_channel(self) -> Channel:
         """The channel."""

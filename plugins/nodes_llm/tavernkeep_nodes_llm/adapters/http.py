@@ -269,7 +269,7 @@ def _headers(adapter: HttpAdapter, channel: Channel) -> dict[str, str]:
     headers: dict[str, str] = {}
     try:
         for name, value in (*adapter.headers(channel).items(), *channel.headers.items()):
-            headers[Headers.name(name).lower()] = Headers.value(value)
+            headers[Headers.further(name).lower()] = Headers.value(value)
     except ValueError as error:
         raise LlmError(f"{channel.label} has a key or a header that cannot be sent: {error}") from None
     return headers
