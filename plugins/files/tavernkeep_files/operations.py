@@ -77,7 +77,7 @@ class Operations:
 
         def rename() -> None:
             if not os.path.lexists(_unfollowed(source)):
-                raise FileNotFoundError
+                raise path_error(FileNotFoundError(), str(path))
             if os.path.lexists(place.path):
                 raise FileExistsError
             self._check_within(_unfollowed(source), target, user)

@@ -118,6 +118,8 @@ async def test_moving(server: Server) -> None:
         if sources:
             message = answer.json()["message"]
             assert answer.json() == {"message": message, "results": [], "errors": [{"path": sources[0], "message": message}]}
+    none = await server.http.put(f"{FAM}/move", json={"sourcePaths": ["user://move/none"], "targetParentPath": "user://move/target"})
+    assert none.json()["message"] == "there is no user://move/none"
     into_itself = await server.http.put(f"{FAM}/move", json={"sourcePaths": ["user://move"], "targetParentPath": "user://move/target"})
     assert into_itself.status_code == 409
     assert (await server.http.get(f"{FAM}/read/{encoded('user://move/target/taken')}")).json() == "target/taken"
