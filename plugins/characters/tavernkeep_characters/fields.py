@@ -35,7 +35,8 @@ _OWN: Final = ("spec", "spec_version", "data")
 def card_data(card: Mapping[str, Any]) -> dict[str, Any]:
     """The character's own fields (`name`, `description`, `system_prompt`, …), wherever the card's version has them.
 
-    Numbers where a text belongs are texts, a text where a list belongs is a list of one; what is `null` is absent.
+    Numbers where a text belongs are texts, a text where a list belongs is a list of one, tags those between
+    its commas; what is `null` is absent.
     """
     fields, problems = read_fields(card)
     for problem in problems:
@@ -53,6 +54,8 @@ def read_fields(card: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     for old, new in _OLDER.items():
         if old in fields:
             fields.setdefault(new, fields.pop(old))
+    if isinstance(fields.get("tags"), str):
+        fields["tags"] = [tag for part in fields["tags"].split(",") if (tag := part.strip())]
     for keys, form, kind in ((_TEXTS, _text, "a text"), (_LISTS, _list, "a list of texts"), (_OBJECTS, _object, "an object")):
         for key in keys:
             if key in fields and (value := form(fields[key])) is not None:

@@ -163,7 +163,7 @@ def test_of_many_packed_texts_no_more_is_unpacked_than_one_picture_may_hold() ->
             {"data": {"name": 1984, "character_version": 1.5, "creator": True}},
             {"name": "1984", "character_version": "1.5", "creator": "true"},
         ),
-        ({"name": "A", "tags": "inn", "alternate_greetings": None}, {"name": "A", "tags": ["inn"]}),
+        ({"name": "A", "tags": "inn, old ,", "alternate_greetings": None}, {"name": "A", "tags": ["inn", "old"]}),
         ({"name": "A", "tags": ["inn", 7, None]}, {"name": "A", "tags": ["inn", "7"]}),
         ({"name": "A", "description": ["one", "two"]}, {"name": "A", "description": "one\ntwo"}),
         ({"name": "A", "description": {"no": "text"}, "extensions": "x"}, {"name": "A"}),
