@@ -68,6 +68,8 @@ def _converted(script: dict[str, Any], number: int, path: str) -> dict[str, Any]
     without = [key for key in _WITHOUT_MEANING if script.get(key) not in (None, False, 0, "")]
     if without:
         _log.warning("a regex script says what has no meaning here", file=path, script=name, fields=without)
+    if not pattern:
+        _log.warning("a regex script looks for nothing, and is off", file=path, script=name)
     found = _FOUND.fullmatch(pattern)
     disabled = script.get("disabled")
     return {
@@ -75,7 +77,7 @@ def _converted(script: dict[str, Any], number: int, path: str) -> dict[str, Any]
         "pattern": found[1] if found else pattern,
         "flags": found[2] if found else "",
         "replacement": _GROUPS.sub(_group, replacement or ""),
-        "enabled": str(disabled).strip().lower() not in ("true", "1", "yes", "on"),
+        "enabled": bool(pattern) and str(disabled).strip().lower() not in ("true", "1", "yes", "on"),
         "trimStrings": trimmed,
         "placement": script.get("placement"),
     }

@@ -21,6 +21,7 @@ SCRIPT = {"scriptName": "s", "findRegex": "/a/g", "replaceString": "b", "trimStr
         ({"replaceString": None}, {"replacement": ""}),
         ({"disabled": 1}, {"enabled": False}),
         ({"disabled": "true"}, {"enabled": False}),
+        ({"findRegex": ""}, {"pattern": "", "enabled": False}),
         ({"trimStrings": ["<"]}, {"trimStrings": ["<"]}),
         ({"scriptName": ""}, {"name": "script 1"}),
     ],

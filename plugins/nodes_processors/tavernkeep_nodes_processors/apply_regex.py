@@ -15,7 +15,8 @@ _OFF: Final = ("false", "0", "no", "off")
 def rules_of(*sources: Any, warn: Any) -> list[dict[str, Any]]:
     """The rules that apply, in order: enabled ones, each name once, without those that are no rules."""
     rules: dict[str, dict[str, Any]] = {}
-    for rule in _listed(sources):
+    for given in _listed(sources):
+        rule = _read(given)
         problem = _problem(rule)
         if problem is not None:
             warn("left out a regex rule", problem=problem)
@@ -24,6 +25,14 @@ def rules_of(*sources: Any, warn: Any) -> list[dict[str, Any]]:
         else:
             rules[rule["name"]] = rule
     return [rule for rule in rules.values() if _enabled(rule.get("enabled"))]
+
+
+def _read(given: Any) -> Any:
+    """A rule whose texts may have been written as numbers, as YAML has them."""
+    if not isinstance(given, dict):
+        return given
+    numbers = {key: str(given[key]) for key in ("name", "pattern", "replacement") if type(given.get(key)) in (int, float)}
+    return {**given, **numbers}
 
 
 def _enabled(value: Any) -> bool:

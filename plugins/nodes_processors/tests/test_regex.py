@@ -29,6 +29,7 @@ def rule(pattern: str, replacement: str, **more: Any) -> dict[str, Any]:
         ("aaa", rule("a", "b"), "baa"),
         ("aaa", rule("a", "b", flags=None), "baa"),
         ("aaa", rule("a", "b", enabled="false"), "aaa"),
+        ("in 1984", {"name": 1, "pattern": 1984, "replacement": 2.5}, "in 2.5"),
         ("aaa", rule("a", "b", enabled=0), "aaa"),
         ("<a><b>", rule("<(.)>", "[$&$1]$$", flags="g", trimStrings=["<", "b"]), "[a>a]$[>]$"),
         ("xay", rule("x(?<n>.)(z)?", "$<n>$2$1", trimStrings=["q"]), "aay"),
@@ -76,9 +77,9 @@ def test_rules_apply_in_turn_inline_first_and_each_name_once() -> None:
         rule("a", "x", trimStrings="x"),
         rule("a", "x", flags="q"),
         rule("a", "x", flags=5),
-        rule("a", 5),
-        rule(5, "x", name="n"),
-    ],  # type: ignore[arg-type]
+        rule("a", ["x"]),  # type: ignore[arg-type]
+        rule("a", True),  # type: ignore[arg-type]
+    ],
 )
 def test_what_is_no_rule_is_skipped_with_a_warning(broken: Any) -> None:
     """And the others apply."""
