@@ -30,13 +30,18 @@ def _float(loader: _PlainLoader, node: yaml.ScalarNode) -> float:
 
 
 _DIGITS: Final = 4000  # Python reads no integer of many more
-# The core schema of YAML 1.2, of which `no` is a text as any other.
+# The core schema of YAML 1.2, of which `no` is a text as any other. `007` is one too: as a number it would not be the key of a world book
+# that stands there.
 _PlainLoader.yaml_implicit_resolvers = {}
 for _kind, _form, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]+|0o[0-7]{1,4000}|0x[0-9a-fA-F]{1,3000}", list("-+0123456789")),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", list("-+.0123456789")),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]{1,4000}|0x[0-9a-fA-F]{1,3000}", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
 ):
     _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_form})$"), _first)
 _PlainLoader.add_constructor("tag:yaml.org,2002:int", _integer)

@@ -83,8 +83,20 @@ async def load_rules(path: str, context: NodeContext) -> Any:
 
 
 async def load_world_book(path: str, context: NodeContext) -> Any:
-    """A world book, an object with `entries`."""
-    return _expect(await _parsed(path, context), dict, path, "world book")
+    """A world book, an object with `entries`; of a card its own."""
+    return book_in(_expect(await _parsed(path, context), dict, path, "world book"), path)
+
+
+def book_in(found: dict[str, Any], path: str) -> dict[str, Any]:
+    """The world book that an object is, or that a card holds.
+
+    Raises:
+        NodeFailure: It is something else; the message says what it holds.
+    """
+    for place in (found, found.get("character_book"), data.get("character_book") if isinstance(data := found.get("data"), dict) else None):
+        if isinstance(place, dict) and "entries" in place:
+            return place
+    raise NodeFailure(f"{path} is no world book: it has no entries, and holds {', '.join(map(str, list(found)[:5]))[:200] or 'nothing'}")
 
 
 def _loaders(
