@@ -40,6 +40,8 @@ def check_name(name: str) -> str:
     """
     if not name:
         raise PathError("a name is empty")
+    if len(name) > _LONGEST_NAME:  # before anything is made of it: normal forms take time that grows faster than what they are made of
+        raise PathError(f"a name is longer than {_LONGEST_NAME} bytes")
     if _FORBIDDEN.search(name):
         raise PathError(f'the name {name!r} holds a character that names must not hold (control characters and <>:"|?*\\/)')
     folded = unicodedata.normalize("NFKC", name)
@@ -64,10 +66,9 @@ def safe_name(text: str, replacement: str = "_") -> str:
     >>> safe_name("My: first/project.")
     'My_ first_project_'
     """
+    text = text.strip(" ")[: 4 * _LONGEST_NAME]  # see `check_name`
     name = _FORBIDDEN.sub(replacement, unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())).strip(" ")
-    name = _ENCODED.sub(replacement, name)
-    while len(name.encode()) > _LONGEST_NAME - 20:  # room for what is put behind it
-        name = name[:-1]
+    name = _ENCODED.sub(replacement, name).encode()[: _LONGEST_NAME - 20].decode(errors="ignore")  # room for what is put behind it
     if name.endswith("."):
         name = name[:-1] + replacement
     try:

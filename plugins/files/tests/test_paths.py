@@ -144,3 +144,12 @@ async def test_reading_says_what_is_wrong(store: FileStore) -> None:
     with pytest.raises(PathError) as refused:
         await store.read("user://mine.txt", USER, max_bytes=2)
     assert refused.value.status == 413
+
+
+@pytest.mark.parametrize("text", ["n" * 4_000_000, "a" + "\u0301\u0316" * 1_000_000, " " * 1_000_000 + "n"])
+def test_nothing_is_made_of_what_is_no_name(text: str) -> None:
+    """However long it is: what is tried of it is not more, and a normal form of it would take hours."""
+    assert len(safe_name(text).encode()) < 256
+    with pytest.raises(PathError) as refused:
+        LogicalPath.parse("user://") / text
+    assert len(str(refused.value)) < 1000
