@@ -170,7 +170,7 @@ async def paths(app: Application) -> dict[str, Way]:
     async def channel() -> None:
         row = await ChannelRow.first()
         assert row is not None
-        await store.update(row.id, attrs.evolve(CHANNEL, label="other", api_key="o" * 20), USER)
+        await store.update(row.id, {"label": "other", "apiKey": "o" * 20}, USER)
 
     async def channel_back() -> None:
         await ChannelRow.all().delete()
