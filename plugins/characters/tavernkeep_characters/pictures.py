@@ -16,7 +16,7 @@ PNG: Final = b"\x89PNG\r\n\x1a\n"
 LONGEST: Final = 16 * 1024 * 1024  # bytes of a text, unpacked
 _TEXTS: Final = (b"tEXt", b"zTXt", b"iTXt")
 _EXIF_TEXTS: Final = (0x010E, 0x9C9C)  # ImageDescription, XPComment
-_EXIF_MORE: Final = (0x9286, 0x927C)  # UserComment, MakerNote, in the part that follows
+_EXIF_MORE: Final = (0x9286, 0x927C)  # UserComment, MakerNote: in the part that follows, and some programs write them beside it
 _EXIF_PART: Final = 0x8769
 _PLAIN: Final = (400, 600)  # pixels of the picture of who has none
 _PLAIN_COLOUR: Final = (72, 66, 60)
@@ -107,7 +107,7 @@ def photo_texts(data: bytes) -> Iterator[bytes]:
             xmp = picture.info.get("xmp") or b""
     except Exception as error:  # whatever a library for pictures finds in a broken one
         raise _unreadable(error) from None
-    for value in (*(part.get(tag) for tag in _EXIF_MORE), *(exif.get(tag) for tag in _EXIF_TEXTS)):
+    for value in (*(part.get(tag) for tag in _EXIF_MORE), *(exif.get(tag) for tag in (*_EXIF_TEXTS, *_EXIF_MORE))):
         if isinstance(value, bytes):
             yield _exif_text(value)
         elif isinstance(value, str):

@@ -53,10 +53,14 @@ def damaged(whole: bytes) -> bytes:
     return whole[:-1] + bytes([whole[-1] ^ 1])
 
 
-def photo(kind: str, *, comment: bytes | None = None, description: str | None = None, xmp: bytes | None = None) -> bytes:
+def photo(
+    kind: str, *, comment: bytes | None = None, misplaced: bytes | None = None, description: str | None = None, xmp: bytes | None = None
+) -> bytes:
     out, exif = io.BytesIO(), Image.Exif()
     if comment is not None:
         exif.get_ifd(0x8769)[0x9286] = comment
+    if misplaced is not None:
+        exif[0x9286] = misplaced  # beside the part for it, where some programs write it
     if description is not None:
         exif[0x010E] = description
     Image.new("RGB", (2, 2)).save(out, kind, exif=exif, **({"xmp": xmp} if xmp else {}))
@@ -97,6 +101,7 @@ READ = {
     "JPEG, a description": photo("JPEG", description=ENCODED.decode()),
     "WebP, EXIF": photo("WEBP", comment=b"\0" * 8 + ENCODED),
     "WebP, EXIF in UTF-16": photo("WEBP", comment=b"UNICODE\0" + json.dumps(ADA).encode("utf-16-le")),
+    "JPEG, EXIF in the first part": photo("JPEG", misplaced=b"ASCII\0\0\0" + ENCODED),
     "WebP, numbers": photo("WEBP", comment=b"ASCII\0\0\0" + ",".join(map(str, json.dumps(ADA).encode())).encode()),
     "WebP, XMP": photo("WEBP", xmp=XMP.format(ENCODED.decode()).encode()),
     "JPEG, XMP of JSON": photo("JPEG", xmp=XMP.format(json.dumps(ADA).replace('"', "&quot;").replace(">", "&gt;")).encode()),
