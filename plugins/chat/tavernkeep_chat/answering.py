@@ -18,14 +18,18 @@ class GrowingAnswer:
     """The text so far.
 
     Attributes:
+        most_bytes: How long it may become.
         before: What stood there, and which it goes on from.
+        is_too_long: It would be longer; what there is no room for is left out.
     """
 
     outputs: Answering
+    most_bytes: int
     before: str = ""
+    is_too_long: bool = False
     _pieces: list[str] = attrs.field(factory=list)
+    _bytes: int = 0
     _whole: str | None = None
-    bytes: int = 0
 
     def take(self, event: Event) -> None:
         """What an event adds."""
@@ -33,18 +37,26 @@ class GrowingAnswer:
             case InterfaceYield() if event.interface_output_key == self.outputs.live:
                 content = event.yielded_content.get("content")
                 if event.yielded_content.get("type") == "text_chunk" and isinstance(content, str):
-                    self._pieces.append(content)
-                    self.bytes += len(content)
+                    self._add(content)
             case NodeExecuting() | NodeRetrying() if event.node_id == self.outputs.live_node:
                 self._pieces.clear()  # it begins again, as after an end of the server
-                self.bytes = 0
+                self._bytes, self.is_too_long = 0, False
             case NodeComplete() if event.node_id == INTERFACE_OUTPUTS:
                 self.conclude(event.output)
 
     def conclude(self, outputs: Mapping[str, Any]) -> None:
         """What the workflow gave in the end."""
         whole = outputs.get(self.outputs.whole) if self.outputs.whole else None
+        if isinstance(whole, str) and len(whole.encode("utf-8", "replace")) > self.most_bytes:
+            self.is_too_long, whole = True, None
         self._whole = whole if isinstance(whole, str) else None
+
+    def _add(self, piece: str) -> None:
+        self._bytes += len(piece.encode("utf-8", "replace"))
+        if self._bytes > self.most_bytes:
+            self.is_too_long = True
+        else:
+            self._pieces.append(piece)
 
     @property
     def text(self) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +20,9 @@ from tavernkeep.wire import iso, structure
 from tavernkeep_chat.answering import GrowingAnswer
 from tavernkeep_chat.asking import MAIN, Answering, Conversation, asked, shipped
 from tavernkeep_chat.config import ChatConfig
+from tavernkeep_chat.generation import BegunAnswer, Generation, Wanted
 from tavernkeep_chat.models import GenerationRow
-from tavernkeep_chat.placing import Placed
+from tavernkeep_chat.placing import Placed, being_generated
 from tavernkeep_chat.store import KEPT_FREE, ChatStore, described
 from tavernkeep_chat.tree import Tree, TreeError
 from tavernkeep_files.contracts import PathError
@@ -30,62 +31,10 @@ _log = structlog.get_logger(__name__)
 
 _LOOK_S: Final = 2.0  # until it is looked whether the message is still there
 _AGAIN_S: Final = 1.0  # until what could not be read or written is tried again
+_SELDOM_S: Final = 60.0  # between two tries, where it goes on
 _AT_ONCE: Final = 500  # events that are asked for at once
 
 Ended = tuple[ExecutionStatus | None, dict[str, Any] | None]
-
-
-@attrs.frozen
-class Wanted:
-    """How an answer is to be generated.
-
-    Attributes:
-        workflow_id: Which workflow is asked; the one that the chat's settings name, or `main`, when `None`.
-        inputs: Values for its inputs, over those of the chat's settings.
-    """
-
-    workflow_id: str | None = None
-    inputs: dict[str, Any] = attrs.field(factory=dict)
-
-
-@attrs.frozen
-class BegunAnswer:
-    """An answer that is being generated, and the tree with it."""
-
-    node_id: str
-    prompt_id: str
-    tree: Tree
-
-
-@attrs.define(eq=False)
-class Generation:
-    """An answer that is being generated.
-
-    Attributes:
-        user: Who runs it.
-        owner: In whose folder the chat is, by whom it is written whoever else may write there.
-        project_id: As the owner calls it.
-        folder: Where the chat really is.
-        refused: Why it must not go on.
-    """
-
-    execution_id: str
-    user: UserContext
-    owner: UserContext
-    project_id: str
-    session_id: str
-    node_id: str
-    folder: Path
-    answer: GrowingAnswer
-    refused: str | None = None
-    look: bool = False
-    news: asyncio.Event = attrs.field(factory=asyncio.Event)
-    task: "asyncio.Task[None] | None" = None
-
-    @property
-    def seen_as(self) -> str:
-        """What the project is called by who runs it."""
-        return self.project_id if self.user.uid == self.owner.uid else f"{self.project_id}@{self.owner.uid}"
 
 
 @attrs.define(eq=False)
@@ -102,6 +51,7 @@ class Generations:
     events: EventBus
     config: ChatConfig
     _running: dict[tuple[Path, str], Generation] = attrs.field(factory=dict)
+    _resuming: "asyncio.Task[None] | None" = None
 
     @property
     def _scheduler(self) -> Scheduler:
@@ -134,6 +84,8 @@ class Generations:
                 owner, owned = await self._owner(project_id, session_id, user)
                 workflow = await self._workflow(reference, project_id, user)
                 put = place(tree)
+                if await self.store.grows(project_id, session_id, put.node.id, user):  # and nothing has come yet
+                    raise being_generated(put.node.id)
                 conversation = Conversation.of(put.path, self._tokens(settings), go_on=bool(put.kept))
                 metadata: dict[str, Any] = {"projectId": project_id, "workflowId": reference, "workflowName": workflow.name or reference}
                 metadata |= {"chat": {"sessionId": session_id, "nodeId": put.node.id}}
@@ -161,7 +113,7 @@ class Generations:
             if execution_id is not None:
                 await self._give_up(execution_id, user)
             raise
-        self._follow(self._generation(row, user, GrowingAnswer(outputs, put.kept)))
+        self._follow(self._generation(row, user, self._answer(outputs, put.kept)))
         return BegunAnswer(node.id, execution_id, described(tree, session))
 
     def _tokens(self, settings: dict[str, Any]) -> int:
@@ -182,6 +134,9 @@ class Generations:
         owned, _, owner = project_id.rpartition("@")
         return owner, owned
 
+    def _answer(self, outputs: Answering, before: str) -> GrowingAnswer:
+        return GrowingAnswer(outputs, self.config.answer_bytes, before)
+
     def _generation(self, row: GenerationRow, user: UserContext, answer: GrowingAnswer) -> Generation:
         owner = UserContext(row.owner, "")
         folder = self.store.files.locate(self.store.place(row.project_id, row.session_id), owner).path
@@ -195,20 +150,51 @@ class Generations:
 
     # What was begun before
 
-    async def resume(self) -> None:
+    def resume(self) -> None:
         """Follow what an earlier process began; what has ended meanwhile is settled, and what nobody knows any more is an error."""
-        for row in await GenerationRow.all():
-            before = ""
-            with contextlib.suppress(ApiError):
-                tree = await self.store.tree(row.project_id, row.session_id, UserContext(row.owner, ""))
-                before = tree.nodes[row.node_id].content[: row.kept] if row.node_id in tree.nodes else ""
-            answer = GrowingAnswer(Answering(row.live_output, row.live_node, row.answer_output), before)
+        self._resuming = asyncio.create_task(self._resume(), name="chat takes up answers")
+
+    async def _resume(self) -> None:
+        for wait in _waits():
+            failed: list[str] = []
+            try:
+                for row in await GenerationRow.all():
+                    try:
+                        await self._take_up(row)
+                    except Exception as error:  # that one, at present
+                        failed.append(str(error))
+            except Unavailable as error:
+                failed.append(str(error))
+            if not failed:
+                return
+            _log.warning("answers that were being generated cannot be taken up at present", problems=failed[:20])
+            await asyncio.sleep(wait)
+
+    async def _take_up(self, row: GenerationRow) -> None:
+        async with self.store.lock(row.session_id):  # what is begun here meanwhile has a row as well
+            if any(one.execution_id == row.execution_id for one in self._running.values()):
+                return
+            before = await self._before(row)
+            if not await GenerationRow.filter(execution_id=row.execution_id).exists():
+                return
+            answer = self._answer(Answering(row.live_output, row.live_node, row.answer_output), before)
             self._follow(self._generation(row, UserContext(row.uid, ""), answer))
+
+    async def _before(self, row: GenerationRow) -> str:
+        try:
+            tree = await self.store.tree(row.project_id, row.session_id, UserContext(row.owner, ""))
+        except ApiError as error:
+            if error.status not in (400, 404):  # else it is gone
+                raise
+            return ""
+        return tree.nodes[row.node_id].content[: row.kept] if row.node_id in tree.nodes else ""
 
     # Ending
 
     async def stop(self, project_id: str, session_id: str, node_id: str | None, user: UserContext) -> list[str]:
-        """Stop what is being generated in a chat, or one message of it; gives which these were, and returns when they are settled.
+        """Stop what is being generated in a chat, or one message of it; gives which these were.
+
+        Returns when they are settled, or when that cannot be written at present: then it is tried on.
 
         Raises:
             ApiError: 404, there is no such chat.
@@ -217,7 +203,7 @@ class Generations:
         found = [one for (at, id_), one in self._running.items() if at == folder and node_id in (None, id_)]
         for one in found:
             await self._scheduler.interrupt(one.execution_id, one.user)
-        await asyncio.gather(*(asyncio.shield(one.task) for one in found if one.task is not None))
+        await asyncio.gather(*(one.tried.wait() for one in found))
         return [one.node_id for one in found]
 
     def look(self) -> None:
@@ -228,6 +214,9 @@ class Generations:
 
     async def close(self) -> None:
         """Follow none any longer; what is there of each is written. They are gone on with at the next start."""
+        if self._resuming is not None:
+            self._resuming.cancel()
+            await asyncio.gather(self._resuming, return_exceptions=True)
         running = list(self._running.values())
         for one in running:
             if one.task is not None:
@@ -252,9 +241,13 @@ class Generations:
             _log.exception("an answer can be followed no longer", execution=one.execution_id, node=one.node_id)
             one.refused = f"The server failed to follow it: {type(error).__name__}."
             status, error_info = None, None
+        self._bound(one)
         if one.refused is not None:
             status, error_info = ExecutionStatus.ERROR, {"message": one.refused}
-        await self._settle(one, status, error_info)
+        try:
+            await self._settle(one, status, error_info)
+        finally:
+            one.tried.set()
         self.store.growing.pop((one.folder, one.node_id), None)
         self._running.pop((one.folder, one.node_id), None)
 
@@ -307,19 +300,23 @@ class Generations:
     async def _see_to(self, one: Generation) -> None:
         """Stop it where its message is gone, who runs it may not write there any more, or it grows too long."""
         gone = False
-        if one.answer.bytes > self.config.answer_bytes:
-            one.refused = f"The answer is longer than {self.config.answer_bytes} bytes (chat.answerBytes)."
+        self._bound(one)
         try:
             place = self.store.files.locate(self.store.place(one.seen_as, one.session_id), one.user, write=True).path
-            if place != one.folder:  # it was shared, and is no more
-                one.refused = "Whoever asked may not write here any more."
+        except PathError:
+            place = None
+        if place != one.folder:  # it was shared, and is no more
+            one.refused = "Whoever asked may not write here any more."
+        try:
             gone = one.node_id not in (await self.store.tree(one.project_id, one.session_id, one.owner)).nodes
-        except PathError as error:
-            one.refused = f"Whoever asked may not write here any more: {error}"
-        except ApiError:
-            gone = True
+        except ApiError as error:
+            gone = error.status == 404  # else it cannot be read at present
         if gone or one.refused is not None:
             await self._scheduler.interrupt(one.execution_id, one.user)
+
+    def _bound(self, one: Generation) -> None:
+        if one.answer.is_too_long:
+            one.refused = f"The answer is longer than {self.config.answer_bytes} bytes (chat.answerBytes)."
 
     async def _settle(self, one: Generation, status: ExecutionStatus | None, error_info: dict[str, Any] | None) -> None:
         def change(tree: Tree) -> None:
@@ -329,22 +326,37 @@ class Generations:
             one.answer.settle(node, status, error_info)
             node.updated_at = iso(self.store.clock())
 
-        kept_free = KEPT_FREE
+        kept_free, waits = KEPT_FREE, _waits()
         while True:
             try:
-                await self.store.change(one.project_id, one.session_id, None, change, one.owner, kept_free=kept_free)
-            except ApiError as error:
-                if error.status == 413 and kept_free:
-                    one.answer = GrowingAnswer(one.answer.outputs, one.answer.before)
-                    status, error_info, kept_free = ExecutionStatus.ERROR, {"message": "The answer is left out: the chat is full."}, 0
-                    continue
-                if error.status not in (400, 404, 413):  # else it is gone, which is an end as well
-                    _log.warning("an answer cannot be written at present", execution=one.execution_id, problem=str(error))
-                    await asyncio.sleep(_AGAIN_S)
-                    continue
-            try:
+                await self._write(one, change, kept_free)
                 await GenerationRow.filter(execution_id=one.execution_id).delete()
-            except Unavailable:
-                await asyncio.sleep(_AGAIN_S)
-                continue
-            return
+                return
+            except _TooLong:
+                one.answer = self._answer(one.answer.outputs, one.answer.before)
+                status, error_info, kept_free = ExecutionStatus.ERROR, {"message": "The answer is left out: the chat is full."}, 0
+            except Exception as error:  # the disk, the database, threads: another time
+                _log.warning("an answer cannot be written at present", execution=one.execution_id, problem=str(error))
+                one.tried.set()
+                await asyncio.sleep(next(waits))
+
+    async def _write(self, one: Generation, change: Callable[[Tree], None], kept_free: int) -> None:
+        try:
+            await self.store.change(one.project_id, one.session_id, None, change, one.owner, kept_free=kept_free)
+        except ApiError as error:
+            if error.status == 413 and kept_free:
+                raise _TooLong from None
+            if error.status not in (400, 404, 413):  # else it is gone, or there is room for no word more, which is an end as well
+                raise
+
+
+class _TooLong(Exception):
+    """There is no room in a chat for an answer."""
+
+
+def _waits() -> Iterator[float]:
+    """How long to wait before each further try, in seconds."""
+    wait = _AGAIN_S
+    while True:
+        yield wait
+        wait = min(2 * wait, _SELDOM_S)

@@ -70,9 +70,14 @@ def _below(tree: Tree, parent_id: str | None, answer: MessageNode) -> Placed:
     return Placed(answer, path)
 
 
+def being_generated(node_id: str) -> ApiError:
+    """What is said to who wants a message for something else meanwhile."""
+    return ApiError(409, f"Message {node_id!r} is being generated; wait for its end, or stop it first.")
+
+
 def _whole(tree: Tree, node_id: str | None) -> list[MessageNode]:
     """The messages that lead to one, and it."""
     path = tree.path(node_id) if node_id is not None else []
     if unfinished := next((node for node in path if node.status == "generating"), None):
-        raise ApiError(409, f"Message {unfinished.id!r} is still being generated; wait for its end, or stop it first.")
+        raise being_generated(unfinished.id)
     return path

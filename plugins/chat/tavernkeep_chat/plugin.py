@@ -49,7 +49,7 @@ class ChatPlugin:
     @hookimpl
     async def startup(self, app: App) -> None:
         if self._generations is not None and Role.KEEPER in app.roles:
-            await self._generations.resume()
+            self._generations.resume()
 
     @hookimpl(optionalhook=True)
     async def hand_over(self, source: str, target: str) -> list[str]:

@@ -30,9 +30,10 @@ from tavernkeep_chat.bodies import (
     Stopped,
     Success,
 )
-from tavernkeep_chat.generating import BegunAnswer, Generations, Wanted
+from tavernkeep_chat.generating import Generations
+from tavernkeep_chat.generation import BegunAnswer, Wanted
 from tavernkeep_chat.greeting import Greetings
-from tavernkeep_chat.placing import Placed, going_on, placed
+from tavernkeep_chat.placing import Placed, being_generated, going_on, placed
 from tavernkeep_chat.store import ChatStore, Session, apply, check_version
 from tavernkeep_chat.transfer import ENDINGS, exported, imported
 from tavernkeep_chat.tree import MessageNode, Tree
@@ -185,7 +186,7 @@ class ChatRoutes:
         """Change a message. What a workflow writes into at present is changed by that alone; stop it first."""
         writes = body.content is not None or body.status is not None
         if writes and await self.store.grows(query.project_id, session_id, node_id, user):
-            raise ApiError(409, f"Message {node_id!r} is being generated; wait for its end, or stop it first.")
+            raise being_generated(node_id)
         moment = iso(self.store.clock())
 
         def change(tree: Tree) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import math
 import shutil
 import uuid
+import weakref
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -75,7 +76,7 @@ class ChatStore:
     projects: Projects
     clock: Clock = now
     growing: dict[tuple[Path, str], Callable[[], str]] = attrs.field(factory=dict)
-    _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict)
+    _locks: weakref.WeakValueDictionary[str, asyncio.Lock] = attrs.field(factory=weakref.WeakValueDictionary)
 
     def place(self, project_id: str, session_id: str) -> LogicalPath:
         """Where a chat is, if it is there."""
@@ -96,6 +97,8 @@ class ChatStore:
         try:
             return structure(loads(await self.files.read(path, user)), type_)
         except (Invalid, PathError) as error:
+            if isinstance(error, PathError) and error.status != 404:
+                raise  # it is there, and may be read at another time
             raise ApiError(404, f"The chat is broken: {error}") from None
 
     # Sessions
@@ -164,7 +167,7 @@ class ChatStore:
     @finishing
     async def delete(self, project_id: str, session_id: str, user: UserContext) -> None:
         """Remove a chat. Raises `ApiError` 404."""
-        async with self._lock(session_id):  # a change that has begun would make it anew
+        async with self.lock(session_id):  # a change that has begun would make it anew
             located = self.files.locate(await self.folder(project_id, session_id, user), user, write=True)
             await asyncio.to_thread((located.path / _SESSION).unlink)  # with it the chat is gone, whatever becomes of the rest
             await asyncio.to_thread(shutil.rmtree, located.path)
@@ -172,15 +175,16 @@ class ChatStore:
     @finishing
     async def update(self, project_id: str, session_id: str, changes: dict[str, Any], user: UserContext) -> None:
         """Change what a chat is called and so on. Raises `ApiError` 404."""
-        folder = await self.folder(project_id, session_id, user)
-        async with self._lock(session_id):
+        async with self.lock(session_id):
+            folder = await self.folder(project_id, session_id, user)
             session = await self._read(folder / _SESSION, Session, user)
             for key, value in changes.items():
                 setattr(session, key, value)
             session.updated_at = iso(self.clock())
             await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)
 
-    def _lock(self, session_id: str) -> asyncio.Lock:
+    def lock(self, session_id: str) -> asyncio.Lock:
+        """Who has it changes a chat alone."""
         return self._locks.setdefault(session_id, asyncio.Lock())
 
     # Trees
@@ -223,8 +227,8 @@ class ChatStore:
             ApiError: 404, there is no such chat; 409, it has changed since; 400, the change would break it; 413, it would be too long to be
                 read again. Nothing is changed then.
         """
-        folder = await self.folder(project_id, session_id, user)
-        async with self._lock(session_id):
+        async with self.lock(session_id):
+            folder = await self.folder(project_id, session_id, user)
             tree = await self._tree(folder, user)
             if version is not None and version != tree.version:
                 raise ApiError(409, "The chat has changed since it was read.", {"version": tree.version})

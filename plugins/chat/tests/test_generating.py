@@ -13,8 +13,11 @@ import pytest
 
 from support.client import is_final, viewer
 from support.llm import LlmServer, channel
-from support.server import Server, serve
+from support.server import PATIENCE_S, Server, serve
 from support.users import town
+from tavernkeep.contracts.events import InterfaceYield
+from tavernkeep_chat.answering import GrowingAnswer
+from tavernkeep_chat.asking import Answering
 
 SLOW = "slow-3"  # streams `t0 t1 t2 `, and never ends
 
@@ -163,6 +166,68 @@ async def test_two_at_once_and_what_goes_away_meanwhile(llm_backed: Server, llm:
     three = await lost.ask("Hello?")
     assert (await llm_backed.http.delete("/api/projects/three")).status_code == 204
     await ended(llm_backed, three["promptId"], "interrupted")
+
+
+async def test_nothing_has_come_yet(llm_backed: Server) -> None:
+    """A message that is being generated is not begun a second time, though it is empty; stopped, it is."""
+    chat = await talk(llm_backed.http, "empty", "hang")
+    asked = await chat.ask("Hello?")
+    assert (await chat.node(asked["answerId"]))["content"] == ""
+    await chat.post("generate", 409, nodeId=asked["answerId"], mode="continue")
+    assert (await chat.post("stop", 200))["stopped"] == [asked["answerId"]]
+    await chat.post("generate", nodeId=asked["answerId"], mode="continue", inputs={"model": "echo-1-0"})
+    assert (await chat.whole(asked["answerId"]))["content"] == "t0 "
+
+
+async def test_a_chat_that_cannot_be_read_for_a_while(llm_backed: Server) -> None:
+    """Its answer is neither stopped nor lost: it is written as soon as that is possible, and who stops it need not wait for that."""
+    chat = await talk(llm_backed.http, "away", SLOW)
+    asked = await chat.ask("Hello?")
+    await chat.until(asked["answerId"], content="t0 t1 t2 ")
+    tree = llm_backed.folder / "data" / "users" / "default_user" / "projects" / "away" / "chats" / chat.id / "tree.json"
+    content = tree.read_bytes()
+    tree.unlink()
+    tree.symlink_to(tree)  # as where there is no descriptor to be had: it is there, and cannot be opened
+    params = {"projectId": "away"}
+    assert (await llm_backed.http.post(f"/api/chat/{chat.id}/stop", params=params)).status_code == 403
+    async with asyncio.timeout(PATIENCE_S):
+        while not any("an answer cannot be written at present" in line for line in llm_backed.stderr):
+            await asyncio.sleep(0.01)
+    tree.unlink()
+    tree.write_bytes(content)
+    node = await chat.whole(asked["answerId"])
+    assert (node["status"], node["content"], node["metadata"]["stopped"]) == ("complete", "t0 t1 t2 ", True)
+
+
+async def test_an_answer_is_bounded(tmp_path: Path, llm: LlmServer) -> None:
+    """In bytes, whether it streams or comes whole."""
+    grown = GrowingAnswer(Answering("live", None, "answer"), 6)
+    for number in range(3):
+        chunk = {"type": "text_chunk", "content": "酒"}
+        grown.take(InterfaceYield(interface_output_key="live", yielded_content=chunk, is_last_chunk=False))
+        assert (grown.text, grown.is_too_long) == ("酒" * min(number + 1, 2), number == 2)
+    async with serve(tmp_path, {"llm": channel(llm), "chat": {"answerBytes": 6}}) as server:
+        chat = await talk(server.http, "long", "echo-9-0")
+        for model in ("echo-9-0", "say-"):
+            node = await chat.whole((await chat.ask("Hello?", inputs={"model": model}))["answerId"])
+            assert (node["status"], "chat.answerBytes" in node["error"]["message"]) == ("error", True)
+            assert len(node["content"]) <= 6
+
+
+async def test_what_cannot_be_taken_up_holds_up_nobody(tmp_path: Path, llm: LlmServer) -> None:
+    """One answer of which nobody knows any more where it is keeps neither the others nor the chats from their place."""
+    async with serve(tmp_path, {"llm": channel(llm)}) as server:
+        chat = await talk(server.http, "up", SLOW)
+        asked = await chat.ask("Hello?")
+        await server.stop(signal.SIGKILL)
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "tavernkeep.sqlite3")) as database, database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(chat_generations)")]
+        said = ", ".join({"execution_id": "'0'", "project_id": "'a/b'"}.get(column, column) for column in columns)
+        database.execute(f"INSERT INTO chat_generations ({', '.join(columns)}) SELECT {said} FROM chat_generations")
+    async with serve(tmp_path, {"llm": channel(llm)}) as server:
+        chat = attrs.evolve(chat, http=server.http)
+        await chat.until(asked["answerId"], content="t0 t1 t2 ")
+        assert (await chat.post("stop", 200))["stopped"] == [asked["answerId"]]
 
 
 async def ended(server: Server, execution: str, status: str) -> None:

@@ -335,7 +335,7 @@ async def test_a_chat_that_is_deleted_while_it_changes_is_gone(tmp_path: Path) -
         chat = (await store.create("gone", user)).id
         async with store.changing("gone", chat, None, user) as (tree, _):
             deleting = asyncio.create_task(store.delete("gone", chat, user))
-            while not store._lock(chat)._waiters and not deleting.done():
+            while not store.lock(chat)._waiters and not deleting.done():
                 await asyncio.sleep(0)
             tree.add(store.message(None, "user", "Hi", None))
         await deleting
