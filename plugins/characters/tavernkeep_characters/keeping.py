@@ -133,7 +133,8 @@ class CharacterKeeper:
                 moved[source] = target
         except BaseException:
             for source, target in moved.items():
-                await asyncio.to_thread(shutil.move, target, source)
+                with contextlib.suppress(OSError):  # the others can be put back all the same
+                    await asyncio.to_thread(shutil.move, target, source)
             for name in written:
                 with contextlib.suppress(ApiError, OSError):
                     if name in before:
@@ -156,7 +157,7 @@ class CharacterKeeper:
             shutil.move(source, target)
             return target
 
-        return source, await asyncio.to_thread(move)
+        return source, await self.files.on_disk(move, str(FOLDER / name))
 
 
 def _found(characters: Iterable[Character], name: str) -> Character:

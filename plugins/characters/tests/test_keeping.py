@@ -367,3 +367,18 @@ async def test_a_change_that_fails_half_way_leaves_everything_as_it_was(server: 
     answer = await server.http.put(f"{URL}/ada", json={"creator": "me"})
     assert answer.status_code == 400
     assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+
+
+async def test_no_recycle_bin(server: Server) -> None:
+    """Something else that stands in its place is said, and nothing is lost."""
+    assert (await server.http.post("/api/characters", json={"name": "Unbinned"})).status_code == 201
+    (home(server) / ".recycle_bin").mkdir(exist_ok=True)
+    bin_ = home(server) / ".recycle_bin" / "characters"
+    kept = bin_.rename(bin_.with_name("kept")) if bin_.exists() else None
+    bin_.write_text("x")
+    answer = await server.http.delete("/api/characters/Unbinned")
+    assert (answer.status_code, "in the way" in answer.json()["error"]) == (409, True)
+    assert (await server.http.get("/api/characters/Unbinned")).status_code == 200
+    bin_.unlink()
+    if kept is not None:
+        kept.rename(bin_)

@@ -169,8 +169,9 @@ class ChatStore:
         """Remove a chat. Raises `ApiError` 404."""
         async with self.lock(session_id):  # a change that has begun would make it anew
             located = self.files.locate(await self.folder(project_id, session_id, user), user, write=True)
-            await asyncio.to_thread((located.path / _SESSION).unlink)  # with it the chat is gone, whatever becomes of the rest
-            await asyncio.to_thread(shutil.rmtree, located.path)
+            place, shown = located.path, str(located.logical)
+            await self.files.on_disk((place / _SESSION).unlink, shown)  # with it the chat is gone, whatever becomes of the rest
+            await self.files.on_disk(lambda: shutil.rmtree(place), shown)
 
     @finishing
     async def update(self, project_id: str, session_id: str, changes: dict[str, Any], user: UserContext) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import attrs
 
 from tavernkeep import UserContext
 from tavernkeep_files.paths import LogicalPath, PathError
 
+T = TypeVar("T")
 READ: Final = "files:read"  # scopes
 WRITE: Final = "files:write"
 
@@ -115,6 +116,16 @@ class Files(Protocol):
 
         Raises:
             PathError: It is no safe path (400), the user may not (403), there is no such file (404), or it is longer (413).
+        """
+
+    async def on_disk(self, function: Callable[[], T], shown: str) -> T:
+        """Do something with the file system, in a thread.
+
+        Args:
+            shown: What it is about, as who asked for it calls it.
+
+        Raises:
+            PathError: There is no such file (404), something is in the way (409), there is no room (507), or it cannot be done (403).
         """
 
     def making(self, path: str | LogicalPath, user: UserContext) -> AbstractAsyncContextManager[Path]:

@@ -5,9 +5,9 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
@@ -15,10 +15,9 @@ from tavernkeep import UserContext
 from tavernkeep.finish import finish, finishing
 from tavernkeep_files.bodies import Item, Made, Received
 from tavernkeep_files.contracts import TEMPORARY, Files, Located, LogicalPath, PathError
+from tavernkeep_files.disk import on_disk, path_error
 from tavernkeep_files.kinds import UNKNOWN, kind_of
-from tavernkeep_files.service import path_error, sync_folder
-
-T = TypeVar("T")
+from tavernkeep_files.service import sync_folder
 
 
 @attrs.frozen
@@ -35,8 +34,8 @@ class Operations:
         """What is in a folder, by name; nothing for one that is not there, which is made with `ensure` where the user may."""
         located = self.files.locate(path, user)
         if ensure and located.writable:
-            await _in_thread(lambda: located.path.mkdir(parents=True, exist_ok=True), str(path))
-        return await _in_thread(lambda: _listed(located), str(path))
+            await on_disk(lambda: located.path.mkdir(parents=True, exist_ok=True), str(path))
+        return await on_disk(lambda: _listed(located), str(path))
 
     async def roots(self, roots: Iterable[LogicalPath], user: UserContext) -> Sequence[Item]:
         """Those of some roots that the user may see, whether or not anything has been put there yet."""
@@ -50,7 +49,7 @@ class Operations:
     async def create_folder(self, parent: LogicalPath, name: str, user: UserContext) -> Made:
         """Make a folder, or leave it as it is where it is there; those on the way are made too."""
         located = self.files.locate(parent / name, user, write=True)
-        await _in_thread(lambda: located.path.mkdir(parents=True, exist_ok=True), str(located.logical))
+        await on_disk(lambda: located.path.mkdir(parents=True, exist_ok=True), str(located.logical))
         return _made(located.logical, located.path)
 
     @finishing
@@ -65,7 +64,7 @@ class Operations:
             else:
                 place.unlink()
 
-        await _in_thread(remove, str(path))
+        await on_disk(remove, str(path))
 
     @finishing
     async def move(self, path: LogicalPath, target: LogicalPath, user: UserContext) -> Made:
@@ -85,7 +84,7 @@ class Operations:
             shutil.move(_unfollowed(source), place.path)
             sync_folder(place.path.parent)
 
-        await _in_thread(rename, str(target))
+        await on_disk(rename, str(target))
         return _made(target, place.path)
 
     def _check_within(self, folder: Path, target: LogicalPath, user: UserContext) -> None:
@@ -114,13 +113,13 @@ class Operations:
 
         size = 0
         try:
-            await finish(_in_thread(begin, shown))
+            await finish(on_disk(begin, shown))
             (file,) = opened
             async for chunk in chunks:
                 size += len(chunk)
                 if size > max_bytes:
                     raise PathError(f"{shown} is larger than {max_bytes} bytes (files.maxUploadBytes)", 413)
-                await finish(_in_thread(lambda data=chunk: file.write(data), shown))  # type: ignore[misc]
+                await finish(on_disk(lambda data=chunk: file.write(data), shown))  # type: ignore[misc]
 
             def end() -> None:
                 file.flush()
@@ -129,7 +128,7 @@ class Operations:
                 os.replace(file.name, located.path)
                 sync_folder(located.path.parent)
 
-            await finish(_in_thread(end, shown))
+            await finish(on_disk(end, shown))
         except BaseException:
             for file in opened:
                 file.close()
@@ -192,10 +191,3 @@ def _root(located: Located) -> Item:
 
 def _made(path: LogicalPath, place: Path) -> Made:
     return Made(path.name, str(path), "directory" if place.is_dir() else "file")
-
-
-async def _in_thread(function: Callable[[], T], shown: str) -> T:
-    try:
-        return await asyncio.to_thread(function)
-    except OSError as error:
-        raise path_error(error, shown) from None

@@ -2,22 +2,23 @@
 
 import asyncio
 import contextlib
-import errno
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 
 from tavernkeep import UserContext
 from tavernkeep.finish import finishing
 from tavernkeep_files.contracts import MAX_READ, TEMPORARY, Located, LogicalPath, PageRule, PathError, Resolver
+from tavernkeep_files.disk import on_disk, path_error
 from tavernkeep_files.kinds import kind_of
 from tavernkeep_files.paths import check_name, safe_name
 
+T = TypeVar("T")
 _READABLE_BY_ALL: Final = (("shared", "library"), ("shared", "templates"), ("system", "public"))
 
 
@@ -101,6 +102,10 @@ class FileStore:
         """See `Files`."""
         located = self.locate(path, user)
         return await asyncio.to_thread(_read, located, max_bytes)
+
+    async def on_disk(self, function: Callable[[], T], shown: str) -> T:
+        """See `Files`."""
+        return await on_disk(function, shown)
 
     @contextlib.asynccontextmanager
     async def making(self, path: str | LogicalPath, user: UserContext) -> AsyncIterator[Path]:
@@ -203,14 +208,3 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def path_error(error: OSError, shown: str) -> PathError:
-    """What an error of the file system means for who sent the path."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return PathError(f"there is no room for {shown}", 507)
-    if isinstance(error, FileNotFoundError):
-        return PathError(f"there is no {shown}", 404)
-    if isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)) or error.errno == errno.ENOTEMPTY:
-        return PathError(f"something else is in the way of {shown}", 409)
-    return PathError(f"{shown} cannot be used: {error.strerror}", 403)

@@ -1,6 +1,7 @@
 """`/api/panels/…` and `/api/projects/ID/panels/…`."""
 
 import asyncio
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -101,7 +102,7 @@ class PanelRoutes:
         if request.headers.get("content-type", "").startswith(_FOLDER_TYPE):
             if await asyncio.to_thread(located.path.is_file):
                 raise ApiError(409, f"{path!r} is a file.")
-            await asyncio.to_thread(located.path.mkdir, parents=True, exist_ok=True)
+            await self.files.on_disk(lambda: located.path.mkdir(parents=True, exist_ok=True), str(located.logical))
             return Written(True, "The folder is there.")
         await self.files.write(located.logical, await request.body(), user)
         return Written(True, "The file is written.")
@@ -111,7 +112,7 @@ class PanelRoutes:
         located = await self._locate(project_id, panel_id, path, user, write=True)
         if not path.strip("/"):
             raise ApiError(400, "The panel's folder itself cannot be removed.")
-        await asyncio.to_thread(_remove, located, query.recursive)
+        await self.files.on_disk(lambda: _remove(located, query.recursive), str(located.logical))
 
 
 def _entries(folder: Path, prefix: str) -> list[PanelFile]:
@@ -131,7 +132,9 @@ def _remove(located: Located, recursive: bool) -> None:
             shutil.rmtree(place) if recursive else place.rmdir()
         else:
             place.unlink()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ApiError(404, f"There is no {LogicalPath.parse(str(located.logical)).name!r}.") from None
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY or recursive:
+            raise
         raise ApiError(409, "The folder is not empty; remove it with `recursive=true`.") from None

@@ -127,3 +127,15 @@ async def test_a_panels_own_files(server: Server) -> None:
         for method in ("GET", "POST", "DELETE"):
             assert (await server.http.request(method, f"{own}/{path}")).status_code in (400, 404), path
     assert (home(server) / "projects" / "own" / "project.json").is_file()
+
+
+async def test_what_stands_in_the_way(server: Server) -> None:
+    """Is said, of folders as of files."""
+    await server.http.post("/api/projects", json={"name": "way"})
+    await server.http.post("/api/projects/way/panels", json={"panelId": "x", "displayName": "X"})
+    place = "/api/projects/way/panels/x/fs/a"
+    assert (await server.http.post(place, content=b"x")).status_code == 201
+    kind = {"content-type": "application/vnd.comfy.create-directory"}
+    answer = await server.http.post(f"{place}/b", headers=kind)
+    assert (answer.status_code, "in the way" in answer.json()["error"]) == (409, True)
+    assert (await server.http.delete(f"{place}/b")).status_code == 404

@@ -160,8 +160,12 @@ class ProjectStore:
             ).path
             if not await asyncio.to_thread(os.path.lexists, target):
                 break
-        await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
-        await asyncio.to_thread(shutil.move, source, target)
+
+        def move() -> None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(source, target)
+
+        await self.files.on_disk(move, f"{folder}/{name}")
 
     # Workflows
 

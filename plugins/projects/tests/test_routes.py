@@ -273,3 +273,18 @@ async def test_no_id_leads_elsewhere(server: Server, id_: str) -> None:
             method, f"/api/projects/{id_}/{path}".rstrip("/"), json=WORKFLOW if method in ("PUT", "POST") else None
         )
         assert answer.status_code in (400, 404, 405), (method, path, answer.status_code)
+
+
+async def test_no_recycle_bin(server: Server) -> None:
+    """Something else that stands in its place is said, and nothing is lost."""
+    await server.http.post("/api/projects", json={"name": "unbinned"})
+    bin_ = server.folder / "data" / "users" / "default_user" / ".recycle_bin"
+    kept = bin_.rename(bin_.with_name("kept")) if bin_.exists() else None
+    bin_.write_text("x")
+    for place in ("/api/projects/unbinned/workflows/main", "/api/projects/unbinned"):
+        answer = await server.http.delete(place)
+        assert (answer.status_code, "in the way" in answer.json()["error"]) == (409, True)
+        assert (await server.http.get(place if "workflows" in place else f"{place}/metadata")).status_code == 200
+    bin_.unlink()
+    if kept is not None:
+        kept.rename(bin_)
