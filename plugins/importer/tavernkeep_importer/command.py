@@ -55,13 +55,16 @@ def import_(
         click.echo(f"{'What would be taken over' if dry_run else 'Taking over'} from {silly} (SillyTavern) into {app.config.data}:")
 
         async def take_over(app: App) -> None:
-            of = UserContext(user or DEFAULT_UID, user or DEFAULT_UID) if dry_run else await _account(app.services.get(Accounts), user)
+            default = UserContext(DEFAULT_UID, DEFAULT_UID)
+            of = default if dry_run and user is None else await _account(app.services.get(Accounts), user)
             await SillyTavernTakeover(app.services, silly, of, project, with_keys, dry_run).run()
 
-        if dry_run:
+        if dry_run and user is None:
             asyncio.run(take_over(rehearsed_app(context)))
-        else:
-            run_with_app(context, take_over, alone=True)
+        elif dry_run and not app.config.data.is_dir():
+            raise click.ClickException(f"there is no user {user!r}: there is no {app.config.data} yet")
+        else:  # whose files those are that are here already, the database alone knows
+            run_with_app(context, take_over, alone=not dry_run)
         return
     source = Installation.find(folder.resolve(), database, user_data, library, master_key)
     click.echo(f"{'What would be taken over' if dry_run else 'Taking over'} from {source.folder} into {app.config.data}:")

@@ -205,6 +205,25 @@ async def test_all_of_it_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+async def test_it_is_for_somebody(tmp_path: Path) -> None:
+    """A dry run finds whom it is for, and what they have already, as the run does."""
+    source, here = silly(tmp_path / "old"), tmp_path / "new"
+    here.mkdir()
+    (here / "config.json").write_text('{"auth": {"provider": "multiuser"}}')
+    command = ("import", str(source), "--user", "anna")
+    early = await tavernkeep(here, *command, "--dry-run")
+    assert (early.code, "no user 'anna'" in early.stderr, (here / "data").exists()) == (1, True, False)
+    made = await tavernkeep(here, "user", "create", "anna", "--password", "a long one for Anna")
+    assert made.code == 0, made.stderr
+    assert (await tavernkeep(here, *command)).code == 0
+    kept = written(here)
+    again = await tavernkeep(here, *command, "--dry-run")
+    assert (again.code, "Ada.png: would be" in again.stdout, "Ada.png: here already" in again.stdout) == (0, False, True)
+    assert written(here) == kept
+    nobody = await tavernkeep(here, "import", str(source), "--user", "nobody", "--dry-run")
+    assert (nobody.code, "no user 'nobody'" in nobody.stderr) == (1, True)
+
+
 async def test_what_is_here_stays(tmp_path: Path) -> None:
     """Also where the source has changed, or something is in the way; what was cut off is made good; keys come along when asked for."""
     source, here = silly(tmp_path / "old"), tmp_path / "new"
