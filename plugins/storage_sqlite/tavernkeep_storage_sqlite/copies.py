@@ -66,7 +66,7 @@ def read_copy(copy: Path, stop: threading.Event) -> tuple[list[Migration], dict[
 
 def _count(connection: sqlite3.Connection, table: str) -> int:
     quoted = table.replace('"', '""')
-    return int(connection.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0])  # noqa: S608 # nosec B608 - the name is quoted
+    return int(connection.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0])  # noqa: S608 - the name is quoted  # nosec B608
 
 
 def put_in_place(copy: Path, database: Path, clock: Clock = now) -> None:
