@@ -37,11 +37,13 @@ class CharacterKeeper:
     maker: Maker
     clock: Clock = now
     _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict)
+    _readings: dict[str, asyncio.Lock] = attrs.field(factory=dict)
 
     async def all(self, user: UserContext) -> list[Character]:
         """The user's characters, by name."""
         folder = self.files.locate(FOLDER, user).path
-        found = await asyncio.to_thread(characters_in, folder, self.maker.config.max_card_bytes)
+        async with self._readings.setdefault(user.uid, asyncio.Lock()):  # many at once would take all threads from everybody else
+            found = await asyncio.to_thread(characters_in, folder, self.maker.config.max_card_bytes)
         return sorted(found, key=lambda character: (character.name, character.id))
 
     async def one(self, name: str, user: UserContext) -> Kept:

@@ -1,5 +1,6 @@
 """How a character begins a chat: its first message, and the others that its card offers beside it."""
 
+import asyncio
 from typing import Any, Final
 
 import attrs
@@ -13,6 +14,7 @@ from tavernkeep_files.contracts import PathError
 from tavernkeep_nodes_processors.contracts import CardMacros
 
 _SETTING: Final = "character"
+_MOST: Final = 1000  # greetings of a card
 
 
 @attrs.frozen
@@ -34,7 +36,7 @@ class Greetings:
         try:
             character = cards.character(await self.store.files.read(path, user))
             name = settings.get("userName")
-            texts = self._filled(character, name if isinstance(name, str) and name else user.username)
+            texts = await asyncio.to_thread(self._filled, character, name if isinstance(name, str) and name else user.username)
         except (CardError, PathError, NodeFailure) as error:
             raise Invalid([Problem(f"settings.{_SETTING}", f"{path}: {error}")]) from None
         tree = Tree("")
@@ -49,5 +51,7 @@ class Greetings:
         others = character.get("alternate_greetings")
         given = [character.get("first_mes"), *(others if isinstance(others, list) else ())]
         texts = [text for text in given if isinstance(text, str) and text.strip()]
+        if len(texts) > _MOST:
+            raise CardError(f"it has more than {_MOST} greetings")
         macros = self.services.find(CardMacros)
-        return texts if macros is None else [macros.filled(text, character, user) for text in texts]
+        return texts if macros is None else macros.filled(texts, character, user)

@@ -26,6 +26,7 @@ _TREE: Final = "tree.json"
 _SOURCE: Final = "source.json"
 _SHOWN: Final = 100  # characters of the last message in lists
 _CHARACTERS_A_TOKEN: Final = 4
+_AT_ONCE: Final = 64 * 1024  # bytes that are taken apart while everybody waits; more is for a thread
 KEPT_FREE: Final = 1024 * 1024  # bytes of what can be read again in which it is written how answers end
 
 
@@ -95,7 +96,10 @@ class ChatStore:
 
     async def _read(self, path: LogicalPath, type_: Any, user: UserContext) -> Any:
         try:
-            return structure(loads(await self.files.read(path, user)), type_)
+            data = await self.files.read(path, user)
+            if len(data) < _AT_ONCE:
+                return structure(loads(data), type_)
+            return await asyncio.to_thread(lambda: structure(loads(data), type_))
         except (Invalid, PathError) as error:
             if isinstance(error, PathError) and error.status != 404:
                 raise  # it is there, and may be read at another time
@@ -202,7 +206,7 @@ class ChatStore:
 
     async def _tree(self, folder: LogicalPath, user: UserContext) -> Tree:
         tree: Tree = await self._read(folder / _TREE, Tree, user)
-        tree.mend()  # the file is its user's, who may have written anything into it
+        await asyncio.to_thread(tree.mend)  # the file is its user's, who may have written anything into it
         if self.growing:
             place = self.files.locate(folder, user).path
             for (at, node_id), text in self.growing.items():

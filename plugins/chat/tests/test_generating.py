@@ -364,3 +364,15 @@ async def test_what_is_no_question(llm_backed: Server, body: dict[str, Any]) -> 
     """422 with the field."""
     chat = await talk(llm_backed.http, "wrong")
     assert (await chat.post("generate", 422, **body))["details"][0]["path"] == next(iter(body))
+
+
+@pytest.mark.parametrize("others", [["{{description}}"] * 900, ["Hi"] * 1001])
+async def test_a_character_that_greets_without_end_begins_no_chat(llm_backed: Server, others: list[str]) -> None:
+    """What its greetings come to is bounded together, and so is their number: one card could fill the memory."""
+    path = "user://library/SillyTavern/CharacterCard/Endless.json"
+    card = {"name": "Endless", "description": "x" * 100_000, "first_mes": "Hi", "alternate_greetings": others}
+    assert (await llm_backed.http.post("/api/fam/write-json", json={"logicalPath": path, "content": card})).is_success
+    await llm_backed.http.post("/api/projects", json={"name": "endless"})
+    body = {"projectId": "endless", "settings": {"character": path}}
+    refused = await llm_backed.http.post("/api/chat/sessions", json=body)
+    assert refused.status_code == 422, refused.text[:200]

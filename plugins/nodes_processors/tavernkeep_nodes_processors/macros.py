@@ -6,7 +6,7 @@ In any case, with blanks or none inside of the braces, one within another; those
 import hashlib
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ _TRIM: Final = re.compile(r"\{\{ ?trim ?\}\}", re.IGNORECASE)
 _DIE: Final = re.compile(r"(\d{0,2})d(\d{1,6})(?:\s*([+-])\s*(\d{1,6}))?")
 _DEEPEST: Final = 16  # macros within macros
 _LONGEST: Final = 16 * 1024 * 1024  # characters of a prompt
+_A_DIE: Final = 128  # characters that take as long as throwing one
 _FIELDS: Final = {
     "description": "description",
     "personality": "personality",
@@ -97,10 +98,13 @@ class Macros:
         return "{{".join(map("".join, levels))
 
     def _counted(self, value: str) -> str:
-        self._made += len(value)
-        if self._made > _LONGEST:
-            raise NodeFailure(f"the macros make the prompt longer than {_LONGEST} characters")
+        self._count(len(value))
         return value
+
+    def _count(self, characters: int) -> None:
+        self._made += characters
+        if self._made > _LONGEST:
+            raise NodeFailure(f"the macros make the prompt longer than {_LONGEST} characters, or throw too many dice")
 
     def _value(self, inner: str, drawing: "_Drawing") -> str | None:
         """What a macro stands for; `None` for one that nobody knows."""
@@ -116,12 +120,20 @@ class Macros:
             chosen: str = (drawing.steady if word == "pick" else drawing.free).choice(choices)
             return chosen.replace("\\,", ",").strip()
         if word == "roll":
-            return _rolled(rest, drawing.free)
+            return self._rolled(rest, drawing.free)
         if word == "reverse" and rest:
             return rest[::-1]
         if word == "banned" and rest:  # the words are kept from models whose samplers can; there are none here
             return ""
         return self._time(word, rest)
+
+    def _rolled(self, die: str, dice: random.Random) -> str | None:
+        found = _DIE.fullmatch(f"1d{die}" if die.isdecimal() else die.lower())
+        if found is None or int(found[2]) < 1:
+            return None
+        thrown, more = int(found[1] or 1), int(found[4] or 0) * (-1 if found[3] == "-" else 1)
+        self._count(thrown * _A_DIE)
+        return str(sum(dice.randint(1, int(found[2])) for _ in range(thrown)) + more)
 
     def _time(self, word: str, rest: str) -> str | None:
         try:
@@ -168,14 +180,6 @@ def _dice(seed: str) -> random.Random:
     return random.Random(hashlib.sha256(seed.encode("utf-8", "replace")).digest())  # noqa: S311 - no secret  # nosec B311
 
 
-def _rolled(die: str, dice: random.Random) -> str | None:
-    found = _DIE.fullmatch(f"1d{die}" if die.isdecimal() else die.lower())
-    if found is None or int(found[2]) < 1:
-        return None
-    more = int(found[4] or 0) * (-1 if found[3] == "-" else 1)
-    return str(sum(dice.randint(1, int(found[2])) for _ in range(int(found[1] or 1))) + more)
-
-
 def _trimmed(text: str) -> str:
     """The text without `{{trim}}` and the line ends around it."""
     first, *others = _TRIM.split(text)
@@ -190,6 +194,7 @@ class CardTexts:
 
     clock: Clock = now
 
-    def filled(self, text: str, character: Mapping[str, Any], user: str) -> str:
+    def filled(self, texts: Iterable[str], character: Mapping[str, Any], user: str) -> list[str]:
         """See `CardMacros`."""
-        return Macros.of(character, user, {}, self.clock(), "").filled(text)
+        macros = Macros.of(character, user, {}, self.clock(), "")
+        return [macros.filled(text) for text in texts]

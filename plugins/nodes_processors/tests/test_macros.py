@@ -137,3 +137,10 @@ def test_a_prompt_that_grows_without_end_is_refused() -> None:
     """A short macro for a long text, many times."""
     with pytest.raises(NodeFailure, match="longer than"):
         said("{{description}}" * 1000, {"description": "x" * 100_000})
+
+
+def test_a_card_that_throws_dice_without_end_is_refused() -> None:
+    """As each costs time, however little it writes; a game's worth of them is nothing."""
+    assert said("{{roll:99d1}}" * 100) == "99" * 100
+    with pytest.raises(NodeFailure, match="too many dice"):
+        said("{{roll:99d6}}" * 10_000)
