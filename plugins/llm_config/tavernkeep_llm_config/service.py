@@ -38,7 +38,7 @@ def _checked(body: ChannelBody) -> ChannelBody:
     try:
         key = body.api_key
         if key is not None and HIDDEN not in key:  # a hint is no key; whether it is this one's is for the store to see
-            key = Headers.value(key)
+            key = _bare(key)
         place, headers = "customHeaders", {}
         for name, value in body.custom_headers.items():
             headers[Headers.further(name)] = value if value == HIDDEN else Headers.value(value)
@@ -48,9 +48,16 @@ def _checked(body: ChannelBody) -> ChannelBody:
         raise Invalid([Problem(place, str(error))]) from None
 
 
+def _bare(key: str) -> str:
+    """A key as it can be sent, without the `Bearer` that stands before it in a header and in many examples."""
+    value = Headers.value(key)
+    scheme, _, rest = value.partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" and rest.strip() else value
+
+
 def _no_hint(key: str) -> str:
     try:
-        return Headers.value(key)
+        return _bare(key)
     except ValueError as error:
         raise Invalid([Problem("apiKey", str(error))]) from None
 

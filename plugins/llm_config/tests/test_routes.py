@@ -195,9 +195,9 @@ async def test_models(server: Server) -> None:
         assert (await server.http.request(method, url)).status_code == 404
 
 
-@pytest.mark.parametrize("key", [f" {KEY}\n", f"{KEY}\r\n\t", f"\ufeff{KEY}\u200b \xa0"])
+@pytest.mark.parametrize("key", [f" {KEY}\n", f"bearer  {KEY}", f"{KEY}\r\n\t", f"\ufeff{KEY}\u200b \xa0"])
 async def test_what_copying_brings_along_is_cut_off_a_key(server: Server, llm: LlmServer, key: str) -> None:
-    """Blanks, line ends and what is invisible, of a key, a header and an address; a header replaces the adapter's whatever its case."""
+    """Blanks, line ends, what is invisible, a `Bearer`, of a key, a header, an address; a header replaces the adapter's in any case."""
     made = await add(server, baseUrl=f" {llm.url}/chat/completions \n", apiKey=key, customHeaders={" X-From ": " there\n"})
     ask = {"messages": [{"role": "user", "content": "hi"}], "activated_model_id": "echo-1-0"}
     payload = {"nodes": [{"id": "n", "fullType": "core:GenericLlmRequest", "inputs": ask}], "edges": []}
