@@ -110,7 +110,8 @@ async def test_it_is_put_back_whole_or_not_at_all(place: Place, tmp_path: Path, 
                 await here.start()
             assert await here.aside(lambda here=here: here.restore(tmp_path / "none")) is None  # type: ignore[misc]
         if here.tree() != before:
-            assert set(here.tree()) == wanted
+            # `.unpacked`: cut off while the rest was removed, which keeps nobody from anything
+            assert {name for name in here.tree() if name.partition("/")[0] != ".unpacked"} == wanted
             assert rows(here) == rows(place)
             assert (aside(here)[0] / "users" / "mine").read_text() == "mine"
             assert (aside(here)[0] / "tavernkeep.sqlite3").read_text() == "the database before"

@@ -4,6 +4,7 @@ For what a server in the process of the tests cannot show: how it starts, what i
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -40,8 +41,7 @@ class Server:
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; gives the exit code."""
-        if self.process.returncode is None:
-            self.process.send_signal(number)
+        send_signal(self.process, number)
         async with asyncio.timeout(PATIENCE_S):
             code = await self.process.wait()
             await self._reader
@@ -131,15 +131,24 @@ async def serve(
         raise AssertionError("the server did not end when it was told to:\n" + "".join(lines))
 
 
+def send_signal(process: asyncio.subprocess.Process, number: int) -> None:
+    """Send a signal to a process that may have ended.
+
+    The process's own method looks first whether it has, and then takes its exit code away from the event loop, which tells of 255 instead.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
 async def _ended(process: asyncio.subprocess.Process) -> bool:
     """Tell a process to end, and by force if it does not; tells whether it did."""
-    if process.returncode is None:
-        process.send_signal(signal.SIGTERM)
+    send_signal(process, signal.SIGTERM)
     try:
         async with asyncio.timeout(PATIENCE_S):
             await process.wait()
     except TimeoutError:
-        process.kill()
+        send_signal(process, signal.SIGKILL)
         await process.wait()
         return False
     return True

@@ -112,7 +112,9 @@ def _responses(route: Route, binding: RouteBinding, builder: SchemaBuilder) -> d
         content: dict[str, Any] = {"*/*": {}} if files else {}
         if values:
             content["application/json"] = {"schema": values[0] if len(values) == 1 else {"anyOf": values}}
-        responses[str(route.status)] = {"description": HTTPStatus(route.status).phrase, "content": content}
+        responses[str(route.status)] = {"description": HTTPStatus(route.status).phrase}
+        if route.status != HTTPStatus.NO_CONTENT:
+            responses[str(route.status)]["content"] = content
         if types.NoneType in options:
             responses["204"] = {"description": HTTPStatus.NO_CONTENT.phrase}
     errors = {403: "The caller may not, or the request came from an unknown page or under an unknown name."}
