@@ -52,10 +52,14 @@ class SecretBox:
             return self._read()
         except OSError as error:
             raise KeyMissing(f"There is no encryption key, and none can be made: {error.strerror}.") from None
-        with os.fdopen(handle, "wb") as file:
-            file.write(_new_key())
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_new_key())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            self._file.unlink()  # an empty one would be in the way of every later try
+            raise KeyMissing(f"There is no encryption key, and none can be made: {error.strerror}.") from None
         _log.info("made an encryption key; keep a copy of it with your backups", file=str(self._file))
         return self._read()
 

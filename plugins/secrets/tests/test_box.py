@@ -1,6 +1,7 @@
 """Sealing and opening."""
 
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -48,3 +49,17 @@ def test_no_key_is_503(tmp_path: Path) -> None:
     (tmp_path / "master.key").write_bytes(b"")
     with pytest.raises(ApiError, match="empty"):
         SecretBox(encrypt=True, master=None, data=tmp_path).seal("x")
+
+
+def test_a_key_that_could_not_be_written_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Once there is room again it is made: an empty file was left, and no execution could be recorded any more."""
+    box = SecretBox(encrypt=True, master=None, data=tmp_path)
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most[1]))
+    try:
+        with pytest.raises(ApiError, match="none can be made"):
+            box.seal("x")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert not list(tmp_path.iterdir())
+    assert box.open(box.seal("x")) == "x"
