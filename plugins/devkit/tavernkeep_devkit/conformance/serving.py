@@ -179,21 +179,24 @@ class ServingConformance(Conformance):
         assert started == ["late.Mark0", *(f"more{number}.Mark0" for number in range(5))]
 
     def test_limits(self, place: Served) -> None:
-        """No more run than may, nor of one user's; who has too much waiting is refused, then everybody, until there is room again."""
+        """No more run than may, nor of one user's. Who has too much waiting is refused; in a full line also who has an equal part of it,
+        and nobody else."""
         anna, bert, carl, marks = (*(place.user(name) for name in ("anna", "bert", "carl")), place.marks)
         with at_work(place, anna, "a"):
             mine = [anna.submit(marks.chain(f"a{number}", "Mark")) for number in range(CAPACITY.waiting_each)]
             refused = anna.post(marks.chain("over", "Mark"))
             assert refused.status_code == 429, refused.text
             with at_work(place, bert, "b"):
-                left = CAPACITY.waiting - CAPACITY.waiting_each
-                theirs = [bert.submit(marks.chain(f"b{number}", "Mark")) for number in range(left)]
-                full = carl.post(marks.chain("over", "Mark"))
+                part = CAPACITY.waiting // 2
+                theirs = [bert.submit(marks.chain(f"b{number}", "Mark")) for number in range(part)]
+                full = bert.post(marks.chain("over", "Mark"))
                 assert full.status_code == 503, full.text
+                last = carl.submit(marks.chain("c", "Mark"))
                 stats = carl.http.get("/api/system_stats").json()
-                assert stats == {"maxConcurrentWorkflows": 2, "runningExecutions": 2, "pendingExecutions": CAPACITY.waiting}
-                assert sorted(bert.listed().values()) == ["queued"] * left + ["running"]
-        for who, ids in ((anna, mine), (bert, theirs)):
+                waiting = CAPACITY.waiting_each + part + 1
+                assert stats == {"maxConcurrentWorkflows": 2, "runningExecutions": 2, "pendingExecutions": waiting}
+                assert sorted(bert.listed().values()) == ["queued"] * part + ["running"]
+        for who, ids in ((anna, mine), (bert, theirs), (carl, [last])):
             for id_ in ids:
                 who.ends(id_)
         anna.ends(anna.submit(marks.chain("again", "Mark")))

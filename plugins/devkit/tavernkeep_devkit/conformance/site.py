@@ -29,7 +29,7 @@ class Capacity:
     Attributes:
         running: How many executions run at once, over all workers.
         running_each: How many of one user's.
-        waiting: How many more may wait; who comes then is refused.
+        waiting: How many more may wait; who has an equal part of these is refused then.
         waiting_each: How many of one user's.
     """
 
