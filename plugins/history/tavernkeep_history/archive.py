@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, TypeVar
 
 import attrs
 from tortoise.expressions import Q
@@ -21,8 +21,11 @@ from tavernkeep_history.told import Told
 from tavernkeep_history.writing import payload_of
 from tavernkeep_secrets.contracts import Secrets
 
+T = TypeVar("T")
+
 _AT_ONCE: Final = 50  # blocks; each is of one commit, so most are small
 _FEW: Final = 8  # blocks, where only some events are wanted
+_TINY: Final = 1024  # bytes, compressed: a thread would take longer to be woken than reading them takes
 _LARGE: Final = 1024 * 1024  # bytes of events after which no more are read than were wanted
 
 
@@ -83,7 +86,7 @@ class Archive:
             told.damage.append("a part of what is known of it as a whole")
         async for block, after in self.blocks(row.id):
             try:
-                events = await asyncio.to_thread(read, block, events_of, after)
+                events = await _read(block, events_of, after)
             except Damaged as damaged:
                 told.damage.append(damaged.what)
                 continue
@@ -100,7 +103,7 @@ class Archive:
         size = 0
         try:
             async for block, after in self.blocks(row.id, seq, _AT_ONCE if limit is None else _FEW):
-                events, bytes_ = await asyncio.to_thread(read, block, measured, after)
+                events, bytes_ = await _read(block, measured, after)
                 found += events
                 size += bytes_
                 if limit is not None and (len(found) >= limit or size > _LARGE):
@@ -120,7 +123,7 @@ class Archive:
         """The messages with a higher number, in order, some at a time; without those that cannot be read."""
         async for block, seen in self.blocks(execution_id, after):
             with contextlib.suppress(Damaged):
-                yield await asyncio.to_thread(read, block, messages_of, seen)
+                yield await _read(block, messages_of, seen)
 
     async def blocks(self, execution_id: str, after: int = 0, at_once: int = _AT_ONCE) -> AsyncIterator[tuple[EventBlock, int]]:
         """The blocks that hold the events with a higher number, one at a time, each with the number from which on it is new.
@@ -151,7 +154,7 @@ class Archive:
             Damaged: Some of them cannot be read.
         """
         async for block, after in self.blocks(execution_id):
-            yield await asyncio.to_thread(read, block, events_of, after), frozenset(block.inexact)
+            yield await _read(block, events_of, after), frozenset(block.inexact)
 
     async def recall(self, row: ExecutionRow) -> Recall:
         """What need not run again."""
@@ -187,6 +190,13 @@ def user_of(row: ExecutionRow) -> UserContext:
         return UserContext(row.user_id, user["username"], user["isAdmin"], frozenset(user["scopes"]), credential=user.get("credential", ""))
     except UNREADABLE as error:
         raise Damaged(row.id, "with which rights it ran") from error
+
+
+async def _read(block: EventBlock, reader: Callable[[bytes, int], T], after: int) -> T:
+    """See `read`; an execution that runs for long has tens of thousands of blocks, of an event or two."""
+    if len(block.lines) <= _TINY:
+        return read(block, reader, after)
+    return await asyncio.to_thread(read, block, reader, after)
 
 
 async def _some_blocks(execution_id: str, after: int, most: int) -> list[EventBlock]:
