@@ -58,7 +58,8 @@ async def test_the_openapi_document_describes_every_route(server: Server) -> Non
         "workflow_id",
     ]
     assert {"200", "401", "403", "413", "415", "422", "503"} <= set(prompt["responses"])
-    assert prompt["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/WorkflowPayload")
+    taken = prompt["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+    assert [schema["$ref"].rpartition("/")[2] for schema in taken] == ["WorkflowPayload", "StoredWorkflow"]
     page = await server.http.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "/api/prompt" in page.text
