@@ -25,6 +25,9 @@ from tavernkeep_web.drain import Drain
 _log = structlog.get_logger(__name__)
 
 _EXAMPLE: Final = "examples/chat.json"
+# Longer than clients keep a connection that they do not use (5 to 15 s): what they send as it is closed is lost. It is also how long
+# somebody may take who never ends a request.
+_IDLE_S: Final = 20.0
 _DRAIN_S: Final = 3.0  # for requests that are being answered when the server is told to stop
 
 
@@ -61,6 +64,7 @@ async def _serve(app: Application, listener: socket.socket) -> int:
         config.accesslog = None
         config.errorlog = logging.getLogger("hypercorn.error")
         config.graceful_timeout = _DRAIN_S
+        config.keep_alive_timeout = _IDLE_S
         # Above the application's own limit, whose error says more than a closed connection.
         config.websocket_max_message_size = 2 * app.config.section(WebConfig).max_body_bytes
         config.h11_max_incomplete_size = 64 * 1024
