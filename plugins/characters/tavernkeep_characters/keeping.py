@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -12,17 +11,16 @@ from typing import Final, TypeVar
 import attrs
 
 from tavernkeep import ApiError, UserContext
-from tavernkeep.clock import Clock, now
 from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, Problem, dumps
 from tavernkeep_characters.changes import Change, Kept, Maker, Offered
 from tavernkeep_characters.contracts import CardError, CardTooLarge
 from tavernkeep_characters.fields import as_version
 from tavernkeep_characters.library import FOLDER, Character, characters_in, is_picture
-from tavernkeep_files.contracts import Files, LogicalPath
+from tavernkeep_files.contracts import RECYCLED, Files
 
 T = TypeVar("T")
-RECYCLED: Final = LogicalPath("user", "", (".recycle_bin", "characters"))
+_BIN: Final = RECYCLED / "characters"
 
 
 @attrs.define
@@ -35,7 +33,6 @@ class CharacterKeeper:
 
     files: Files
     maker: Maker
-    clock: Clock = now
     _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict)
     _readings: dict[str, asyncio.Lock] = attrs.field(factory=dict)
 
@@ -131,8 +128,9 @@ class CharacterKeeper:
                 await self.files.write(FOLDER / name, data, user)
                 written.append(name)
             for name in change.removals:
-                source, target = await self._recycle(name, user)
-                moved[source] = target
+                path = FOLDER / name
+                source = self.files.locate(path, user, write=True).path
+                moved[source] = await self.files.recycle(source, _BIN, str(path), user)
         except BaseException:
             for source, target in moved.items():
                 with contextlib.suppress(OSError):  # the others can be put back all the same
@@ -144,22 +142,6 @@ class CharacterKeeper:
                     else:
                         await asyncio.to_thread(self.files.locate(FOLDER / name, user, write=True).path.unlink)
             raise
-
-    async def _recycle(self, name: str, user: UserContext) -> tuple[Path, Path]:
-        source, path = self.files.locate(FOLDER / name, user, write=True).path, Path(name)
-        moment = int(self.clock().timestamp() * 1000)
-
-        def move() -> Path:
-            for attempt in range(100):  # two of one name in the same millisecond
-                gone = self.files.safe_name(f"{path.stem}_{moment + attempt}") + path.suffix
-                target = self.files.locate(RECYCLED / gone, user, write=True).path
-                if not os.path.lexists(target):
-                    break
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(source, target)
-            return target
-
-        return source, await self.files.on_disk(move, str(FOLDER / name))
 
 
 def _found(characters: Iterable[Character], name: str) -> Character:

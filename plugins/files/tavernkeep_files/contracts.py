@@ -17,6 +17,7 @@ WRITE: Final = "files:write"
 __all__ = [
     "MAX_READ",
     "READ",
+    "RECYCLED",
     "SANDBOX",
     "TEMPORARY",
     "WRITE",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 TEMPORARY: Final = ".writing-"  # begins the name of a file that is not whole yet; what a crash leaves of them is removed at the next start
+RECYCLED: Final = LogicalPath("user", "", (".recycle_bin",))
 MAX_READ: Final = 64 * 1024 * 1024  # bytes; what is read into memory at once
 SANDBOX: Final = {"Content-Security-Policy": "sandbox; default-src 'none'"}  # headers of what somebody put here: as a page it runs nothing
 
@@ -126,6 +128,17 @@ class Files(Protocol):
 
         Raises:
             PathError: There is no such file (404), something is in the way (409), there is no room (507), or it cannot be done (403).
+        """
+
+    async def recycle(self, source: Path, folder: LogicalPath, shown: str, user: UserContext) -> Path:
+        """Move a file or a folder into a folder of the user's recycle bin (`RECYCLED`), under its name and the time; gives where it is.
+
+        Args:
+            source: It, which the caller has seen that the user may remove.
+            shown: See `on_disk`.
+
+        Raises:
+            PathError: See `on_disk`.
         """
 
     def making(self, path: str | LogicalPath, user: UserContext) -> AbstractAsyncContextManager[Path]:

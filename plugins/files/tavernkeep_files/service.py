@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import attrs
 
 from tavernkeep import UserContext
+from tavernkeep.clock import Clock, now
 from tavernkeep.finish import finishing
 from tavernkeep_files.contracts import MAX_READ, TEMPORARY, Located, LogicalPath, PageRule, PathError, Resolver
 from tavernkeep_files.disk import on_disk, path_error
@@ -39,6 +40,7 @@ class FileStore:
     roots: Mapping[tuple[str, str], Path]
     data: Path
     config: Path
+    clock: Clock = now
     _resolvers: list[Resolver] = attrs.field(factory=list, repr=False)
     _page_rules: list[PageRule] = attrs.field(factory=list, repr=False)
 
@@ -106,6 +108,22 @@ class FileStore:
     async def on_disk(self, function: Callable[[], T], shown: str) -> T:
         """See `Files`."""
         return await on_disk(function, shown)
+
+    async def recycle(self, source: Path, folder: LogicalPath, shown: str, user: UserContext) -> Path:
+        """See `Files`."""
+        moment = int(self.clock().timestamp() * 1000)
+
+        def move() -> Path:
+            name, ending = (source.name, "") if source.is_dir() else (source.stem, source.suffix)
+            for attempt in range(100):  # two of one name in the same millisecond
+                target = self.locate(folder / (self.safe_name(f"{name}_{moment + attempt}") + ending), user, write=True).path
+                if not os.path.lexists(target):
+                    break
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(source, target)
+            return target
+
+        return await self.on_disk(move, shown)
 
     @contextlib.asynccontextmanager
     async def making(self, path: str | LogicalPath, user: UserContext) -> AsyncIterator[Path]:

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -20,13 +18,12 @@ from tavernkeep.contracts.workflow import meant_by
 from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, dumps, iso, loads
 from tavernkeep_engine.contracts import WorkflowForms
-from tavernkeep_files.contracts import Files, LogicalPath, PathError
+from tavernkeep_files.contracts import RECYCLED, Files, LogicalPath, PathError
 
 _log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 PROJECTS: Final = LogicalPath("user", "", ("projects",))
-RECYCLED: Final = LogicalPath("user", "", (".recycle_bin",))
 LIBRARY: Final = LogicalPath.parse("shared://library/workflows/")
 _METADATA: Final = "project.json"
 _WORKFLOWS: Final = "workflows"
@@ -151,21 +148,7 @@ class ProjectStore:
             source = self.files.locate(self._folder(project_id), user, write=True)
             if not await asyncio.to_thread((source.path / _METADATA).is_file):
                 raise ApiError(404, f"There is no project {project_id!r}.")
-            await self._recycle(source.path, RECYCLED, project_id, "", user)
-
-    async def _recycle(self, source: Path, folder: LogicalPath, name: str, ending: str, user: UserContext) -> None:
-        for attempt in range(100):  # two of one name in the same millisecond
-            target = self.files.locate(
-                folder / self.files.safe_name(f"{name}_{int(self.clock().timestamp() * 1000) + attempt}{ending}"), user, write=True
-            ).path
-            if not await asyncio.to_thread(os.path.lexists, target):
-                break
-
-        def move() -> None:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(source, target)
-
-        await self.files.on_disk(move, f"{folder}/{name}")
+            await self.files.recycle(source.path, RECYCLED, f"{RECYCLED}/{project_id}", user)
 
     # Workflows
 
@@ -330,7 +313,8 @@ class ProjectStore:
             if located.parts != located.logical.parts:  # it is shared, and its owner is who may want it back
                 project_id, _, owner = project_id.rpartition("@")
                 user = attrs.evolve(user, uid=owner)
-            await self._recycle(path, RECYCLED / project_id / _WORKFLOWS, path.stem, ".json", user)
+            bin_ = RECYCLED / project_id / _WORKFLOWS
+            await self.files.recycle(path, bin_, f"{bin_}/{path.stem}", user)
 
 
 def workflow_files(folder: Path) -> Iterator[tuple[Path, Json]]:
