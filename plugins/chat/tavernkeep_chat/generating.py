@@ -308,7 +308,10 @@ class Generations:
         if place != one.folder:  # it was shared, and is no more
             one.refused = "Whoever asked may not write here any more."
         try:
-            gone = one.node_id not in (await self.store.tree(one.project_id, one.session_id, one.owner)).nodes
+            stamp = await self.store.stamp(one.project_id, one.session_id, one.owner)
+            if stamp != one.seen:
+                gone = one.node_id not in (await self.store.tree(one.project_id, one.session_id, one.owner)).nodes
+                one.seen = None if gone else stamp
         except ApiError as error:
             gone = error.status == 404  # else it cannot be read at present
         if gone or one.refused is not None:

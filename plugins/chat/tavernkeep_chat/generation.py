@@ -8,6 +8,7 @@ import attrs
 
 from tavernkeep import UserContext
 from tavernkeep_chat.answering import GrowingAnswer
+from tavernkeep_chat.store import Stamp
 from tavernkeep_chat.tree import Tree
 
 
@@ -43,6 +44,7 @@ class Generation:
         project_id: As the owner calls it.
         folder: Where the chat really is.
         refused: Why it must not go on.
+        seen: Of the tree in which its message was last seen.
         tried: It has ended, and that is written or could not be at once.
     """
 
@@ -55,6 +57,7 @@ class Generation:
     folder: Path
     answer: GrowingAnswer
     refused: str | None = None
+    seen: Stamp | None = None
     look: bool = False
     tried: asyncio.Event = attrs.field(factory=asyncio.Event)
     news: asyncio.Event = attrs.field(factory=asyncio.Event)

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import math
+import os
 import shutil
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import attrs
 
@@ -18,8 +19,10 @@ from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, Problem, dumps, iso, loads, structure, unstructure
 from tavernkeep_chat.tree import MessageNode, Role, Status, Tree, TreeError
 from tavernkeep_files.contracts import MAX_READ, Files, LogicalPath, PathError
-from tavernkeep_projects.contracts import Projects
+from tavernkeep_projects.contracts import PROJECTS, Projects
 
+T = TypeVar("T")
+Stamp = tuple[int, int, int]
 SessionType = Literal["chat", "roleplay", "task", "other"]
 _SESSION: Final = "session.json"
 _TREE: Final = "tree.json"
@@ -81,11 +84,11 @@ class ChatStore:
 
     def place(self, project_id: str, session_id: str) -> LogicalPath:
         """Where a chat is, if it is there."""
-        return LogicalPath("user", "", ("projects",)) / project_id / "chats" / session_id
+        return _chats_of(project_id) / session_id
 
     async def _chats(self, project_id: str, user: UserContext) -> LogicalPath:
         await self.projects.metadata(project_id, user)
-        return LogicalPath("user", "", ("projects",)) / project_id / "chats"
+        return _chats_of(project_id)
 
     async def folder(self, project_id: str, session_id: str, user: UserContext) -> LogicalPath:
         """The folder of a chat. Raises `ApiError` 404."""
@@ -94,12 +97,10 @@ class ChatStore:
             raise ApiError(404, f"There is no chat {session_id!r}.")
         return folder
 
-    async def _read(self, path: LogicalPath, type_: Any, user: UserContext) -> Any:
+    async def _read(self, path: LogicalPath, read: Callable[[bytes], T], user: UserContext) -> T:
         try:
             data = await self.files.read(path, user)
-            if len(data) < _AT_ONCE:
-                return structure(loads(data), type_)
-            return await asyncio.to_thread(lambda: structure(loads(data), type_))
+            return read(data) if len(data) < _AT_ONCE else await asyncio.to_thread(read, data)
         except (Invalid, PathError) as error:
             if isinstance(error, PathError) and error.status != 404:
                 raise  # it is there, and may be read at another time
@@ -114,7 +115,7 @@ class ChatStore:
         found = []
         for name in await asyncio.to_thread(lambda: [path.parent.name for path in place.glob(f"*/{_SESSION}")]):
             try:
-                found.append(await self._read(root / name / _SESSION, Session, user))
+                found.append(await self._read(root / name / _SESSION, _session_in, user))
             except ApiError:
                 continue
         return sorted(found, key=lambda session: (session.last_activity, session.id), reverse=True)
@@ -182,7 +183,7 @@ class ChatStore:
         """Change what a chat is called and so on. Raises `ApiError` 404."""
         async with self.lock(session_id):
             folder = await self.folder(project_id, session_id, user)
-            session = await self._read(folder / _SESSION, Session, user)
+            session = await self._read(folder / _SESSION, _session_in, user)
             for key, value in changes.items():
                 setattr(session, key, value)
             session.updated_at = iso(self.clock())
@@ -197,22 +198,26 @@ class ChatStore:
     async def tree(self, project_id: str, session_id: str, user: UserContext) -> Tree:
         """The tree of a chat. Raises `ApiError` 404."""
         folder = await self.folder(project_id, session_id, user)
-        return described(await self._tree(folder, user), await self._read(folder / _SESSION, Session, user))
+        return described(await self._tree(folder, user), await self._read(folder / _SESSION, _session_in, user))
 
     async def whole(self, project_id: str, session_id: str, user: UserContext) -> tuple[Session, Tree]:
         """A chat, its tree without what is said in it of the session. Raises `ApiError` 404."""
         folder = await self.folder(project_id, session_id, user)
-        return await self._read(folder / _SESSION, Session, user), await self._tree(folder, user)
+        return await self._read(folder / _SESSION, _session_in, user), await self._tree(folder, user)
 
     async def _tree(self, folder: LogicalPath, user: UserContext) -> Tree:
-        tree: Tree = await self._read(folder / _TREE, Tree, user)
-        await asyncio.to_thread(tree.mend)  # the file is its user's, who may have written anything into it
+        tree = await self._read(folder / _TREE, _tree_in, user)
         if self.growing:
             place = self.files.locate(folder, user).path
             for (at, node_id), text in self.growing.items():
                 if at == place and node_id in tree.nodes and tree.nodes[node_id].status == "generating":
                     tree.nodes[node_id].content = text()
         return tree
+
+    async def stamp(self, project_id: str, session_id: str, user: UserContext) -> Stamp:
+        """What is another one whenever the tree has been written. Raises `ApiError` 404."""
+        status = await self._status(await self.folder(project_id, session_id, user) / _TREE, user)
+        return status.st_mtime_ns, status.st_size, status.st_ino
 
     async def grows(self, project_id: str, session_id: str, node_id: str, user: UserContext) -> bool:
         """Whether a message is being generated by a workflow. Raises `ApiError` 404."""
@@ -237,7 +242,7 @@ class ChatStore:
             tree = await self._tree(folder, user)
             if version is not None and version != tree.version:
                 raise ApiError(409, "The chat has changed since it was read.", {"version": tree.version})
-            session: Session = await self._read(folder / _SESSION, Session, user)
+            session = await self._read(folder / _SESSION, _session_in, user)
             try:
                 yield tree, session
             except TreeError as error:
@@ -246,13 +251,13 @@ class ChatStore:
             session.updated_at = session.last_activity = iso(self.clock())
             self._count(session, tree)
             data = await asyncio.to_thread(lambda: dumps(unstructure(tree)))
-            if len(data) > MAX_READ - kept_free and len(data) > await self._length(folder / _TREE, user):
+            if len(data) > MAX_READ - kept_free and len(data) > (await self._status(folder / _TREE, user)).st_size:
                 raise ApiError(413, f"The chat would be longer than {MAX_READ - kept_free} bytes.")
             await self.files.write(folder / _SESSION, dumps(unstructure(session)), user)
             await self.files.write(folder / _TREE, data, user)  # last: with it the message is there
 
-    async def _length(self, path: LogicalPath, user: UserContext) -> int:
-        return (await asyncio.to_thread(self.files.locate(path, user).path.stat)).st_size
+    async def _status(self, path: LogicalPath, user: UserContext) -> os.stat_result:
+        return await self.files.on_disk(self.files.locate(path, user).path.stat, str(path))
 
     @finishing
     async def change(
@@ -274,6 +279,20 @@ class ChatStore:
         """A new message; that of an assistant is still being generated."""
         status: Status = "generating" if role == "assistant" else "complete"
         return MessageNode(str(uuid.uuid4()), parent_id, role, content, iso(self.clock()), status, metadata=metadata)
+
+
+def _chats_of(project_id: str) -> LogicalPath:
+    return PROJECTS / project_id / "chats"
+
+
+def _session_in(data: bytes) -> Session:
+    return structure(loads(data), Session)
+
+
+def _tree_in(data: bytes) -> Tree:
+    tree = structure(loads(data), Tree)
+    tree.mend()  # the file is its user's, who may have written anything into it
+    return tree
 
 
 def described(tree: Tree, session: Session) -> Tree:

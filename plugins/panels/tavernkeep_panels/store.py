@@ -16,7 +16,7 @@ from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, Problem, dumps, loads
 from tavernkeep_files.contracts import Files, LogicalPath
 from tavernkeep_panels.bodies import NewPanel
-from tavernkeep_projects.contracts import Projects
+from tavernkeep_projects.contracts import PROJECTS, Projects
 
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ class PanelStore:
 
     async def _folder(self, project_id: str, user: UserContext) -> LogicalPath:
         await self.projects.metadata(project_id, user)
-        return LogicalPath("user", "", ("projects",)) / project_id
+        return PROJECTS / project_id
 
     async def templates(self, user: UserContext) -> list[Json]:
         """The panels to begin with."""

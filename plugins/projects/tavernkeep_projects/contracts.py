@@ -3,10 +3,12 @@
 from typing import Any, Final, Protocol
 
 from tavernkeep import UserContext
+from tavernkeep_files.contracts import LogicalPath
 
 READ: Final = "project:read"  # scopes of whatever belongs to a project
 WRITE: Final = "project:write"
 SHARE: Final = "project:share"
+PROJECTS: Final = LogicalPath("user", "", ("projects",))  # the folder with a folder for each
 OTHERS_COULD_WRITE: Final = (
     ".others-could-write"  # a file in a project that has been shared to be changed; whoever looked it through removes it
 )

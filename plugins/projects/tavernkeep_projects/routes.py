@@ -26,9 +26,9 @@ from tavernkeep_projects.bodies import (
     WorkflowShort,
     WorkflowShown,
 )
-from tavernkeep_projects.contracts import READ, SHARE, WRITE
+from tavernkeep_projects.contracts import PROJECTS, READ, SHARE, WRITE
 from tavernkeep_projects.sharing import EVERYBODY, Shares
-from tavernkeep_projects.store import PROJECTS, Json, ProjectStore
+from tavernkeep_projects.store import Json, ProjectStore
 
 
 @attrs.frozen

@@ -16,9 +16,8 @@ from tavernkeep.contracts.auth import EVERYTHING
 from tavernkeep.contracts.storage import Storage
 from tavernkeep.finish import finishing
 from tavernkeep_files.contracts import Files, LogicalPath, Mount
-from tavernkeep_projects.contracts import OTHERS_COULD_WRITE
+from tavernkeep_projects.contracts import OTHERS_COULD_WRITE, PROJECTS
 from tavernkeep_projects.models import ProjectShare
-from tavernkeep_projects.store import PROJECTS
 
 _log = structlog.get_logger(__name__)
 

@@ -19,11 +19,11 @@ from tavernkeep.finish import finishing
 from tavernkeep.wire import Invalid, dumps, iso, loads
 from tavernkeep_engine.contracts import WorkflowForms
 from tavernkeep_files.contracts import RECYCLED, Files, LogicalPath, PathError
+from tavernkeep_projects.contracts import PROJECTS
 
 _log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
-PROJECTS: Final = LogicalPath("user", "", ("projects",))
 LIBRARY: Final = LogicalPath.parse("shared://library/workflows/")
 _METADATA: Final = "project.json"
 _WORKFLOWS: Final = "workflows"
