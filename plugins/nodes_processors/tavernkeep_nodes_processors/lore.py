@@ -1,7 +1,5 @@
 """Which entries of world books apply to a conversation."""
 
-import hashlib
-import random
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -9,6 +7,7 @@ from typing import Final
 import attrs
 
 from tavernkeep import NodeFailure
+from tavernkeep_nodes_processors.chance import dice
 from tavernkeep_nodes_processors.javascript import PatternError, RegexEngine, TooMuch
 from tavernkeep_nodes_processors.world_book import Key, LoreEntry, Warn
 
@@ -61,7 +60,7 @@ def applying(entries: Sequence[LoreEntry], talk: Sequence[str], prompt: str, war
 
 
 def _lucky(entry: LoreEntry, told: str) -> bool:
-    return entry.probability >= 1 or _dice(entry.name + "\0" + entry.content, told).random() < entry.probability
+    return entry.probability >= 1 or dice(f"{entry.name}\0{entry.content}\0{told}").random() < entry.probability
 
 
 def _one_of_each_group(entries: list[LoreEntry], told: str) -> list[LoreEntry]:
@@ -75,13 +74,9 @@ def _one_of_each_group(entries: list[LoreEntry], told: str) -> list[LoreEntry]:
         if first:
             winner = max(first, key=lambda entry: entry.order)
         else:
-            winner = _dice(group, told).choices(rivals, weights if any(weights) else None)[0]
+            winner = dice(f"{group}\0{told}").choices(rivals, weights if any(weights) else None)[0]
         lost |= {id(entry) for entry in rivals if entry is not winner}
     return [entry for entry in entries if id(entry) not in lost]
-
-
-def _dice(what: str, told: str) -> random.Random:
-    return random.Random(hashlib.sha256(f"{what}\0{told}".encode("utf-8", "replace")).digest())  # noqa: S311 - lore is no secret  # nosec B311
 
 
 @attrs.define

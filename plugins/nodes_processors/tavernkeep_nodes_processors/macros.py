@@ -3,7 +3,6 @@
 In any case, with blanks or none inside of the braces, one within another; those that nobody here knows are left as they are.
 """
 
-import hashlib
 import random
 import re
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ import attrs
 
 from tavernkeep import NodeFailure
 from tavernkeep.clock import Clock, now
+from tavernkeep_nodes_processors.chance import dice
 from tavernkeep_nodes_processors.moments import apart, formatted, time_in, zone_of
 
 _BRACES: Final = re.compile(r"(\{\{(?!\{)|\}\})")
@@ -81,7 +81,7 @@ class Macros:
         if "{{" not in text and "<" not in text:
             return text
         self._made += len(text)
-        drawing = _Drawing(_dice(text), _dice(f"{self.seed}\0{text}"))
+        drawing = _Drawing(dice(text), dice(f"{self.seed}\0{text}"))
         levels: list[list[str]] = [[]]  # the text, and the macros that have begun in it
         for piece in _BRACES.split(_trimmed(text)):
             if piece == "{{":
@@ -127,13 +127,13 @@ class Macros:
             return ""
         return self._time(word, rest)
 
-    def _rolled(self, die: str, dice: random.Random) -> str | None:
+    def _rolled(self, die: str, chance: random.Random) -> str | None:
         found = _DIE.fullmatch(f"1d{die}" if die.isdecimal() else die.lower())
         if found is None or int(found[2]) < 1:
             return None
         thrown, more = int(found[1] or 1), int(found[4] or 0) * (-1 if found[3] == "-" else 1)
         self._count(thrown * _A_DIE)
-        return str(sum(dice.randint(1, int(found[2])) for _ in range(thrown)) + more)
+        return str(sum(chance.randint(1, int(found[2])) for _ in range(thrown)) + more)
 
     def _time(self, word: str, rest: str) -> str | None:
         try:
@@ -174,10 +174,6 @@ def _parted(given: str) -> tuple[str, str]:
     """The name of a macro in small letters, and what follows it: after colons, or after a blank."""
     found = re.match(r"([^\s:]+)\s*(?:::?|\s)\s*(.*)", given, re.DOTALL)
     return (found[1].lower(), found[2].strip()) if found else (given.lower(), "")
-
-
-def _dice(seed: str) -> random.Random:
-    return random.Random(hashlib.sha256(seed.encode("utf-8", "replace")).digest())  # noqa: S311 - no secret  # nosec B311
 
 
 def _trimmed(text: str) -> str:
