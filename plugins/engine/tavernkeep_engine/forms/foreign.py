@@ -17,10 +17,14 @@ def program_of_text(text: bytes) -> str | None:
     return "a Dify app" if _DIFY_TEXT.search(text[:65536]) else None
 
 
-def _parts(data: object, key: str) -> list[Mapping[str, Any]]:
-    """The objects in a list of an object."""
+def numbered(data: object, key: str) -> list[tuple[int, Mapping[str, Any]]]:
+    """The objects in a list of an object, each with its place in it."""
     found = data.get(key) if isinstance(data, Mapping) else None
-    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
+    return [(number, item) for number, item in enumerate(found) if isinstance(item, Mapping)] if isinstance(found, list) else []
+
+
+def _parts(data: object, key: str) -> list[Mapping[str, Any]]:
+    return [item for _, item in numbered(data, key)]
 
 
 def _is_comfyui_api(data: object) -> bool:

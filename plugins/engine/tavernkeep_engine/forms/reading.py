@@ -8,7 +8,7 @@ import attrs
 
 from tavernkeep.contracts.workflow import StoredWorkflow, WorkflowPayload
 from tavernkeep.wire import Invalid, Problem, loads, structure
-from tavernkeep_engine.forms.foreign import program_of, program_of_text
+from tavernkeep_engine.forms.foreign import numbered, program_of, program_of_text
 
 Form = Literal["stored", "payload"]
 Json = dict[str, Any]
@@ -46,14 +46,15 @@ def form_of(data: object) -> Form:
     """
     if program := program_of(data):
         raise _strange(program)
-    stored = [number for number, node in _parts(data, "nodes") if "fullType" not in node and "type" in node]
-    payload = [number for number, node in _parts(data, "nodes") if "fullType" in node]
+    nodes = numbered(data, "nodes")
+    stored = [number for number, node in nodes if "fullType" not in node and "type" in node]
+    payload = [number for number, node in nodes if "fullType" in node]
     if stored and payload:
         message = f"has a `type` and no `fullType`, as nodes of stored workflows, and nodes[{payload[0]}] the other way round; {_HOW}"
         raise Invalid([Problem(f"nodes[{number}]", message) for number in stored])
     if stored or payload:
         return "stored" if stored else "payload"
-    edges = [edge for _, edge in _parts(data, "edges")]
+    edges = [edge for _, edge in numbered(data, "edges")]
     drawn = isinstance(data, Mapping) and "viewport" in data and "outputInterfaceMappings" not in data
     return "stored" if any("source" in edge and "sourceNodeId" not in edge for edge in edges) or (drawn and not edges) else "payload"
 
@@ -90,8 +91,8 @@ def stored_of(data: object) -> Json:
         return dict(data)  # type: ignore[call-overload, no-any-return]
     payload = structure(data, WorkflowPayload)
     given: Json = dict(data)  # type: ignore[call-overload]
-    nodes = [_renamed(node, _NODE_KEYS) for _, node in _parts(given, "nodes")]
-    edges = [_renamed(edge, _EDGE_KEYS) for _, edge in _parts(given, "edges")]
+    nodes = [_renamed(node, _NODE_KEYS) for _, node in numbered(given, "nodes")]
+    edges = [_renamed(edge, _EDGE_KEYS) for _, edge in numbered(given, "edges")]
     outputs = {key: dict(slot) for key, slot in (given.get("interfaceOutputs") or {}).items()}
     _add_outlet(payload, nodes, edges, outputs)
     taken = {edge["id"] for edge in edges if edge.get("id")}
@@ -116,11 +117,6 @@ def stored_of(data: object) -> Json:
 
 def _strange(program: str) -> Invalid:
     return Invalid([Problem("", f"this is {program}, which tavernkeep cannot run and cannot convert; {_HOW}")])
-
-
-def _parts(data: object, key: str) -> list[tuple[int, Mapping[str, Any]]]:
-    found = data.get(key) if isinstance(data, Mapping) else None
-    return [(number, item) for number, item in enumerate(found) if isinstance(item, Mapping)] if isinstance(found, list) else []
 
 
 def _renamed(part: Mapping[str, Any], keys: Mapping[str, str]) -> Json:
